@@ -1,0 +1,166 @@
+//! The erased form of a target, which core and its layers work with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::action::{ActionContext, Landing};
+use crate::document::{Document as _, Envelope};
+use crate::error::Result;
+use crate::name::Token;
+use crate::snapshot::SnapshotRecord;
+use crate::strategy::{Decision, Proposal, Strategy, View};
+use crate::target::{
+    Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, Target, TargetInfo,
+};
+
+/// A target with its types erased: the same calls over [`SnapshotRecord`] and [`Envelope`].
+///
+/// Driver authors implement [`Target`] and call [`Bound::new`]; layers wrap this form.
+#[async_trait]
+pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
+    /// The name of the driver, as in `driver = "…"`.
+    fn driver(&self) -> &str;
+    /// See [`Target::info`].
+    async fn info(&self) -> Result<TargetInfo>;
+    /// See [`Target::observe`].
+    async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>>;
+    /// See [`Target::history`].
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>>;
+    /// See [`Target::inspect`].
+    async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection>;
+    /// Asks every strategy, in the driver's order.
+    ///
+    /// # Errors
+    ///
+    /// When a snapshot of the view is not one of this driver's.
+    fn propose(&self, view: &View<SnapshotRecord>) -> Result<Vec<Considered>>;
+    /// See [`Target::apply`].
+    async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing>;
+    /// See [`Target::probe`].
+    async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing>;
+    /// See [`Target::prove`].
+    async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence>;
+}
+
+/// A strategy with its answer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Considered {
+    /// The name of the strategy.
+    pub strategy: String,
+    /// What it does in a few words.
+    pub summary: String,
+    /// What it answered.
+    pub decision: Decision<Envelope>,
+}
+
+/// A driver's target together with its strategies.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use rollback_core::{Bound, DynTarget, Target, Strategy};
+/// # fn demo<T: Target>(target: T, one: impl Strategy<T::Snapshot, T::Action>) -> Arc<dyn DynTarget> {
+/// Bound::new("my-driver", target).strategy(one).erase()
+/// # }
+/// ```
+pub struct Bound<T: Target> {
+    driver: String,
+    target: T,
+    strategies: Vec<Box<dyn Strategy<T::Snapshot, T::Action>>>,
+}
+
+impl<T: Target> Bound<T> {
+    /// A target of `driver`, without strategies yet.
+    pub fn new(driver: impl Into<String>, target: T) -> Self {
+        Self { driver: driver.into(), target, strategies: Vec::new() }
+    }
+
+    /// Adds a strategy. The order decides between equally good proposals.
+    #[must_use]
+    pub fn strategy(mut self, strategy: impl Strategy<T::Snapshot, T::Action>) -> Self {
+        self.strategies.push(Box::new(strategy));
+        self
+    }
+
+    /// Erases the types.
+    #[must_use]
+    pub fn erase(self) -> Arc<dyn DynTarget> {
+        Arc::new(self)
+    }
+}
+
+impl<T: Target> fmt::Debug for Bound<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let strategies: Vec<_> = self.strategies.iter().map(|strategy| strategy.name()).collect();
+        f.debug_struct("Bound")
+            .field("driver", &self.driver)
+            .field("strategies", &strategies)
+            .finish_non_exhaustive()
+    }
+}
+
+fn seal_proposal<A: crate::action::Action>(proposal: Proposal<A>) -> Result<Proposal<Envelope>> {
+    proposal.try_map(|action| Envelope::seal(&action))
+}
+
+#[async_trait]
+impl<T: Target> DynTarget for Bound<T> {
+    fn driver(&self) -> &str {
+        &self.driver
+    }
+
+    async fn info(&self) -> Result<TargetInfo> {
+        self.target.info().await
+    }
+
+    async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
+        self.target.observe(after).await?.try_map(|snapshot| SnapshotRecord::seal(&snapshot))
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
+        let entries = self.target.history(query).await?;
+        entries
+            .into_iter()
+            .take(query.limit)
+            .map(|entry| entry.try_map(|snapshot| SnapshotRecord::seal(&snapshot)))
+            .collect()
+    }
+
+    async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection> {
+        let from = from.map(SnapshotRecord::open::<T::Snapshot>).transpose()?;
+        self.target.inspect(from.as_ref(), &to.open()?).await
+    }
+
+    fn propose(&self, view: &View<SnapshotRecord>) -> Result<Vec<Considered>> {
+        let view = view.try_map_ref(SnapshotRecord::open::<T::Snapshot>)?;
+        self.strategies
+            .iter()
+            .map(|strategy| {
+                Ok(Considered {
+                    strategy: strategy.name().to_owned(),
+                    summary: strategy.summary().to_owned(),
+                    decision: match strategy.propose(&view) {
+                        Decision::Propose(proposal) => Decision::Propose(seal_proposal(proposal)?),
+                        Decision::NotApplicable(why) => Decision::NotApplicable(why),
+                    },
+                })
+            })
+            .collect()
+    }
+
+    async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+        let action = T::Action::decode(&action.schema, action.body.clone())?;
+        self.target.apply(cx, &action).await
+    }
+
+    async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+        let action = T::Action::decode(&action.schema, action.body.clone())?;
+        self.target.probe(cx, &action).await
+    }
+
+    async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
+        self.target.prove(&goal.try_map_ref(SnapshotRecord::open)?).await
+    }
+}

@@ -1,0 +1,286 @@
+//! One error type with two answers: *is it transient*, and *what happened to the effect*.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller may have to decide on. Nobody has to match on texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The named thing does not exist (any more).
+    NotFound,
+    /// The caller may not do this.
+    Denied,
+    /// The backend asks to slow down.
+    Throttled,
+    /// Somebody else changed it or holds it.
+    Conflict,
+    /// What the request was based on is out of date: an expired plan, an old token.
+    Stale,
+    /// The input itself is wrong; sending it again never helps.
+    Invalid,
+    /// The backend or driver cannot do this at all.
+    Unsupported,
+    /// The backend cannot be reached or is failing.
+    Unavailable,
+    /// No answer in time.
+    Timeout,
+    /// It answered, and what runs there is not healthy.
+    Unhealthy,
+    /// Stored data cannot be read or fails its own check.
+    Corrupt,
+    /// A guard refused before anything was done.
+    Refused,
+    /// Stopped on request.
+    Cancelled,
+    /// None of the others.
+    Other,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "not found",
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::Conflict => "conflict",
+            Self::Stale => "stale",
+            Self::Invalid => "invalid",
+            Self::Unsupported => "unsupported",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timed out",
+            Self::Unhealthy => "unhealthy",
+            Self::Corrupt => "corrupt",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Other => "failed",
+        })
+    }
+}
+
+/// What became of the change that a failed call was meant to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Certainly nothing happened: the request was never taken. It may be sent again.
+    #[default]
+    None,
+    /// The change was made, and something failed after it.
+    Applied,
+    /// Nobody can tell yet. The engine probes; it never sends again on this answer.
+    Unknown,
+}
+
+/// Why something failed, what that means for the world, and what to do next.
+///
+/// The text is written for a person in the middle of an outage. Secrets never go into it.
+///
+/// ```
+/// use rollback_core::{Effect, Error, ErrorKind};
+/// let error = Error::new(ErrorKind::NotFound, "find the release", "no release named v9")
+///     .next("the releases are: v3, v2, v1");
+/// assert!(!error.is_transient());
+/// assert_eq!(error.effect(), Effect::None);
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot find the release: no release named v9\n  next: the releases are: v3, v2, v1",
+/// );
+/// ```
+// Boxed: results are returned everywhere, and a fat error makes each of them fat.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: String,
+    message: String,
+    next: Option<String>,
+    transient: bool,
+    effect: Effect,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`. `operation` completes "cannot …", `message` says what was found.
+    ///
+    /// Throttled, unavailable and timed-out errors start as transient, and a time-out starts with an unknown
+    /// effect; everything else starts as permanent and without effect.
+    pub fn new(kind: ErrorKind, operation: impl Into<String>, message: impl Into<String>) -> Self {
+        let transient = matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Timeout);
+        let effect = if kind == ErrorKind::Timeout { Effect::Unknown } else { Effect::None };
+        Self(Box::new(Inner {
+            kind,
+            operation: operation.into(),
+            message: message.into(),
+            next: None,
+            transient,
+            effect,
+            source: None,
+        }))
+    }
+
+    /// Says what the reader should do now.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.0.next = Some(next.into());
+        self
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Sets whether waiting and asking again can help.
+    #[must_use]
+    pub fn transient(mut self, transient: bool) -> Self {
+        self.0.transient = transient;
+        self
+    }
+
+    /// Sets what became of the effect.
+    #[must_use]
+    pub fn with_effect(mut self, effect: Effect) -> Self {
+        self.0.effect = effect;
+        self
+    }
+
+    /// What sort of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What was being done; completes "cannot …".
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.0.operation
+    }
+
+    /// What was found, without operation and next step.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to do next, where that is known.
+    #[must_use]
+    pub fn next_step(&self) -> Option<&str> {
+        self.0.next.as_deref()
+    }
+
+    /// Whether waiting and asking again can help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    /// What became of the effect. Only meaningful for calls that change something.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.0.effect
+    }
+
+    /// The error as plain data, for journals, plans and reports.
+    #[must_use]
+    pub fn to_record(&self) -> ErrorRecord {
+        let mut message = self.0.message.clone();
+        let mut cause = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(source) = cause {
+            message.push_str(": ");
+            message.push_str(&source.to_string());
+            cause = source.source();
+        }
+        ErrorRecord {
+            kind: self.0.kind,
+            operation: self.0.operation.clone(),
+            message,
+            next: self.0.next.clone(),
+            effect: self.0.effect,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.0.operation, self.0.message)?;
+        if let Some(next) = &self.0.next {
+            write!(f, "\n  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("message", &self.0.message)
+            .field("next", &self.0.next)
+            .field("transient", &self.0.transient)
+            .field("effect", &self.0.effect)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// An [`Error`] as plain data, as journals and reports keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// What sort of failure it is.
+    pub kind: ErrorKind,
+    /// What was being done.
+    pub operation: String,
+    /// What was found, with its causes.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// What became of the effect.
+    pub effect: Effect,
+}
+
+impl fmt::Display for ErrorRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.operation, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn only_a_timeout_starts_with_an_unknown_effect() {
+        assert_eq!(Error::new(ErrorKind::Timeout, "x", "y").effect(), Effect::Unknown);
+        assert_eq!(Error::new(ErrorKind::Throttled, "x", "y").effect(), Effect::None);
+        assert!(Error::new(ErrorKind::Throttled, "x", "y").is_transient());
+        assert!(!Error::new(ErrorKind::Denied, "x", "y").is_transient());
+    }
+
+    #[test]
+    fn a_record_keeps_the_causes() {
+        let cause = std::io::Error::other("disk on fire");
+        let record = Error::new(ErrorKind::Unavailable, "write", "no luck").with_source(cause).to_record();
+        assert_eq!(record.message, "no luck: disk on fire");
+    }
+}

@@ -1,0 +1,207 @@
+//! Drivers by name: configuration in, target out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::erased::DynTarget;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::ComponentName;
+use crate::target::Capabilities;
+
+/// Makes targets from configuration.
+#[async_trait]
+pub trait Driver: Send + Sync + 'static {
+    /// The name in `driver = "…"`.
+    fn name(&self) -> &'static str;
+
+    /// What it rolls back, in one line.
+    fn summary(&self) -> &'static str;
+
+    /// The JSON Schema of its configuration. Core refuses keys that are not in it and names the nearest one.
+    fn config_schema(&self) -> Value;
+
+    /// The most that its targets can do, for tables.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes the target of one component. `config` was checked for unknown keys and has its `${ENV}` expanded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] with the key and what to write instead.
+    async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>>;
+}
+
+/// The drivers that a binary was built with.
+///
+/// ```no_run
+/// # use rollback_core::{Driver, DriverRegistry};
+/// # fn demo(mine: impl Driver) {
+/// let registry = DriverRegistry::new().with(mine);
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct DriverRegistry {
+    drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
+}
+
+impl DriverRegistry {
+    /// No drivers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a driver. One of the same name is replaced: the last one given wins.
+    #[must_use]
+    pub fn with(mut self, driver: impl Driver) -> Self {
+        self.drivers.insert(driver.name(), Arc::new(driver));
+        self
+    }
+
+    /// The drivers, by name.
+    pub fn drivers(&self) -> impl Iterator<Item = &dyn Driver> {
+        self.drivers.values().map(|driver| &**driver)
+    }
+
+    /// Makes the target of one component.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for an unknown driver or key, naming the nearest known one; else what the driver says.
+    pub async fn connect(
+        &self,
+        driver: &str,
+        component: &ComponentName,
+        config: Value,
+    ) -> Result<Arc<dyn DynTarget>> {
+        let operation = || format!("set up component {component:?}");
+        let Some(found) = self.drivers.get(driver) else {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                operation(),
+                format!("there is no driver {driver:?}"),
+            )
+            .next(known("drivers", driver, self.drivers.keys().copied())));
+        };
+        check_keys(&config, &found.config_schema()).map_err(|unknown| {
+            Error::new(
+                ErrorKind::Invalid,
+                operation(),
+                format!("the {driver} driver has no setting {:?}", unknown.path),
+            )
+            .next(known("settings", &unknown.key, unknown.known.iter().map(String::as_str)))
+        })?;
+        found.connect(component, config).await
+    }
+}
+
+impl fmt::Debug for DriverRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.drivers.keys()).finish()
+    }
+}
+
+/// Names the nearest known word, or all of them.
+///
+/// ```
+/// let text = rollback_core::registry::known("settings", "relases", ["releases", "current"]);
+/// assert_eq!(text, "did you mean \"releases\"? the settings are: releases, current");
+/// ```
+pub fn known<'a>(what: &str, wrong: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.into_iter().collect();
+    let nearest = words
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
+        .filter(|(distance, word)| *distance <= word.len().max(wrong.len()) / 3 + 1)
+        .min();
+    let all = words.join(", ");
+    match nearest {
+        Some((_, word)) => format!("did you mean {word:?}? the {what} are: {all}"),
+        None => format!("the {what} are: {all}"),
+    }
+}
+
+struct UnknownKey {
+    path: String,
+    key: String,
+    known: Vec<String>,
+}
+
+/// Looks for keys that the schema does not have. Follows plain objects; lists and maps of free keys pass.
+fn check_keys(config: &Value, schema: &Value) -> std::result::Result<(), UnknownKey> {
+    check_keys_at("", config, schema, schema)
+}
+
+fn check_keys_at(
+    path: &str,
+    config: &Value,
+    schema: &Value,
+    root: &Value,
+) -> std::result::Result<(), UnknownKey> {
+    let schema = resolve(schema, root);
+    let (Some(entries), Some(properties)) =
+        (config.as_object(), schema.get("properties").and_then(Value::as_object))
+    else {
+        return Ok(());
+    };
+    let open = schema.get("additionalProperties").is_some_and(|more| more != &Value::Bool(false));
+    for (key, value) in entries {
+        let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match properties.get(key) {
+            Some(inner) => check_keys_at(&here, value, inner, root)?,
+            None if open => {}
+            None => {
+                return Err(UnknownKey {
+                    path: here,
+                    key: key.clone(),
+                    known: properties.keys().cloned().collect(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Follows a local `$ref`, and the single alternative of an optional object.
+fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    if let Some(pointer) = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'))
+    {
+        return root.pointer(pointer).unwrap_or(schema);
+    }
+    let alternatives = schema.get("anyOf").and_then(Value::as_array);
+    let object = alternatives.and_then(|all| all.iter().find(|one| one.get("$ref").is_some()));
+    match object {
+        Some(object) => resolve(object, root),
+        None => schema,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_keys_are_found_at_any_depth() {
+        let schema = json!({
+            "properties": { "a": {}, "inner": { "anyOf": [{ "$ref": "#/$defs/Inner" }, { "type": "null" }] } },
+            "$defs": { "Inner": { "properties": { "deep": {} } } },
+        });
+        assert!(check_keys(&json!({ "a": 1, "inner": { "deep": 2 } }), &schema).is_ok());
+        let unknown = check_keys(&json!({ "inner": { "deap": 2 } }), &schema).unwrap_err();
+        assert_eq!(unknown.path, "inner.deap");
+        assert!(
+            known("settings", &unknown.key, unknown.known.iter().map(String::as_str)).contains("\"deep\"")
+        );
+    }
+
+    #[test]
+    fn far_off_words_get_no_guess() {
+        assert_eq!(known("drivers", "mainframe", ["local", "ecs"]), "the drivers are: local, ecs");
+    }
+}

@@ -1,0 +1,264 @@
+//! Strategies: pure proposals of how to put a target back.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, Step};
+use crate::name::ComponentName;
+use crate::snapshot::{Snapshot, SnapshotInfo};
+use crate::target::{Capabilities, Inspection, Observation};
+use crate::time::Lasting;
+
+/// One way to put a target back.
+///
+/// # Contract
+///
+/// Pure: no I/O, no clock, the same answer for the same view. A driver ships several; core compares them, shows
+/// the comparison as a table, and keeps the runners-up in the plan as approved alternatives. A strategy that
+/// cannot be used says why: operators read that table.
+///
+/// The view may be of a half-changed target: repairs and the way back are planned by the same strategies.
+pub trait Strategy<S: Snapshot, A: Action>: Send + Sync + 'static {
+    /// A stable name: `update-service`, `switch-symlink`.
+    fn name(&self) -> &'static str;
+
+    /// What it does in a few words, for the comparison table.
+    fn summary(&self) -> &'static str;
+
+    /// Looks at the view and proposes actions, or says why it cannot be used.
+    fn propose(&self, view: &View<S>) -> Decision<A>;
+}
+
+/// Everything that a strategy may look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct View<S> {
+    /// The component that is planned.
+    pub component: ComponentName,
+    /// What was observed.
+    pub observed: Observation<S>,
+    /// Where it should go.
+    pub goal: S,
+    /// What was read about going there.
+    pub inspection: Inspection,
+    /// What the target can do.
+    pub capabilities: Capabilities,
+    /// The other components of the same plan.
+    pub peers: Vec<Peer>,
+}
+
+impl<S> View<S> {
+    /// A view without peers.
+    pub fn new(
+        component: ComponentName,
+        observed: Observation<S>,
+        goal: S,
+        capabilities: Capabilities,
+    ) -> Self {
+        Self { component, observed, goal, inspection: Inspection::default(), capabilities, peers: Vec::new() }
+    }
+
+    /// Adds what was inspected.
+    #[must_use]
+    pub fn with_inspection(mut self, inspection: Inspection) -> Self {
+        self.inspection = inspection;
+        self
+    }
+
+    /// Adds the peers.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Vec<Peer>) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    pub(crate) fn try_map_ref<U, E>(&self, mut map: impl FnMut(&S) -> Result<U, E>) -> Result<View<U>, E>
+    where
+        S: Clone,
+    {
+        Ok(View {
+            component: self.component.clone(),
+            observed: self.observed.clone().try_map(|snapshot| map(&snapshot))?,
+            goal: map(&self.goal)?,
+            inspection: self.inspection.clone(),
+            capabilities: self.capabilities,
+            peers: self.peers.clone(),
+        })
+    }
+}
+
+/// Another component of the same plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its name.
+    pub component: ComponentName,
+    /// Its driver.
+    pub driver: String,
+    /// Where it is.
+    pub from: Option<SnapshotInfo>,
+    /// Where it goes.
+    pub to: SnapshotInfo,
+}
+
+impl Peer {
+    /// A peer on its way.
+    pub fn new(
+        component: ComponentName,
+        driver: impl Into<String>,
+        from: Option<SnapshotInfo>,
+        to: SnapshotInfo,
+    ) -> Self {
+        Self { component, driver: driver.into(), from, to }
+    }
+}
+
+/// A strategy's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision<A> {
+    /// This is how.
+    Propose(Proposal<A>),
+    /// Not this way; the text says why, in words for the comparison table.
+    NotApplicable(String),
+}
+
+/// How a strategy would do it, and what that would cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Proposal<A> {
+    /// What to do: a graph inside the component.
+    pub steps: Vec<Step<A>>,
+    /// How long it should take until it is proven.
+    pub expected: Lasting,
+    /// How long users are without service.
+    pub downtime: Lasting,
+    /// How much can go wrong.
+    pub risk: Risk,
+    /// What must be true for it to work, for the operator to check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preconditions: Vec<String>,
+    /// Components of the same plan that must be proven first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ComponentName>,
+    /// How many steps may run at once; batches of this size, one after the other.
+    pub parallel: u32,
+    /// Whether every part must have been restarted for it to count.
+    pub restarts: bool,
+}
+
+impl<A> Proposal<A> {
+    /// These steps, one at a time, with low risk, no downtime and an expected minute.
+    #[must_use]
+    pub fn new(steps: Vec<Step<A>>) -> Self {
+        Self {
+            steps,
+            expected: Lasting::from_secs(60),
+            downtime: Lasting::from_secs(0),
+            risk: Risk::Low,
+            preconditions: Vec::new(),
+            after: Vec::new(),
+            parallel: 1,
+            restarts: false,
+        }
+    }
+
+    /// Sets how long it should take.
+    #[must_use]
+    pub fn expected(mut self, expected: Lasting) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// Sets how long users are without service.
+    #[must_use]
+    pub fn downtime(mut self, downtime: Lasting) -> Self {
+        self.downtime = downtime;
+        self
+    }
+
+    /// Sets the risk.
+    #[must_use]
+    pub fn risk(mut self, risk: Risk) -> Self {
+        self.risk = risk;
+        self
+    }
+
+    /// Adds a precondition.
+    #[must_use]
+    pub fn precondition(mut self, text: impl Into<String>) -> Self {
+        self.preconditions.push(text.into());
+        self
+    }
+
+    /// Runs after a peer was proven.
+    #[must_use]
+    pub fn after(mut self, peer: ComponentName) -> Self {
+        self.after.push(peer);
+        self
+    }
+
+    /// Sets how many steps may run at once.
+    #[must_use]
+    pub fn parallel(mut self, parallel: u32) -> Self {
+        self.parallel = parallel.max(1);
+        self
+    }
+
+    /// Every part must have been restarted.
+    #[must_use]
+    pub fn restarts(mut self) -> Self {
+        self.restarts = true;
+        self
+    }
+
+    /// Whether every step can be taken back.
+    #[must_use]
+    pub fn is_reversible(&self) -> bool {
+        self.steps.iter().all(|step| step.reversible)
+    }
+
+    /// Which of two proposals core prefers: less risk, then reversible, then less downtime, then sooner done.
+    #[must_use]
+    pub fn preference(&self, other: &Self) -> Ordering {
+        let rank = |p: &Self| (p.risk, !p.is_reversible(), p.downtime, p.expected);
+        rank(self).cmp(&rank(other))
+    }
+
+    pub(crate) fn try_map<B, E>(self, mut map: impl FnMut(A) -> Result<B, E>) -> Result<Proposal<B>, E> {
+        Ok(Proposal {
+            steps: self.steps.into_iter().map(|step| step.try_map(&mut map)).collect::<Result<_, E>>()?,
+            expected: self.expected,
+            downtime: self.downtime,
+            risk: self.risk,
+            preconditions: self.preconditions,
+            after: self.after,
+            parallel: self.parallel,
+            restarts: self.restarts,
+        })
+    }
+}
+
+/// How much can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    /// The platform's own way back, or one atomic step.
+    Low,
+    /// Several steps, or something that must be there and was only looked at.
+    Medium,
+    /// Downtime, data, or something that cannot be taken back.
+    High,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}
