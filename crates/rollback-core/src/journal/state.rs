@@ -93,7 +93,7 @@ impl Progressed {
                 self.intents.insert(number, (current, step.clone()));
             }
             JournalEvent::Outcome { intent, landing, error } => {
-                self.outcome(*intent, landing, error.as_ref())
+                self.outcome(*intent, landing, error.as_ref());
             }
             JournalEvent::LegFailed { why, error } => {
                 self.errors.extend(error.clone());

@@ -221,7 +221,7 @@ impl Shared {
                 Err(Unauthorised::Lost(_)) => return,
                 // The lease may run out while the store is away. The next authorisation will tell.
                 Err(Unauthorised::Failed(error)) => {
-                    tracing::warn!(%error, "no beat: the store does not answer")
+                    tracing::warn!(%error, "no beat: the store does not answer");
                 }
             }
         }

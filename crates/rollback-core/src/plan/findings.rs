@@ -127,7 +127,7 @@ fn phase_findings(observed: &Observation<SnapshotRecord>) -> Vec<Finding> {
             findings.push(Finding::warning("in-flight", format!("a change is on its way: {what}")));
         }
         Phase::Paused(what) => {
-            findings.push(Finding::warning("paused", format!("the target is held: {what}")))
+            findings.push(Finding::warning("paused", format!("the target is held: {what}")));
         }
         Phase::Failed(what) => {
             findings.push(Finding::info("failed", format!("the target says that it failed: {what}")));

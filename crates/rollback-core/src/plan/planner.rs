@@ -55,7 +55,7 @@ impl Planner<'_> {
         let mut undecided = BTreeMap::new();
         for ((name, destination), look) in request.components.iter().zip(looks) {
             let resolved = look.past.resolve(&*look.target, destination.as_ref(), look.leaving(), now).await;
-            match resolved.map_err(|error| about(name, error))? {
+            match resolved.map_err(|error| about(name, &error))? {
                 Resolved::Chosen(chosen) => {
                     aimed.insert(name.clone(), Aimed { look, chosen: *chosen });
                 }
@@ -95,7 +95,7 @@ impl Planner<'_> {
             let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
             Ok(Look { target: Arc::clone(&target), info, observed, past })
         };
-        look.await.map_err(|error: Error| about(name, error))
+        look.await.map_err(|error: Error| about(name, &error))
     }
 
     async fn assemble(
@@ -135,8 +135,8 @@ impl Planner<'_> {
         let to = &chosen.candidate.snapshot;
         let from = look.observed.settled.known();
         let already_there =
-            already_there(&*look.target, &look.observed, to).await.map_err(|e| about(name, e))?;
-        let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, error))?;
+            already_there(&*look.target, &look.observed, to).await.map_err(|e| about(name, &e))?;
+        let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
         let mut findings = inspection.findings.clone();
         findings.extend(artifact_findings(&to.info, &inspection));
         findings.extend(look_findings(
@@ -153,7 +153,7 @@ impl Planner<'_> {
         } else {
             let peers = peers(name, all);
             let view = view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers);
-            compare(propose(&*look.target, &view).map_err(|error| about(name, error))?)
+            compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
         };
         let (diff, diff_omitted) = bounded_diff(inspection.diff);
         let mut component = ComponentPlan {
@@ -211,7 +211,7 @@ fn way_back(component: &ComponentPlan) -> String {
     }
 }
 
-fn about(name: &ComponentName, error: Error) -> Error {
+fn about(name: &ComponentName, error: &Error) -> Error {
     let record = error.to_record();
     let told = Error::new(
         error.kind(),
