@@ -98,7 +98,12 @@ impl fmt::Debug for Case {
 /// Declares a case: name, rule, what it needs, and the function that checks it.
 macro_rules! case {
     ($name:literal, $rule:literal, $needs:expr, $run:path) => {
-        crate::driver::case::Case { name: $name, rule: $rule, needs: $needs, run: |bench| Box::pin($run(bench)) }
+        crate::driver::case::Case {
+            name: $name,
+            rule: $rule,
+            needs: $needs,
+            run: |bench| Box::pin($run(bench)),
+        }
     };
 }
 
@@ -115,7 +120,10 @@ macro_rules! keep {
 macro_rules! arrange {
     ($bench:expr, $fault:expr) => {
         if !$bench.fixture.inject($fault).await? {
-            return Ok(crate::driver::case::Verdict::Ignored(format!("the fixture cannot arrange {:?}", $fault)));
+            return Ok(crate::driver::case::Verdict::Ignored(format!(
+                "the fixture cannot arrange {:?}",
+                $fault
+            )));
         }
     };
 }
@@ -225,7 +233,8 @@ impl Results {
             }
         }
         if self.results.iter().all(|result| matches!(result.verdict, Verdict::Ignored(_))) {
-            failures.insert("nothing-executed", "every case was ignored: this shows nothing about the driver");
+            failures
+                .insert("nothing-executed", "every case was ignored: this shows nothing about the driver");
         }
         failures
     }

@@ -7,8 +7,8 @@ use rollback_core::document::Document as _;
 use rollback_core::erased::Considered;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
-    ActionContext, DynTarget, Envelope, Evidence, Goal, Landing, Observation, Result, SnapshotRecord, TargetInfo,
-    Token, View,
+    ActionContext, DynTarget, Envelope, Evidence, Goal, Landing, Observation, Result, SnapshotRecord,
+    TargetInfo, Token, View,
 };
 
 use super::forms::{ToyAction, ToySnapshot};
@@ -77,8 +77,8 @@ impl Lax {
 
 fn lax_snapshot(record: &SnapshotRecord) -> Result<SnapshotRecord> {
     let body = record.document.body.clone();
-    let snapshot =
-        <ToySnapshot as rollback_core::Document>::decode("toy-release/1", body).unwrap_or_else(|_| ToySnapshot::of(1));
+    let snapshot = <ToySnapshot as rollback_core::Document>::decode("toy-release/1", body)
+        .unwrap_or_else(|_| ToySnapshot::of(1));
     SnapshotRecord::seal(&snapshot)
 }
 

@@ -51,7 +51,9 @@ impl Snapshot for ToySnapshot {
         let version = Version::new(format!("1.{}.0", self.release)).expect("a version");
         let identity = Identity(Digest::of_bytes(self.content.as_bytes()));
         let identity = self.identity().unwrap_or(identity);
-        SnapshotInfo::new(revision, identity).with_version(version).with_artifact(Artifact::new("release", name))
+        SnapshotInfo::new(revision, identity)
+            .with_version(version)
+            .with_artifact(Artifact::new("release", name))
     }
 }
 
@@ -83,9 +85,7 @@ impl ToyAction {
     #[must_use]
     pub fn holds(&self, picture: &Picture) -> bool {
         match self {
-            Self::Switch { release } => {
-                picture.heading.unwrap_or(picture.settled) == *release
-            }
+            Self::Switch { release } => picture.heading.unwrap_or(picture.settled) == *release,
             Self::SwitchPart { part, release } => {
                 picture.parts.iter().any(|found| found.id == *part && found.release == *release)
             }

@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use rollback_core::target::{Health, HistoryEntry, HistoryQuery, Inspection, Phase, Shown, Standing};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Artifact, Bound, Capabilities, DynTarget, Effect, Error, ErrorKind, Evidence, Finding, Goal,
-    Landing, Observation, PartState, Reading, Receipt, Result, Target, TargetId, TargetInfo, Token,
+    ActionContext, Artifact, Bound, Capabilities, DynTarget, Effect, Error, ErrorKind, Evidence, Finding,
+    Goal, Landing, Observation, PartState, Reading, Receipt, Result, Target, TargetId, TargetInfo, Token,
 };
 
+use super::Way;
 use super::flaw::{Flaw, Lax};
 use super::forms::{ToyAction, ToySnapshot};
 use super::strategy::{PartByPart, SwitchAll, SyncAll};
 use super::world::{Change, Picture, Request, World};
-use super::Way;
 
 /// What may happen between the driver's comparing and its sending: a stall that no lock prevents.
 #[async_trait]
@@ -85,9 +85,7 @@ impl ToyTarget {
 
     fn token(&self, picture: &Picture) -> Token {
         match self.flaw {
-            Some(Flaw::NoisyToken) => {
-                Token::new(format!("{}/{:?}", picture.token, self.world.count_look()))
-            }
+            Some(Flaw::NoisyToken) => Token::new(format!("{}/{:?}", picture.token, self.world.count_look())),
             Some(Flaw::FrozenToken) => Token::new("toy/1"),
             _ => picture.token.clone(),
         }
@@ -95,10 +93,13 @@ impl ToyTarget {
 
     fn snapshot(&self, picture: &Picture, release: u32) -> ToySnapshot {
         match self.flaw {
-            Some(Flaw::OneIdentity) => ToySnapshot { content: "content".to_owned(), ..ToySnapshot::of(release) },
-            Some(Flaw::VolatileIdentity) => {
-                ToySnapshot { content: format!("registered as {}", picture.token), ..ToySnapshot::of(release) }
+            Some(Flaw::OneIdentity) => {
+                ToySnapshot { content: "content".to_owned(), ..ToySnapshot::of(release) }
             }
+            Some(Flaw::VolatileIdentity) => ToySnapshot {
+                content: format!("registered as {}", picture.token),
+                ..ToySnapshot::of(release)
+            },
             _ => ToySnapshot::of(release),
         }
     }
@@ -117,8 +118,12 @@ impl ToyTarget {
             ToyAction::Switch { release } => vec![Change::All { release: *release }],
             ToyAction::SwitchPart { part, release } => {
                 let Some(index) = picture.parts.iter().position(|found| found.id == *part) else {
-                    return Err(Error::new(ErrorKind::NotFound, "change a part", format!("there is no {part}"))
-                        .next("plan again"));
+                    return Err(Error::new(
+                        ErrorKind::NotFound,
+                        "change a part",
+                        format!("there is no {part}"),
+                    )
+                    .next("plan again"));
                 };
                 vec![Change::Part { part: index, release: *release }]
             }
@@ -161,7 +166,8 @@ impl ToyTarget {
             gap.pass().await;
         }
         let sent = self.world.send(request);
-        let token = if self.has(Flaw::HidesUnknown) { sent.map_err(|e| e.with_effect(Effect::None))? } else { sent? };
+        let token =
+            if self.has(Flaw::HidesUnknown) { sent.map_err(|e| e.with_effect(Effect::None))? } else { sent? };
         Ok(Landing::Applied(Receipt::default().with_token(token)))
     }
 
@@ -175,7 +181,9 @@ impl ToyTarget {
             }
             if cx.cancel.is_cancelled() && !self.has(Flaw::NeverStops) {
                 let effect = if done == 0 { Effect::None } else { Effect::Unknown };
-                return Err(Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop").with_effect(effect));
+                return Err(
+                    Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop").with_effect(effect)
+                );
             }
             if let Some(gap) = &self.gap {
                 gap.pass().await;
@@ -196,7 +204,8 @@ impl ToyTarget {
 fn compare(cx: &ActionContext, picture: &Picture) -> Result<()> {
     match &cx.expected {
         Some(expected) if *expected != picture.token => {
-            Err(Error::new(ErrorKind::Stale, "change the world", "somebody changed it since").next("plan again"))
+            Err(Error::new(ErrorKind::Stale, "change the world", "somebody changed it since")
+                .next("plan again"))
         }
         _ => Ok(()),
     }
@@ -321,7 +330,11 @@ impl Target for ToyTarget {
             return Ok(Landing::Applied(Receipt::default().with_token(token)));
         }
         if let ToyAction::Sync { .. } = action {
-            return Ok(if reached { Landing::Applied(receipt()) } else { not_applied("a part is not there") });
+            return Ok(if reached {
+                Landing::Applied(receipt())
+            } else {
+                not_applied("a part is not there")
+            });
         }
         Ok(match &cx.expected {
             Some(expected) if *expected == picture.token => not_applied("nothing changed since it was sent"),

@@ -238,7 +238,9 @@ impl World {
         let now = self.clock.monotonic();
         match state.trouble.pop_front().unwrap_or(Trouble::Pass) {
             Trouble::Pass => state.land(request, now, self),
-            Trouble::Refuse => Err(fault(ErrorKind::Throttled, "too many requests").next("wait and try again")),
+            Trouble::Refuse => {
+                Err(fault(ErrorKind::Throttled, "too many requests").next("wait and try again"))
+            }
             Trouble::LoseRequest => Err(no_answer()),
             Trouble::LoseAnswer => {
                 state.land(request, now, self)?;
@@ -372,7 +374,8 @@ impl State {
     fn next_event(&self) -> Option<Event> {
         let moves = self.heading.is_some() && self.failed.is_none();
         let part = moves.then_some(Event::Part(self.next_part_at));
-        let late = self.late.iter().enumerate().filter_map(|(index, (at, _))| Some(Event::Late((*at)?, index)));
+        let late =
+            self.late.iter().enumerate().filter_map(|(index, (at, _))| Some(Event::Late((*at)?, index)));
         late.chain(part).min_by_key(Event::at)
     }
 
@@ -420,7 +423,8 @@ impl State {
         let Some(release) = self.heading else { return };
         let last = self.next_part + 1 == self.parts.len();
         if last && self.sick.contains(&release) {
-            self.failed = Some(format!("release r{release} does not start on {}", self.parts[self.next_part].id));
+            self.failed =
+                Some(format!("release r{release} does not start on {}", self.parts[self.next_part].id));
             return;
         }
         self.parts[self.next_part].release = release;
