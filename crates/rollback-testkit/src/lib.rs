@@ -1,1 +1,4 @@
-//! Under construction.
+//! Conformance cases for drivers and stores, and a simulated world with injected faults.
+
+pub mod driver;
+pub mod sim;

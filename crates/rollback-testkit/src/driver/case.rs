@@ -1,0 +1,253 @@
+//! Cases, verdicts and the suite that runs them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use rollback_core::{Capabilities, Result};
+
+use super::bench::Bench;
+use super::fixture::Fixture;
+
+/// What a case came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The driver keeps the rule.
+    Kept,
+    /// The rule does not apply, or the fixture cannot arrange what the case needs; the text says which.
+    Ignored(String),
+    /// The driver breaks the rule; the text says how.
+    Broken(String),
+}
+
+/// Which drivers a case is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// All of them.
+    Nothing,
+    /// Those with this capability.
+    Capability(&'static str),
+    /// Those without it.
+    Without(&'static str),
+}
+
+impl Needs {
+    fn unmet(self, capabilities: &Capabilities) -> Option<String> {
+        let has = |name| capabilities.by_name().contains(&(name, true));
+        match self {
+            Self::Capability(name) if !has(name) => Some(format!("the driver has no capability {name}")),
+            Self::Without(name) if has(name) => Some(format!("only for drivers without {name}")),
+            Self::Nothing | Self::Capability(_) | Self::Without(_) => None,
+        }
+    }
+}
+
+pub(super) type Run = for<'a> fn(&'a Bench) -> LocalBoxFuture<'a, Result<Verdict>>;
+
+/// One rule with the code that checks it.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub(super) name: &'static str,
+    pub(super) rule: &'static str,
+    pub(super) needs: Needs,
+    pub(super) run: Run,
+}
+
+impl Case {
+    /// Its name, which failures give: `probe-after-a-lost-answer`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The rule in one sentence.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+
+    /// Which drivers it is for.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    async fn execute(&self, fixture: Box<dyn Fixture>) -> Verdict {
+        let verdict = async {
+            let bench = Bench::new(fixture).await?;
+            match self.needs.unmet(&bench.info.capabilities) {
+                Some(why) => Ok(Verdict::Ignored(why)),
+                None => (self.run)(&bench).await,
+            }
+        };
+        verdict.await.unwrap_or_else(|error: rollback_core::Error| {
+            Verdict::Broken(format!("unexpected error ({:?}): {error}", error.kind()))
+        })
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).field("needs", &self.needs).finish_non_exhaustive()
+    }
+}
+
+/// Declares a case: name, rule, what it needs, and the function that checks it.
+macro_rules! case {
+    ($name:literal, $rule:literal, $needs:expr, $run:path) => {
+        crate::driver::case::Case {
+            name: $name,
+            rule: $rule,
+            needs: $needs,
+            run: |bench| Box::pin($run(bench)),
+        }
+    };
+}
+
+/// Ends a case as broken unless something holds.
+macro_rules! keep {
+    ($holds:expr, $($why:tt)+) => {
+        if !$holds {
+            return Ok(crate::driver::case::Verdict::Broken(format!($($why)+)));
+        }
+    };
+}
+
+/// Ends a case as ignored unless the fixture can arrange a fault.
+macro_rules! arrange {
+    ($bench:expr, $fault:expr) => {
+        if !$bench.fixture.inject($fault).await? {
+            return Ok(crate::driver::case::Verdict::Ignored(format!(
+                "the fixture cannot arrange {:?}",
+                $fault
+            )));
+        }
+    };
+}
+
+pub(super) use {arrange, case, keep};
+
+/// The conformance cases over one driver.
+#[derive(Clone)]
+pub struct Suite {
+    name: String,
+    // Runs one case on a runtime of its own.
+    execute: Arc<dyn Fn(Case) -> Verdict + Send + Sync>,
+}
+
+/// The conformance cases over the driver that `factory` makes fixtures of. Each case gets a fresh one.
+pub fn suite<F, X>(name: impl Into<String>, factory: F) -> Suite
+where
+    F: AsyncFn() -> Result<X> + Send + Sync + 'static,
+    X: Fixture,
+{
+    let execute = move |case: Case| {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Verdict::Broken(format!("no runtime: {error}")),
+        };
+        runtime.block_on(async {
+            match factory().await {
+                Ok(fixture) => case.execute(Box::new(fixture)).await,
+                Err(error) => Verdict::Broken(format!("the fixture could not be made: {error}")),
+            }
+        })
+    };
+    Suite { name: name.into(), execute: Arc::new(execute) }
+}
+
+impl Suite {
+    /// Runs every case here and now.
+    #[must_use]
+    pub fn check(&self) -> Results {
+        let run = |case: Case| CaseResult { name: case.name, rule: case.rule, verdict: (self.execute)(case) };
+        Results { results: super::cases().into_iter().map(run).collect() }
+    }
+
+    /// The cases as trials of a test program with `harness = false`.
+    #[must_use]
+    pub fn trials(&self) -> Vec<Trial> {
+        super::cases().into_iter().map(|case| self.trial(case)).collect()
+    }
+
+    fn trial(&self, case: Case) -> Trial {
+        let execute = Arc::clone(&self.execute);
+        Trial::ignorable_test(format!("{}::{}", self.name, case.name), move || match execute(case) {
+            Verdict::Kept => Ok(Completion::Completed),
+            Verdict::Ignored(why) => Ok(Completion::ignored_with(why)),
+            Verdict::Broken(how) => Err(Failed::from(format!("rule broken: {}\n  {how}", case.rule))),
+        })
+    }
+
+    /// The main function of a test program with `harness = false`. Fails when nothing was executed.
+    #[must_use]
+    pub fn main(&self) -> ExitCode {
+        let arguments = Arguments::from_args();
+        let conclusion = libtest_mimic::run(&arguments, self.trials());
+        let filtered = arguments.list || arguments.filter.is_some() || arguments.ignored;
+        if conclusion.num_passed + conclusion.num_failed == 0 && !filtered {
+            eprintln!("no case was executed: this shows nothing about the driver");
+            return ExitCode::FAILURE;
+        }
+        conclusion.exit_code()
+    }
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suite").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What one case came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CaseResult {
+    /// The case.
+    pub name: &'static str,
+    /// Its rule in one sentence.
+    pub rule: &'static str,
+    /// What it came to.
+    pub verdict: Verdict,
+}
+
+/// What all cases came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Results {
+    /// Each case, in the kit's order.
+    pub results: Vec<CaseResult>,
+}
+
+impl Results {
+    /// The broken rules by name, with how they were broken. Holds `nothing-executed` when no case ran at all.
+    #[must_use]
+    pub fn failures(&self) -> BTreeMap<&'static str, &str> {
+        let mut failures = BTreeMap::new();
+        for result in &self.results {
+            if let Verdict::Broken(how) = &result.verdict {
+                failures.insert(result.name, how.as_str());
+            }
+        }
+        if self.results.iter().all(|result| matches!(result.verdict, Verdict::Ignored(_))) {
+            failures
+                .insert("nothing-executed", "every case was ignored: this shows nothing about the driver");
+        }
+        failures
+    }
+
+    /// The ignored cases by name, with why.
+    #[must_use]
+    pub fn ignored(&self) -> BTreeMap<&'static str, &str> {
+        let mut ignored = BTreeMap::new();
+        for result in &self.results {
+            if let Verdict::Ignored(why) = &result.verdict {
+                ignored.insert(result.name, why.as_str());
+            }
+        }
+        ignored
+    }
+}

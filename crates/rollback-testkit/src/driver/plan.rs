@@ -1,0 +1,78 @@
+//! Proposals: pure, and graphs that can be run.
+
+use std::collections::BTreeSet;
+
+use rollback_core::{Decision, Result};
+
+use super::bench::{Bench, in_order};
+use super::case::{Case, Needs, Verdict, case, keep};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case!(
+            "proposals-are-pure",
+            "the same view gives the same proposals, on each handle, and proposing changes nothing",
+            Needs::Nothing,
+            proposals_are_pure
+        ),
+        case!(
+            "strategies-have-names",
+            "strategies have names of their own, and those that cannot be used say why",
+            Needs::Nothing,
+            strategies_have_names
+        ),
+        case!(
+            "steps-form-a-graph",
+            "step ids are unique, edges lead to steps of the same proposal, and nothing waits for itself",
+            Needs::Nothing,
+            steps_form_a_graph
+        ),
+    ]
+}
+
+async fn proposals_are_pure(bench: &Bench) -> Result<Verdict> {
+    let view = bench.view(&bench.one).await?;
+    let before = bench.print().await?;
+    let first = bench.target.propose(&view)?;
+    let again = bench.target.propose(&view)?;
+    let other = bench.fixture.target().await?.propose(&view)?;
+    keep!(first == again, "asked twice, it proposes {first:?} and then {again:?}");
+    keep!(first == other, "another handle proposes {other:?} instead of {first:?}");
+    let after = bench.print().await?;
+    keep!(before == after, "proposing changed the world: {before:?}, then {after:?}");
+    Ok(Verdict::Kept)
+}
+
+async fn strategies_have_names(bench: &Bench) -> Result<Verdict> {
+    let considered = bench.target.propose(&bench.view(&bench.one).await?)?;
+    keep!(!considered.is_empty(), "the driver has no strategies");
+    let mut names = BTreeSet::new();
+    let mut applicable = 0;
+    for one in &considered {
+        keep!(names.insert(&one.strategy), "two strategies are called {:?}", one.strategy);
+        keep!(!one.strategy.is_empty() && !one.summary.is_empty(), "a strategy has no name or no summary");
+        match &one.decision {
+            Decision::Propose(_) => applicable += 1,
+            Decision::NotApplicable(why) => keep!(!why.is_empty(), "{:?} does not say why not", one.strategy),
+        }
+    }
+    keep!(applicable > 0, "no strategy proposes a way from release 2 to release 1: {considered:?}");
+    Ok(Verdict::Kept)
+}
+
+async fn steps_form_a_graph(bench: &Bench) -> Result<Verdict> {
+    for (strategy, proposal) in bench.proposals(&bench.one).await? {
+        keep!(!proposal.steps.is_empty(), "{strategy:?} proposes nothing to do");
+        keep!(proposal.parallel > 0, "{strategy:?} allows no step at all at once");
+        let ids: BTreeSet<_> = proposal.steps.iter().map(|step| &step.id).collect();
+        keep!(ids.len() == proposal.steps.len(), "{strategy:?} has two steps of one id");
+        for step in &proposal.steps {
+            keep!(!step.title.is_empty(), "{strategy:?} has a step without a title: {}", step.id);
+            keep!(!step.timeout.as_duration().is_zero(), "{strategy:?} gives {} no time", step.id);
+            let unknown = step.after.iter().find(|before| !ids.contains(before));
+            keep!(unknown.is_none(), "{strategy:?}: {} waits for unknown {unknown:?}", step.id);
+        }
+        keep!(in_order(&proposal.steps).is_ok(), "{strategy:?} has steps that wait for each other");
+    }
+    Ok(Verdict::Kept)
+}

@@ -1,0 +1,105 @@
+//! The toy driver's documents.
+
+use rollback_core::document::decode_exact;
+use rollback_core::{
+    Action, Artifact, Digest, Document, Identity, PartId, Result, Revision, Snapshot, SnapshotInfo, Version,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::world::Picture;
+
+/// One release of a simulated world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToySnapshot {
+    /// Its number.
+    pub release: u32,
+    /// What it consists of.
+    pub content: String,
+}
+
+impl ToySnapshot {
+    /// The release with this number.
+    #[must_use]
+    pub fn of(release: u32) -> Self {
+        Self { release, content: format!("content of r{release}") }
+    }
+
+    /// The digest of what it consists of.
+    ///
+    /// # Errors
+    ///
+    /// Never: a text can be written as JSON.
+    pub fn identity(&self) -> Result<Identity> {
+        Identity::of(&self.content)
+    }
+}
+
+impl Document for ToySnapshot {
+    const SCHEMA: &'static str = "toy-release/1";
+
+    fn decode(schema: &str, body: Value) -> Result<Self> {
+        decode_exact(schema, body)
+    }
+}
+
+impl Snapshot for ToySnapshot {
+    fn info(&self) -> SnapshotInfo {
+        let name = format!("r{}", self.release);
+        let revision = Revision::new(name.clone()).expect("a revision");
+        let version = Version::new(format!("1.{}.0", self.release)).expect("a version");
+        let identity = Identity(Digest::of_bytes(self.content.as_bytes()));
+        let identity = self.identity().unwrap_or(identity);
+        SnapshotInfo::new(revision, identity)
+            .with_version(version)
+            .with_artifact(Artifact::new("release", name))
+    }
+}
+
+/// What the toy driver can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ToyAction {
+    /// Roll a release out over all parts: one request.
+    Switch {
+        /// Which.
+        release: u32,
+    },
+    /// Put a release on one part: one request.
+    SwitchPart {
+        /// Which part.
+        part: PartId,
+        /// Which release.
+        release: u32,
+    },
+    /// Put a release on each part, one after the other.
+    Sync {
+        /// Which.
+        release: u32,
+    },
+}
+
+impl ToyAction {
+    /// Whether the world looks as if it had been done.
+    #[must_use]
+    pub fn holds(&self, picture: &Picture) -> bool {
+        match self {
+            Self::Switch { release } => picture.heading.unwrap_or(picture.settled) == *release,
+            Self::SwitchPart { part, release } => {
+                picture.parts.iter().any(|found| found.id == *part && found.release == *release)
+            }
+            Self::Sync { release } => picture.parts.iter().all(|part| part.release == *release),
+        }
+    }
+}
+
+impl Document for ToyAction {
+    const SCHEMA: &'static str = "toy-action/1";
+
+    fn decode(schema: &str, body: Value) -> Result<Self> {
+        decode_exact(schema, body)
+    }
+}
+
+impl Action for ToyAction {}

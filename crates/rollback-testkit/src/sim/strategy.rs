@@ -1,0 +1,114 @@
+//! The toy driver's strategies.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rollback_core::{Decision, Proposal, Risk, Step, StepId, Strategy, View};
+
+use super::flaw::Flaw;
+use super::forms::{ToyAction, ToySnapshot};
+
+/// One request that rolls the release out over all parts.
+#[derive(Debug)]
+pub(super) struct SwitchAll {
+    pub(super) flaw: Option<Flaw>,
+    pub(super) restarts: bool,
+}
+
+/// One request for each part, one after the other.
+#[derive(Debug)]
+pub(super) struct PartByPart {
+    pub(super) restarts: bool,
+}
+
+/// Bulk work over all parts.
+#[derive(Debug)]
+pub(super) struct SyncAll {
+    pub(super) restarts: bool,
+}
+
+static PROPOSALS: AtomicU32 = AtomicU32::new(0);
+
+fn step_id(text: &str) -> StepId {
+    StepId::new(text).expect("a step id")
+}
+
+/// What every proposal of the toy driver has in common.
+fn proposal(steps: Vec<Step<ToyAction>>, restarts: bool) -> Decision<ToyAction> {
+    let proposal = Proposal::new(steps);
+    Decision::Propose(if restarts { proposal.restarts() } else { proposal })
+}
+
+impl Strategy<ToySnapshot, ToyAction> for SwitchAll {
+    fn name(&self) -> &'static str {
+        "switch-all"
+    }
+
+    fn summary(&self) -> &'static str {
+        "one request, rolled out by the platform"
+    }
+
+    fn propose(&self, view: &View<ToySnapshot>) -> Decision<ToyAction> {
+        let release = view.goal.release;
+        let mut title = format!("roll out r{release}");
+        if self.flaw == Some(Flaw::ImpureStrategy) {
+            title.push_str(&format!(" ({})", PROPOSALS.fetch_add(1, Ordering::Relaxed)));
+        }
+        let mut step = Step::single(step_id("switch"), title, ToyAction::Switch { release });
+        if self.flaw == Some(Flaw::CircularSteps) {
+            step = step.after([step_id("switch")]);
+        }
+        proposal(vec![step], self.restarts)
+    }
+}
+
+impl Strategy<ToySnapshot, ToyAction> for PartByPart {
+    fn name(&self) -> &'static str {
+        "part-by-part"
+    }
+
+    fn summary(&self) -> &'static str {
+        "one request for each part"
+    }
+
+    fn propose(&self, view: &View<ToySnapshot>) -> Decision<ToyAction> {
+        let release = view.goal.release;
+        let wanted = view.goal.identity().ok();
+        let moving = view.observed.heading.is_some();
+        let mut steps: Vec<Step<ToyAction>> = Vec::new();
+        for state in &view.observed.parts {
+            if state.identity == wanted && !self.restarts && !moving {
+                continue;
+            }
+            let part = state.part.clone();
+            let action = ToyAction::SwitchPart { part: part.clone(), release };
+            let before: Vec<_> = steps.last().map(|step| step.id.clone()).into_iter().collect();
+            let title = format!("put r{release} on {part}");
+            steps.push(
+                Step::single(step_id(&format!("switch@{part}")), title, action).after(before).on_part(part),
+            );
+        }
+        if steps.is_empty() {
+            return Decision::NotApplicable("every part runs it already".to_owned());
+        }
+        match proposal(steps, self.restarts) {
+            Decision::Propose(proposal) => Decision::Propose(proposal.risk(Risk::Medium)),
+            other @ Decision::NotApplicable(_) => other,
+        }
+    }
+}
+
+impl Strategy<ToySnapshot, ToyAction> for SyncAll {
+    fn name(&self) -> &'static str {
+        "sync"
+    }
+
+    fn summary(&self) -> &'static str {
+        "part for part until all are there"
+    }
+
+    fn propose(&self, view: &View<ToySnapshot>) -> Decision<ToyAction> {
+        let release = view.goal.release;
+        let action = ToyAction::Sync { release };
+        proposal(vec![Step::convergence(step_id("sync"), format!("sync r{release}"), action)], self.restarts)
+    }
+}
