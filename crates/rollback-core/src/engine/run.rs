@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use tokio::sync::{Mutex, Semaphore, watch};
 
 use super::component::{ComponentRun, Forward, Halt};
@@ -131,7 +131,7 @@ impl Run {
     /// Those that are there already keep nobody from going; one that is refused keeps everybody, unless the run was
     /// cut off in the middle.
     async fn guard_all(&self) -> (Forwards, bool) {
-        let guards = join_all(self.active.values().map(ComponentRun::guard)).await;
+        let guards = join_all(self.active.values().map(|component| component.guard().boxed())).await;
         let mut ends = Forwards::new();
         for (name, guard) in self.active.keys().zip(guards) {
             match guard {
@@ -180,6 +180,7 @@ impl Run {
                 }
                 (name.clone(), end)
             }
+            .boxed()
         }))
         .await;
         forwards.extend(ran);

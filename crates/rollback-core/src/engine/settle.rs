@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 
 use super::component::{ComponentRun, Forward, Halt, LegEnd};
 use super::steps::longer;
@@ -132,7 +132,7 @@ impl ComponentRun {
             self.emit_stage(Stage::Gates, format!("{} gate(s)", self.gates.len()));
         }
         let mut healthy = self.parts_are_well(&evidence).await?;
-        for passed in join_all(self.gates.iter().map(|gate| self.gate(gate))).await {
+        for passed in join_all(self.gates.iter().map(|gate| self.gate(gate).boxed())).await {
             healthy &= passed?;
         }
         Ok(Forward::Reached { evidence, healthy })

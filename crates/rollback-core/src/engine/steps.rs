@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 
 use super::component::{ComponentRun, Halt};
 use crate::action::{ActionContext, ActionKind, Landing, Receipt, Step};
@@ -57,7 +57,7 @@ impl ComponentRun {
                 return Ok(None);
             }
             let mut failure = None;
-            for end in join_all(ready.iter().map(|step| self.step(step, proposal))).await {
+            for end in join_all(ready.iter().map(|step| self.step(step, proposal).boxed())).await {
                 if let StepEnd::Failed(why) = end? {
                     failure.get_or_insert(why);
                 }
@@ -221,17 +221,21 @@ impl ComponentRun {
         proposal: &Proposal<Envelope>,
         attempt: u32,
     ) -> Result<ActionContext, Halt> {
-        let (leg, outputs, token) = self
+        let (leg, outputs, token, unclear) = self
             .state(|state| {
                 let outputs = state.leg().map(crate::journal::LegState::outputs).unwrap_or_default();
-                (state.legs.len(), outputs, state.token.clone())
+                let sent = state.leg().and_then(|leg| leg.steps.get(&step.id));
+                (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(|sent| sent.open.is_some()))
             })
             .await;
         let mark = format!("{}/{leg}/{}", self.name, step.id);
         let key = format!("{}-{}", self.run, Digest::of_bytes(mark.as_bytes()).short());
         let key = IdempotencyKey::new(key).map_err(Halt::Store)?;
-        // Steps of one batch on different parts move the token under each other.
-        let expected = if proposal.parallel > 1 && step.part.is_some() { None } else { token };
+        // Steps of one batch on different parts move the token under each other, and so did those parts of a
+        // convergence that were done before it was cut off.
+        let moved = proposal.parallel > 1 && step.part.is_some();
+        let half_done = step.kind == ActionKind::Convergence && unclear;
+        let expected = token.filter(|_| !moved && !half_done);
         let (progress, component, id) = (self.context.progress.clone(), self.name.clone(), step.id.clone());
         let tell = move |done: u64, total: u64, note: &str| {
             progress.emit(Event::StepProgress {
@@ -299,9 +303,12 @@ impl ComponentRun {
     /// Settles by looking what the last holder of the target had left open, before anything of our own is sent.
     pub(super) async fn settle_foreign(&self) -> Result<Option<String>, Halt> {
         let found = self.lease.as_ref().and_then(|lease| lease.found.as_ref());
-        let foreign = found.map(|head| head.open.iter().filter(|open| open.run != self.run));
-        for open in foreign.into_iter().flatten() {
-            let left = super::records::left_open(&self.context, open).await.map_err(Halt::Store)?;
+        let open = found.map(|head| head.open.clone()).unwrap_or_default();
+        for open in open {
+            if open.run == self.run {
+                continue;
+            }
+            let left = super::records::left_open(&self.context, &open).await.map_err(Halt::Store)?;
             let Some((step, cx)) = left else { continue };
             let title = format!("{} (left open by run {})", step.title, open.run);
             match self.find_out(&cx, &step.action, &title, step.timeout).await {

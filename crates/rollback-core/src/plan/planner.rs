@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{FutureExt as _, try_join_all};
 use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
@@ -50,7 +50,7 @@ impl Planner<'_> {
     pub(crate) async fn plan(&self, request: &Request) -> Result<Planned> {
         self.check(request)?;
         let now = self.context.clock.now();
-        let looks = try_join_all(request.components.keys().map(|name| self.look(name))).await?;
+        let looks = try_join_all(request.components.keys().map(|name| self.look(name).boxed())).await?;
         let mut aimed = BTreeMap::new();
         let mut undecided = BTreeMap::new();
         for ((name, destination), look) in request.components.iter().zip(looks) {
@@ -104,8 +104,9 @@ impl Planner<'_> {
         aimed: &BTreeMap<ComponentName, Aimed>,
         now: Timestamp,
     ) -> Result<Plan> {
-        let planned =
-            try_join_all(aimed.iter().map(|(name, one)| self.component(request, name, one, aimed, now)));
+        let planned = try_join_all(
+            aimed.iter().map(|(name, one)| self.component(request, name, one, aimed, now).boxed()),
+        );
         let components: BTreeMap<_, _> = aimed.keys().cloned().zip(planned.await?).collect();
         check_order(&components)?;
         let caller = components.values().find_map(|component| component.target.caller.clone());
