@@ -225,18 +225,11 @@ impl Past {
     }
 
     fn as_of(&self, moment: Timestamp) -> Result<Resolved> {
-        let recorded =
-            self.deployments.iter().filter(|record| record.since <= moment).max_by_key(|r| r.since);
-        let found = match recorded {
-            Some(record) => self.by_identity(record.snapshot.info.identity),
-            None => {
-                let ran = self
-                    .candidates
-                    .iter()
-                    .filter(|candidate| candidate.ran_at.is_some_and(|at| at <= moment));
-                ran.max_by_key(|candidate| candidate.ran_at).cloned()
-            }
-        };
+        let recorded = self.deployments.iter().map(|record| (record.since, record.snapshot.info.identity));
+        let known = self.candidates.iter().filter_map(|c| Some((c.ran_at?, c.snapshot.info.identity)));
+        let newest =
+            recorded.chain(known).filter(|(since, _)| *since <= moment).max_by_key(|(since, _)| *since);
+        let found = newest.and_then(|(_, identity)| self.by_identity(identity));
         found.map(|candidate| chosen(candidate, format!("what ran at {moment:.0}"), true)).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,

@@ -33,7 +33,8 @@ async fn every_destination_finds_its_release() {
         ("last-good", "r2 (1.2.0)"),
         ("revision=r1", "r1 (1.1.0)"),
         ("version=1.1.0", "r1 (1.1.0)"),
-        ("as-of=90s", "r2 (1.2.0)"),
+        ("as-of=30s", "r2 (1.2.0)"),
+        ("as-of=90s", "r1 (1.1.0)"),
     ] {
         let plan = plan(&engine, &setup.request(Some(destination))).await;
         assert_eq!(plan.components[&name("web")].to.info.label(), label, "{destination}");
