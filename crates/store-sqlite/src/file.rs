@@ -8,6 +8,9 @@ use rollback_core::{Error, ErrorKind, Result};
 
 use crate::error::Failing;
 
+/// The size of SQLite's smallest page, in bytes.
+const SMALLEST_PAGE: u64 = 512;
+
 /// Which file a path led to, so that a replaced one is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId(#[cfg(unix)] u64, #[cfg(unix)] u64);
@@ -31,6 +34,10 @@ impl FileId {
 /// connection of this process: that is how POSIX locks are.
 pub(crate) fn look(failing: Failing<'_>) -> Result<Option<FileId>> {
     match fs::metadata(failing.path) {
+        // SQLite takes a file that is shorter than its smallest page for an empty one, and would overwrite it.
+        Ok(found) if found.is_file() && (1..SMALLEST_PAGE).contains(&found.len()) => {
+            Err(failing.not_sqlite())
+        }
         Ok(found) if found.is_file() => Ok(Some(FileId::of(&found))),
         Ok(found) => Err(wrong_type(failing, found.is_dir())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
