@@ -53,6 +53,11 @@ fn wrong_type(failing: Failing<'_>, folder: bool) -> Error {
         .next(format!("name a file, like {}. Nothing was changed", inside.display()))
 }
 
+fn dangling(failing: Failing<'_>) -> Error {
+    let error = failing.error(ErrorKind::Invalid, "it is a symbolic link to nothing");
+    error.next(format!("name another file, or correct the link {}", failing.path.display()))
+}
+
 /// Creates the file, empty and for its owner only, with the folders above it. One that is there is left alone.
 ///
 /// Durable when it returns: a write to a file whose name is lost with the power would be lost with it.
@@ -65,7 +70,9 @@ pub(crate) fn create(failing: Failing<'_>) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(failing.path) {
         Ok(_) => sync(&folder).map_err(|error| failing.io("saving", &folder, error)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if failing.path.is_symlink() && !failing.path.exists() { Err(dangling(failing)) } else { Ok(()) }
+        }
         Err(error) => Err(failing.io("creating", failing.path, error)),
     }
 }

@@ -244,6 +244,18 @@ async fn a_folder_and_a_path_through_a_file_are_refused() {
     refused(&inside, ErrorKind::Invalid, "not a folder").await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_is_followed_but_not_to_nothing() {
+    let (place, other) = (Place::with_value().await, Place::new());
+    std::os::unix::fs::symlink(&place.file, &other.file).unwrap();
+    assert_eq!(value(&other.store(), "runs/1").await.as_deref(), Some(SECRET));
+    fs::remove_file(&place.file).unwrap();
+    let error = put(&other.store(), "runs/1", SECRET).await.unwrap_err();
+    check(&error, &other.file, ErrorKind::Invalid, false);
+    assert!(!place.file.exists());
+}
+
 #[tokio::test]
 async fn a_damaged_database_is_reported() {
     let place = Place::new();
