@@ -50,7 +50,7 @@ pub(crate) enum Link {
     /// It points somewhere that is no release; the text says where.
     Foreign(String),
     /// It is a file or folder; the text says which.
-    NotALink(String),
+    Real(String),
 }
 
 /// One look at `current`.
@@ -137,7 +137,7 @@ impl Client {
         if !data.is_symlink() {
             let kind = if data.is_dir() { "folder" } else { "file" };
             let token = Token::new(format!("{kind}-{}", data.ino()));
-            let link = Link::NotALink(format!("{path:?} is a {kind}, not a symlink"));
+            let link = Link::Real(format!("{path:?} is a {kind}, not a symlink"));
             return Ok(Look { link, token, stamp: None });
         }
         let text = fs::read_link(&path).map_err(|error| io("read `current`", &path, error))?;

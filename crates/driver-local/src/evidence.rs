@@ -1,9 +1,13 @@
-//! From what was read to what runs: pure, so that every case can be tested without a process.
+//! From what was read to what runs.
 
 use jiff::{SignedDuration, Timestamp};
+use rollback_core::target::Certainty;
+use rollback_core::{Identity, PartId, PartState, Reading, Result};
 
-use crate::client::process::{Place, Process};
-use crate::snapshot::ReleaseName;
+use crate::client::process::{Place, Process, ProcessState};
+use crate::client::{Client, Link, Look, Stamp, switch};
+use crate::snapshot::{LocalRelease, ReleaseName};
+use crate::target::snapshot;
 
 /// The kernel tells start times to the second; less than this apart is not "before".
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
@@ -23,7 +27,7 @@ pub(crate) enum Runs {
     Hidden(String),
 }
 
-/// Judges where a process lies.
+/// Judges where a process lies. Pure, so that every case can be tested without one.
 ///
 /// `switched` is when `current` was last replaced. It counts only where `needs_restart`: a server that reads
 /// files through `current` serves the new ones without being restarted.
@@ -56,6 +60,97 @@ pub(crate) fn runs(
             Runs::Stale(format!("process {pid} was started before `current` was replaced"))
         }
         _ => Runs::PresumedCurrent,
+    }
+}
+
+/// What one look at everything came to.
+pub(crate) struct Seen {
+    pub(crate) look: Look,
+    pub(crate) settled: Reading<LocalRelease>,
+    pub(crate) part: PartState,
+    /// What has still to happen for it to rest.
+    pub(crate) waiting: Option<String>,
+    pub(crate) compared: Vec<String>,
+    pub(crate) unread: Vec<String>,
+}
+
+impl Seen {
+    /// Reads it all; releases in full if `fresh`.
+    pub(crate) fn read(client: &Client, fresh: bool, needs_restart: bool) -> Result<Self> {
+        let look = client.look()?;
+        let (settled, unread) = match &look.link {
+            Link::Absent => (Reading::Absent, None),
+            Link::At(name) => match client.tree(name, fresh) {
+                Ok(tree) => (Reading::Known(snapshot(name.clone(), &tree)), None),
+                Err(error) => (Reading::Unknown(error.to_string()), Some(format!("release {name}: {error}"))),
+            },
+            Link::Dangling(_) | Link::Foreign(_) | Link::Real(_) => {
+                let what = switch::describe(&look);
+                (Reading::Unknown(what.clone()), Some(what))
+            }
+        };
+        let part =
+            PartState::verified(PartId::new("host")?, settled.known().map(|live| Identity(live.digest)));
+        let mut seen = Self {
+            look,
+            settled,
+            part,
+            waiting: None,
+            compared: Vec::new(),
+            unread: unread.into_iter().collect(),
+        };
+        if let Some(live) = seen.settled.known() {
+            seen.compared
+                .push(format!("{} files, {} bytes in release {}", live.files, live.bytes, live.name));
+        }
+        match client.process()? {
+            // The files are right; what the process made of them is not known.
+            None if needs_restart => seen.part.certainty = Certainty::Claimed,
+            None => {}
+            Some(ProcessState::Missing(why)) => {
+                seen.part = seen.part.with_replicas(1, 0);
+                seen.compared.push(why.clone());
+                seen.waiting = Some(why);
+            }
+            Some(ProcessState::Unreadable(why)) => {
+                seen.part.identity = None;
+                seen.unread.push(why);
+            }
+            Some(ProcessState::Alive(process)) => {
+                seen.part = seen.part.with_replicas(1, 1).with_incarnation(process.incarnation.clone());
+                let switched = seen.look.stamp.as_ref().map_or(Timestamp::MIN, Stamp::made);
+                if let Link::At(current) = seen.look.link.clone() {
+                    let verdict = runs(&process, &current, switched, needs_restart);
+                    seen.judge(client, verdict, process.pid, fresh);
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// What the process runs overrules what `current` names.
+    fn judge(&mut self, client: &Client, verdict: Runs, pid: u32, fresh: bool) {
+        match verdict {
+            Runs::Current => self.compared.push(format!("process {pid} was started in that release")),
+            // It may hold anything in memory; that it was restarted is judged by its incarnation.
+            Runs::PresumedCurrent => {
+                self.part.certainty = Certainty::Claimed;
+                self.compared.push(format!("process {pid} runs, and lies outside of the releases"));
+            }
+            Runs::Other(name) => {
+                let tree = client.tree(&name, fresh);
+                self.part.identity = tree.ok().map(|tree| Identity(tree.digest));
+                self.compared.push(format!("process {pid} was started in release {name}"));
+            }
+            Runs::Stale(why) => {
+                self.part.identity = None;
+                self.compared.push(why);
+            }
+            Runs::Hidden(what) => {
+                self.part.identity = None;
+                self.unread.push(what);
+            }
+        }
     }
 }
 

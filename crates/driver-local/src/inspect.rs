@@ -60,7 +60,7 @@ fn ground(client: &Client, mut inspection: Inspection) -> Result<Inspection> {
         Link::Absent => Some(Finding::info("current-absent", describe(&look))),
         Link::Dangling(_) => Some(Finding::warning("current-dangling", describe(&look))),
         Link::Foreign(what) => Some(Finding::blocker("current-outside", what.clone())),
-        Link::NotALink(what) => Some(Finding::blocker("current-not-a-symlink", what.clone())),
+        Link::Real(what) => Some(Finding::blocker("current-not-a-symlink", what.clone())),
     };
     if let Some(finding) = about {
         inspection = inspection.finding(finding.next(advice(&look.link)));

@@ -1,23 +1,20 @@
 //! The target itself: each method asks the client and says what that means.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use rollback_core::target::{Health, HistoryEntry, HistoryQuery, Inspection, Phase, Standing};
 use rollback_core::{
     ActionContext, Capabilities, Effect, Error, ErrorKind, Evidence, Goal, Identity, Landing, Observation,
-    PartId, PartState, Reading, Receipt, Result, Target, TargetId, TargetInfo, Token,
+    Receipt, Result, Target, TargetId, TargetInfo, Token,
 };
 
 use crate::action::LocalAction;
-use crate::client::process::ProcessState;
 use crate::client::switch::{self, Switch};
 use crate::client::tree::Tree;
 use crate::client::{Client, Link, Look, command, host};
 use crate::config::LocalConfig;
-use crate::evidence::{Runs, runs};
+use crate::evidence::Seen;
 use crate::inspect;
 use crate::snapshot::{LocalRelease, ReleaseName};
 
@@ -250,93 +247,5 @@ fn entry(name: ReleaseName, tree: &Tree, look: &Look) -> HistoryEntry<LocalRelea
     match tree.outside.first() {
         Some(link) => entry.unrestorable(format!("its symlink {link} leads out of the release")),
         None => entry,
-    }
-}
-
-/// What one look at everything came to.
-struct Seen {
-    look: Look,
-    settled: Reading<LocalRelease>,
-    part: PartState,
-    /// What has still to happen for it to rest.
-    waiting: Option<String>,
-    compared: Vec<String>,
-    unread: Vec<String>,
-}
-
-impl Seen {
-    fn read(client: &Client, fresh: bool, needs_restart: bool) -> Result<Self> {
-        let look = client.look()?;
-        let (settled, unread) = match &look.link {
-            Link::Absent => (Reading::Absent, None),
-            Link::At(name) => match client.tree(name, fresh) {
-                Ok(tree) => (Reading::Known(snapshot(name.clone(), &tree)), None),
-                Err(error) => (Reading::Unknown(error.to_string()), Some(format!("release {name}: {error}"))),
-            },
-            Link::Dangling(_) | Link::Foreign(_) | Link::NotALink(_) => {
-                let what = switch::describe(&look);
-                (Reading::Unknown(what.clone()), Some(what))
-            }
-        };
-        let part =
-            PartState::verified(PartId::new("host")?, settled.known().map(|live| Identity(live.digest)));
-        let mut seen = Self {
-            look,
-            settled,
-            part,
-            waiting: None,
-            compared: Vec::new(),
-            unread: unread.into_iter().collect(),
-        };
-        if let Some(live) = seen.settled.known() {
-            seen.compared
-                .push(format!("{} files, {} bytes in release {}", live.files, live.bytes, live.name));
-        }
-        match client.process()? {
-            None => {}
-            Some(ProcessState::Missing(why)) => {
-                seen.part = seen.part.with_replicas(1, 0);
-                seen.compared.push(why.clone());
-                seen.waiting = Some(why);
-            }
-            Some(ProcessState::Unreadable(why)) => {
-                seen.part.identity = None;
-                seen.unread.push(why);
-            }
-            Some(ProcessState::Alive(process)) => {
-                seen.part = seen.part.with_replicas(1, 1).with_incarnation(process.incarnation.clone());
-                let switched = seen.look.stamp.as_ref().map_or(Timestamp::MIN, |stamp| stamp.made());
-                if let Link::At(current) = seen.look.link.clone() {
-                    let verdict = runs(&process, &current, switched, needs_restart);
-                    seen.judge(client, verdict, process.pid, fresh);
-                }
-            }
-        }
-        Ok(seen)
-    }
-
-    /// What the process runs overrules what `current` names.
-    fn judge(&mut self, client: &Client, verdict: Runs, pid: u32, fresh: bool) {
-        match verdict {
-            Runs::Current => self.compared.push(format!("process {pid} was started in that release")),
-            // It may hold anything in memory; that it was restarted is judged by its incarnation.
-            Runs::PresumedCurrent => {
-                self.part.certainty = rollback_core::target::Certainty::Claimed;
-                self.compared.push(format!("process {pid} runs, and lies outside of the releases"));
-            }
-            Runs::Other(name) => {
-                let tree = client.tree(&name, fresh);
-                self.part.identity = tree.ok().map(|tree: Arc<Tree>| Identity(tree.digest));
-                self.compared.push(format!("process {pid} was started in release {name}"));
-            }
-            Runs::Stale(why) => {
-                self.part.identity = None;
-                self.compared.push(why);
-            }
-            Runs::Hidden(what) => {
-                self.part.identity = None;
-                self.unread.push(what);
-            }
-        }
     }
 }

@@ -138,7 +138,7 @@ pub(crate) fn describe(look: &Look) -> String {
         Link::Absent => "`current` is not there".to_owned(),
         Link::At(name) => format!("`current` points to release {name}"),
         Link::Dangling(name) => format!("`current` points to release {name}, which is not there"),
-        Link::Foreign(what) | Link::NotALink(what) => what.clone(),
+        Link::Foreign(what) | Link::Real(what) => what.clone(),
     }
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn describe(look: &Look) -> String {
 fn refuse_unusable(look: &Look) -> Result<()> {
     match &look.link {
         Link::Absent | Link::At(_) | Link::Dangling(_) => Ok(()),
-        Link::Foreign(what) | Link::NotALink(what) => {
+        Link::Foreign(what) | Link::Real(what) => {
             Err(Error::new(ErrorKind::Refused, "replace `current`", what.clone()).next(advice(&look.link)))
         }
     }
@@ -155,7 +155,7 @@ fn refuse_unusable(look: &Look) -> Result<()> {
 /// What to do about a `current` that cannot be used.
 pub(crate) fn advice(link: &Link) -> &'static str {
     match link {
-        Link::NotALink(_) => "move it into the releases folder and put a symlink to it in its place",
+        Link::Real(_) => "move it into the releases folder and put a symlink to it in its place",
         Link::Foreign(_) => "point it at a folder directly under the releases folder, or correct `releases`",
         Link::Absent | Link::Dangling(_) | Link::At(_) => "nothing: it is replaced by the switch",
     }

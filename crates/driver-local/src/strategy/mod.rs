@@ -21,7 +21,7 @@ const RESTART_DOWNTIME: Lasting = Lasting::from_secs(2);
 const GRACE: Lasting = Lasting::from_secs(10);
 
 /// The live release, if it already holds what the goal holds.
-fn already<'a>(view: &'a View<LocalRelease>) -> Option<&'a ReleaseName> {
+fn already(view: &View<LocalRelease>) -> Option<&ReleaseName> {
     view.observed.settled.known().filter(|live| live.digest == view.goal.digest).map(|live| &live.name)
 }
 
