@@ -221,6 +221,8 @@ pub struct ActionContext {
     pub expected: Option<Token>,
     /// What earlier steps put out.
     pub outputs: BTreeMap<StepId, Value>,
+    /// How long one sending may take. The engine keeps this limit; a driver may hand it to its client.
+    pub timeout: Lasting,
     /// Asked to stop: a convergence stops between its parts, a single effect finishes.
     pub cancel: CancellationToken,
     progress: Option<Arc<ProgressFn>>,
@@ -238,6 +240,7 @@ impl ActionContext {
             attempt: 1,
             expected: None,
             outputs: BTreeMap::new(),
+            timeout: Lasting::from_secs(60),
             cancel: CancellationToken::new(),
             progress: None,
         }
@@ -261,6 +264,13 @@ impl ActionContext {
     #[must_use]
     pub fn with_outputs(mut self, outputs: BTreeMap<StepId, Value>) -> Self {
         self.outputs = outputs;
+        self
+    }
+
+    /// Sets how long one sending may take.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Lasting) -> Self {
+        self.timeout = timeout;
         self
     }
 

@@ -1,37 +1,59 @@
 //! The engine: plans, runs, resumes and remembers.
 
+mod builder;
+mod component;
+mod context;
+mod finish;
+mod guards;
+mod records;
+mod run;
+mod settle;
+mod steps;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
+pub use self::builder::EngineBuilder;
+pub(crate) use self::context::Context;
+use self::records::RunRecord;
+use self::run::Run;
 use crate::digest::Digest;
-use crate::environment::Environment;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Deployment, Ledger};
-use crate::name::{ComponentName, Entropy, RunId};
-use crate::plan::{Candidate, Plan, Planned};
-use crate::probe::{Gate, ProbeRegistry};
-use crate::progress::Progress;
+use crate::lease::held_by;
+use crate::ledger::{Deployment, GoodMark, Ledger};
+use crate::name::{ComponentName, RunId};
+use crate::plan::{Candidate, Past, Plan, Planned, Planner};
 use crate::report::{Report, State};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
-use crate::store::Store;
-use crate::target::{Observation, TargetInfo};
-use crate::time::{Clock, Lasting};
+use crate::store::{Condition, KeyPrefix, Records, Store, Written};
+use crate::target::{Goal, Observation, Proof, Reading, TargetInfo};
 
-/// Plans, runs, resumes and remembers rollbacks of some components.
+/// Plans, runs, resumes and remembers rollbacks of some components. Cheap to clone.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use rollback_core::{Approval, ComponentName, DynTarget, Engine, EnvironmentName, Planned, Request};
+/// # use rollback_core::store::MemoryStore;
+/// # async fn demo(web: Arc<dyn DynTarget>) -> rollback_core::Result<()> {
+/// let name = ComponentName::new("web")?;
+/// let engine = Engine::builder(Arc::new(MemoryStore::new())).component(name.clone(), web).build();
+/// let request = Request::new(EnvironmentName::new("default")?).component(name, Some("previous".parse()?));
+/// if let Planned::Ready(plan) = engine.plan(&request).await? {
+///     let report = engine.apply(&plan, &Approval::yes()).await?;
+///     println!("{}", report.state);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Engine {
-    _inner: Arc<()>,
+    context: Arc<Context>,
 }
-
-/// Sets up an [`Engine`].
-#[derive(Debug)]
-pub struct EngineBuilder {}
 
 /// What a person or pipeline agreed to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,16 +170,15 @@ impl Claim {
     }
 }
 
-fn unbuilt<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Unsupported, "use the engine", "it is being built"))
-}
-
 impl Engine {
     /// An engine over a store.
     #[must_use]
     pub fn builder(store: Arc<dyn Store>) -> EngineBuilder {
-        let _ = store;
-        EngineBuilder {}
+        EngineBuilder::new(store)
+    }
+
+    fn new(context: Context) -> Self {
+        Self { context: Arc::new(context) }
     }
 
     /// Makes a plan. Changes nothing.
@@ -166,8 +187,7 @@ impl Engine {
     ///
     /// What could not be read, or a destination that does not exist, with those that do.
     pub async fn plan(&self, request: &Request) -> Result<Planned> {
-        let _ = request;
-        unbuilt()
+        Planner { context: &self.context }.plan(request).await
     }
 
     /// Runs a plan to its end.
@@ -177,8 +197,19 @@ impl Engine {
     /// Only for what kept it from beginning a run at all: a stale or unapproved plan, a store that cannot be
     /// written. Everything after that is in the report.
     pub async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Report> {
-        let _ = (plan, approval);
-        unbuilt()
+        let now = self.context.clock.now();
+        guards::check_plan(&self.context, plan, approval, now)?;
+        let record = RunRecord {
+            schema: records::RUN_SCHEMA.to_owned(),
+            run: run::new_id(&self.context),
+            plan: plan.clone(),
+            holder: self.context.leasing.holder.clone(),
+            started_at: now,
+            break_glass: self.context.break_glass.clone(),
+            report: None,
+        };
+        record.create(&self.context.records).await?;
+        Run::open(Arc::clone(&self.context), record, false).await?.execute().await
     }
 
     /// Takes up a run that was cut off, and brings it to its end. A run that ended gives its report again.
@@ -187,8 +218,11 @@ impl Engine {
     ///
     /// [`ErrorKind::NotFound`] for an unknown run, [`ErrorKind::Conflict`] while somebody else works on it.
     pub async fn resume(&self, run: RunId) -> Result<Report> {
-        let _ = run;
-        unbuilt()
+        let record = RunRecord::read(&self.context.records, run).await?.value;
+        match record.report {
+            Some(report) => Ok(report),
+            None => Run::open(Arc::clone(&self.context), record, true).await?.execute().await,
+        }
     }
 
     /// The newest runs.
@@ -197,8 +231,7 @@ impl Engine {
     ///
     /// The store's.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>> {
-        let _ = limit;
-        unbuilt()
+        run::newest(&self.context, limit).await
     }
 
     /// One run.
@@ -207,8 +240,8 @@ impl Engine {
     ///
     /// [`ErrorKind::NotFound`] for an unknown run.
     pub async fn run(&self, run: RunId) -> Result<RunDetails> {
-        let _ = run;
-        unbuilt()
+        let record = RunRecord::read(&self.context.records, run).await?.value;
+        record.details(&self.context.records).await
     }
 
     /// How a component is now.
@@ -217,8 +250,23 @@ impl Engine {
     ///
     /// What could not be read.
     pub async fn status(&self, component: &ComponentName) -> Result<Status> {
-        let _ = component;
-        unbuilt()
+        let target = self.context.target(component)?;
+        let info = target.info().await?;
+        let observed = target.observe(None).await?;
+        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
+        let runs = observed.heading.as_ref().or(observed.settled.known()).map(|record| record.info.identity);
+        let quarantined = ledger.quarantined().await?;
+        let entry = quarantined.into_iter().find(|entry| Some(entry.identity) == runs);
+        let head = held_by(&self.context.records, &info.id).await?;
+        let holder = head.and_then(|head| Some(format!("{} for run {}", head.holder?, head.run)));
+        Ok(Status {
+            driver: target.driver().to_owned(),
+            last_good: ledger.last_good().await?,
+            quarantined: entry.map(|entry| entry.reason),
+            held_by: holder,
+            target: info,
+            observed,
+        })
     }
 
     /// What a component could be put back to, newest first.
@@ -227,18 +275,44 @@ impl Engine {
     ///
     /// What could not be read.
     pub async fn history(&self, component: &ComponentName, limit: usize) -> Result<Vec<Candidate>> {
-        let _ = (component, limit);
-        unbuilt()
+        let target = self.context.target(component)?;
+        let ledger = self.ledger(component).await?;
+        let mut past = Past::read(&**target, &ledger, limit).await?;
+        past.candidates.truncate(limit);
+        Ok(past.candidates)
     }
 
-    /// Proves what runs now and records it as deployed, or as good.
+    /// Proves what runs now and records it as deployed, or as good. What is recorded already is only marked.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unhealthy`] when what runs cannot be proven.
     pub async fn record(&self, component: &ComponentName, claim: &Claim) -> Result<Deployment> {
-        let _ = (component, claim);
-        unbuilt()
+        let target = self.context.target(component)?;
+        let ledger = self.ledger(component).await?;
+        let now = self.context.clock.now();
+        let by = claim.by.clone().unwrap_or_else(|| self.context.leasing.holder.person());
+        let snapshot = proven(&**target).await?;
+        let identity = snapshot.info.identity;
+        let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
+        let newest = ledger.deployments().await?.into_iter().next();
+        match newest.filter(|newest| newest.snapshot.info.identity == identity) {
+            Some(mut newest) => {
+                if good.is_some() {
+                    newest.good.clone_from(&good);
+                    ledger.update(identity, |record| record.good.clone_from(&good)).await?;
+                }
+                Ok(newest)
+            }
+            None => {
+                let mut deployment = Deployment::new(snapshot, now, by);
+                deployment.proven = true;
+                deployment.good = good;
+                ledger.record(&deployment).await?;
+                ledger.clean(now, self.context.retention).await?;
+                Ok(deployment)
+            }
+        }
     }
 
     /// The deployment records and quarantine of a component.
@@ -247,93 +321,48 @@ impl Engine {
     ///
     /// What could not be read.
     pub async fn ledger(&self, component: &ComponentName) -> Result<Ledger> {
-        let _ = component;
-        unbuilt()
+        let info = self.context.target(component)?.info().await?;
+        Ledger::new(self.context.records.clone(), &info.id)
+    }
+
+    /// Copies everything that break-glass runs wrote into `local` to this engine's store. What is there already stays.
+    /// How many records were copied.
+    ///
+    /// # Errors
+    ///
+    /// Either store's.
+    pub async fn merge_break_glass(&self, local: Arc<dyn Store>) -> Result<usize> {
+        let clock = Arc::clone(&self.context.clock);
+        let local = Records::new(local, clock, Arc::clone(&self.context.entropy));
+        let mut copied = 0;
+        // Runs last: a run that can be seen has its journal.
+        for space in ["journal", "deployments", "quarantine", "runs"] {
+            for key in local.keys(&KeyPrefix::new(space)?).await? {
+                let Some(record) = local.get::<serde_json::Value>(&key).await? else { continue };
+                let written = self.context.records.put(&key, &record.value, &Condition::Absent).await?;
+                copied += usize::from(matches!(written, Written::Stored(_)));
+            }
+        }
+        Ok(copied)
     }
 }
 
-impl EngineBuilder {
-    /// Adds a component.
-    #[must_use]
-    pub fn component(self, name: ComponentName, target: Arc<dyn DynTarget>) -> Self {
-        let _ = (name, target);
-        self
-    }
-
-    /// Lets `component` act only after `first` was proven.
-    #[must_use]
-    pub fn after(self, component: ComponentName, first: ComponentName) -> Self {
-        let _ = (component, first);
-        self
-    }
-
-    /// Sets the rules of the environment that requests are made in.
-    #[must_use]
-    pub fn environment(self, environment: Environment) -> Self {
-        let _ = environment;
-        self
-    }
-
-    /// Adds a gate.
-    #[must_use]
-    pub fn gate(self, gate: Gate) -> Self {
-        let _ = gate;
-        self
-    }
-
-    /// Sets the kinds of probes that gates may use.
-    #[must_use]
-    pub fn probes(self, probes: ProbeRegistry) -> Self {
-        let _ = probes;
-        self
-    }
-
-    /// Sets where progress is told.
-    #[must_use]
-    pub fn progress(self, progress: Progress) -> Self {
-        let _ = progress;
-        self
-    }
-
-    /// Sets what stops runs at their next safe point.
-    #[must_use]
-    pub fn cancel(self, cancel: CancellationToken) -> Self {
-        let _ = cancel;
-        self
-    }
-
-    /// Sets the time to live of leases; 15 seconds unless told otherwise.
-    #[must_use]
-    pub fn lease(self, ttl: Lasting) -> Self {
-        let _ = ttl;
-        self
-    }
-
-    /// Runs without a lease because the shared store is down: journals into `local`, marked with the reason, and is
-    /// merged later.
-    #[must_use]
-    pub fn break_glass(self, local: Arc<dyn Store>, reason: impl Into<String>) -> Self {
-        let _ = (local, reason.into());
-        self
-    }
-
-    /// Sets the clock; the machine's unless told otherwise.
-    #[must_use]
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        let _ = clock;
-        self
-    }
-
-    /// Sets where nonces and run ids come from; the operating system unless told otherwise.
-    #[must_use]
-    pub fn entropy(self, entropy: Arc<dyn Entropy>) -> Self {
-        let _ = entropy;
-        self
-    }
-
-    /// The engine.
-    #[must_use]
-    pub fn build(self) -> Engine {
-        Engine { _inner: Arc::new(()) }
+/// What rests on the target, proven on every part.
+async fn proven(target: &dyn DynTarget) -> Result<SnapshotRecord> {
+    let unproven = |why: String| {
+        Error::new(ErrorKind::Unhealthy, "record what runs", why)
+            .next("wait until it has settled; `rollback status` shows what it does")
+    };
+    let observed = target.observe(None).await?;
+    let snapshot = match (observed.heading, observed.settled) {
+        (Some(heading), _) => return Err(unproven(format!("it is on its way to {}", heading.info.label()))),
+        (None, Reading::Known(snapshot)) => snapshot,
+        (None, Reading::Absent) => return Err(unproven("nothing is deployed".to_owned())),
+        (None, Reading::Unknown(why)) => return Err(unproven(why)),
+    };
+    let goal = Goal::runs(snapshot.clone());
+    match target.prove(&goal).await?.judge(snapshot.info.identity, &goal) {
+        Proof::Proven => Ok(snapshot),
+        Proof::NotProven { against } => Err(unproven(against.join("; "))),
     }
 }

@@ -1,9 +1,17 @@
+//! What a component could be put back to, and which of it a destination names.
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::GoodMark;
-use crate::snapshot::SnapshotRecord;
-use crate::target::Standing;
+use crate::erased::DynTarget;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine, last_good};
+use crate::request::Destination;
+use crate::snapshot::{Identity, SnapshotInfo, SnapshotRecord};
+use crate::target::{HistoryEntry, HistoryQuery, Standing};
+
+/// How many states a backend is asked for.
+const HISTORY: usize = 20;
 
 /// A state that a component could be put back to: the backend's history and our own records, merged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,8 +25,227 @@ pub struct Candidate {
     pub ran_at: Option<Timestamp>,
     /// Whether it earned being called good.
     pub good: Option<GoodMark>,
-    /// Whether it is quarantined, and why.
+    /// Why it must not run, if it is under quarantine.
     pub quarantined: Option<String>,
     /// Why it cannot be restored, if it cannot.
     pub unrestorable: Option<String>,
+}
+
+/// Everything that is known about the past of one target.
+pub(crate) struct Past {
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) quarantined: Vec<Quarantine>,
+}
+
+/// A destination that was found, and why it is this one.
+pub(crate) struct Chosen {
+    pub(crate) candidate: Candidate,
+    pub(crate) because: String,
+    /// Whether it is known that it ran.
+    pub(crate) ran: bool,
+}
+
+/// What a destination came to.
+pub(crate) enum Resolved {
+    Chosen(Box<Chosen>),
+    Undecided(String),
+}
+
+impl Past {
+    /// Reads the backend's history and our records.
+    pub(crate) async fn read(target: &dyn DynTarget, ledger: &Ledger, limit: usize) -> Result<Self> {
+        let history = target.history(&HistoryQuery::newest(limit.max(1))).await?;
+        let deployments = ledger.deployments().await?;
+        let quarantined = ledger.quarantined().await?;
+        let mut past = Self { candidates: Vec::new(), deployments, quarantined };
+        for entry in history {
+            past.add(entry);
+        }
+        past.add_recorded(limit);
+        Ok(past)
+    }
+
+    /// As [`read`](Self::read), with the usual depth.
+    pub(crate) async fn recent(target: &dyn DynTarget, ledger: &Ledger) -> Result<Self> {
+        Self::read(target, ledger, HISTORY).await
+    }
+
+    fn add(&mut self, entry: HistoryEntry<SnapshotRecord>) {
+        let identity = entry.snapshot.info.identity;
+        let records = self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
+        let newest = records.map(|record| record.since).max();
+        // The backend may only know that it exists; our records may know that it ran.
+        let standing = match (entry.standing, newest) {
+            (Standing::Unknown | Standing::NeverRan, Some(_)) => Standing::Ran,
+            (standing, _) => standing,
+        };
+        let candidate = Candidate {
+            standing,
+            ran_at: entry.ran_at.max(newest),
+            good: self.good(identity),
+            quarantined: self.quarantine_of(identity),
+            unrestorable: entry.unrestorable,
+            snapshot: entry.snapshot,
+        };
+        self.candidates.push(candidate);
+    }
+
+    /// Adds what only our records know.
+    fn add_recorded(&mut self, limit: usize) {
+        for index in 0..self.deployments.len() {
+            let record = &self.deployments[index];
+            let identity = record.snapshot.info.identity;
+            let known = self.candidates.iter().any(|candidate| candidate.snapshot.info.identity == identity);
+            if known || self.candidates.len() >= limit.saturating_mul(2) {
+                continue;
+            }
+            let candidate = Candidate {
+                snapshot: record.snapshot.clone(),
+                standing: Standing::Ran,
+                ran_at: Some(record.since),
+                good: self.good(identity),
+                quarantined: self.quarantine_of(identity),
+                unrestorable: None,
+            };
+            self.candidates.push(candidate);
+        }
+    }
+
+    fn good(&self, identity: Identity) -> Option<GoodMark> {
+        let mut records = self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
+        records.find(|record| record.is_good()).and_then(|record| record.good.clone())
+    }
+
+    pub(crate) fn quarantine_of(&self, identity: Identity) -> Option<String> {
+        let entry = self.quarantined.iter().find(|entry| entry.identity == identity)?;
+        Some(format!("{} (by {} at {:.0})", entry.reason, entry.by, entry.at))
+    }
+
+    fn by_identity(&self, identity: Identity) -> Option<Candidate> {
+        self.candidates.iter().find(|candidate| candidate.snapshot.info.identity == identity).cloned()
+    }
+
+    /// Finds what a destination names. `current` is what is to be left.
+    pub(crate) async fn resolve(
+        &self,
+        target: &dyn DynTarget,
+        destination: Option<&Destination>,
+        current: Option<&SnapshotInfo>,
+        now: Timestamp,
+    ) -> Result<Resolved> {
+        match destination {
+            None => Ok(self.last_good().unwrap_or_else(|| {
+                Resolved::Undecided("no version has earned being called good yet: say where to go".to_owned())
+            })),
+            Some(Destination::LastGood) => Ok(self.last_good().unwrap_or_else(|| {
+                Resolved::Undecided("no version has earned being called good yet".to_owned())
+            })),
+            Some(Destination::Previous) => Ok(self.previous(current)),
+            Some(Destination::Revision(revision)) => {
+                let query = HistoryQuery::revision(revision.clone());
+                self.named(target, &query, &format!("revision {revision}")).await
+            }
+            Some(Destination::Version(version)) => {
+                let query = HistoryQuery::version(version.clone());
+                self.named(target, &query, &format!("version {version}")).await
+            }
+            Some(Destination::AsOf(moment)) => self.as_of(moment.resolve(now)),
+        }
+    }
+
+    fn last_good(&self) -> Option<Resolved> {
+        let good = last_good(&self.deployments, &self.quarantined)?;
+        let candidate = self.by_identity(good.snapshot.info.identity)?;
+        let mark = good.good.as_ref().map(GoodMark::describe).unwrap_or_default();
+        Some(chosen(candidate, format!("last good: {mark}"), true))
+    }
+
+    /// The newest earlier state that really ran, was not rolled back from, and is not under quarantine. Only when no run
+    /// is known of: the newest that is older than the current one.
+    fn previous(&self, current: Option<&SnapshotInfo>) -> Resolved {
+        let Some(current) = current else {
+            return Resolved::Undecided(
+                "what runs now is not known, so \"previous\" means nothing".to_owned(),
+            );
+        };
+        let usable = |candidate: &Candidate| {
+            candidate.snapshot.info.identity != current.identity
+                && candidate.quarantined.is_none()
+                && candidate.unrestorable.is_none()
+        };
+        let left = |identity: Identity| {
+            let mut records =
+                self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
+            records.next().is_some_and(|newest| newest.left_by.is_some())
+        };
+        let ran = self
+            .candidates
+            .iter()
+            .filter(|candidate| usable(candidate) && !left(candidate.snapshot.info.identity))
+            .filter(|candidate| candidate.standing == Standing::Ran && candidate.ran_at.is_some())
+            .max_by_key(|candidate| candidate.ran_at);
+        if let Some(candidate) = ran {
+            let since = candidate.ran_at.map(|at| format!(" (ran from {at:.0})")).unwrap_or_default();
+            return chosen(candidate.clone(), format!("the newest earlier version that ran{since}"), true);
+        }
+        // Without a date the order of the history is all there is: entries after the current one are older.
+        let position = self.candidates.iter().position(|c| c.snapshot.info.identity == current.identity);
+        let older = self.candidates.iter().skip(position.map_or(0, |position| position + 1));
+        let older = older
+            .filter(|candidate| usable(candidate) && !left(candidate.snapshot.info.identity))
+            .find(|candidate| !matches!(candidate.standing, Standing::Failed | Standing::NeverRan));
+        match older {
+            Some(candidate) => {
+                chosen(candidate.clone(), "the newest version made before the current one".to_owned(), false)
+            }
+            None => Resolved::Undecided("there is no earlier version that could be restored".to_owned()),
+        }
+    }
+
+    async fn named(&self, target: &dyn DynTarget, query: &HistoryQuery, what: &str) -> Result<Resolved> {
+        let because = format!("{what}, as asked");
+        if let Some(found) = self.candidates.iter().find(|candidate| query.wants(&candidate.snapshot.info)) {
+            return Ok(chosen(found.clone(), because, true));
+        }
+        // Older than the part of the history that was read: ask for exactly this one.
+        let mut more = Self {
+            candidates: Vec::new(),
+            deployments: self.deployments.clone(),
+            quarantined: self.quarantined.clone(),
+        };
+        for entry in target.history(query).await? {
+            more.add(entry);
+        }
+        let found = more.candidates.into_iter().find(|candidate| query.wants(&candidate.snapshot.info));
+        found.map(|candidate| chosen(candidate, because, true)).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "find the destination", format!("there is no {what}"))
+                .next(format!("there are, newest first: {}", self.labels()))
+        })
+    }
+
+    fn as_of(&self, moment: Timestamp) -> Result<Resolved> {
+        let recorded = self.deployments.iter().map(|record| (record.since, record.snapshot.info.identity));
+        let known = self.candidates.iter().filter_map(|c| Some((c.ran_at?, c.snapshot.info.identity)));
+        let newest =
+            recorded.chain(known).filter(|(since, _)| *since <= moment).max_by_key(|(since, _)| *since);
+        let found = newest.and_then(|(_, identity)| self.by_identity(identity));
+        found.map(|candidate| chosen(candidate, format!("what ran at {moment:.0}"), true)).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "find the destination",
+                format!("nothing is known to have run at {moment:.0}"),
+            )
+            .next(format!("choose one of these, newest first: {}", self.labels()))
+        })
+    }
+
+    fn labels(&self) -> String {
+        let labels: Vec<_> = self.candidates.iter().take(10).map(|c| c.snapshot.info.label()).collect();
+        if labels.is_empty() { "none".to_owned() } else { labels.join(", ") }
+    }
+}
+
+fn chosen(candidate: Candidate, because: String, ran: bool) -> Resolved {
+    Resolved::Chosen(Box::new(Chosen { candidate, because, ran }))
 }

@@ -1,6 +1,7 @@
 //! Plans: pure data that can be saved, reviewed, approved by digest and applied elsewhere.
 
 mod candidate;
+mod findings;
 mod planner;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::candidate::Candidate;
+pub(crate) use self::candidate::Past;
+pub(crate) use self::planner::{Planner, propose, view};
 
 use crate::digest::{Digest, canonical};
 use crate::document::Envelope;
@@ -19,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, Incarnation, PartId, Token};
 use crate::probe::Gate;
 use crate::request::Request;
-use crate::snapshot::SnapshotRecord;
+use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::Proposal;
 use crate::target::{DiffEntry, Finding, Phase, Reading, Severity, TargetInfo};
 
@@ -89,6 +92,9 @@ pub struct ComponentPlan {
     pub target: TargetInfo,
     /// Where it is.
     pub from: Reading<SnapshotRecord>,
+    /// What is to be left: what is on its way, else what it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<SnapshotInfo>,
     /// Where it should go.
     pub to: SnapshotRecord,
     /// Why there: `last good: recorded by ana on 2026-11-20`.

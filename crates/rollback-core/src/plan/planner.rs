@@ -1,1 +1,358 @@
-//! Makes plans.
+//! Makes plans: looks at every component, finds its destination, compares the strategies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::{FutureExt as _, try_join_all};
+use jiff::Timestamp;
+
+use super::candidate::{Chosen, Past, Resolved};
+use super::findings::{artifact_findings, bounded_diff, look_findings};
+use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
+use crate::document::Envelope;
+use crate::engine::Context;
+use crate::erased::{Considered, DynTarget};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
+use crate::name::ComponentName;
+use crate::request::Request;
+use crate::snapshot::{SnapshotInfo, SnapshotRecord};
+use crate::strategy::{Decision, Peer, Proposal, View};
+use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
+
+/// Makes plans over the components of an engine.
+pub(crate) struct Planner<'a> {
+    pub(crate) context: &'a Context,
+}
+
+/// What was seen of one component before its destination is known.
+struct Look {
+    target: Arc<dyn DynTarget>,
+    info: TargetInfo,
+    observed: Observation<SnapshotRecord>,
+    past: Past,
+}
+
+/// A component with its destination.
+struct Aimed {
+    look: Look,
+    chosen: Chosen,
+}
+
+impl Look {
+    /// What is to be left: what is on its way, else what it rests on.
+    fn leaving(&self) -> Option<&SnapshotInfo> {
+        self.observed.heading.as_ref().or(self.observed.settled.known()).map(|record| &record.info)
+    }
+}
+
+impl Planner<'_> {
+    pub(crate) async fn plan(&self, request: &Request) -> Result<Planned> {
+        self.check(request)?;
+        let now = self.context.clock.now();
+        let looks = try_join_all(request.components.keys().map(|name| self.look(name).boxed())).await?;
+        let mut aimed = BTreeMap::new();
+        let mut undecided = BTreeMap::new();
+        for ((name, destination), look) in request.components.iter().zip(looks) {
+            let resolved = look.past.resolve(&*look.target, destination.as_ref(), look.leaving(), now).await;
+            match resolved.map_err(|error| about(name, &error))? {
+                Resolved::Chosen(chosen) => {
+                    aimed.insert(name.clone(), Aimed { look, chosen: *chosen });
+                }
+                Resolved::Undecided(why) => {
+                    undecided.insert(name.clone(), Undecided { why, candidates: look.past.candidates });
+                }
+            }
+        }
+        if !undecided.is_empty() {
+            return Ok(Planned::Undecided(undecided));
+        }
+        self.assemble(request, &aimed, now).await.map(|plan| Planned::Ready(Box::new(plan)))
+    }
+
+    fn check(&self, request: &Request) -> Result<()> {
+        let wrong = |message: String| Error::new(ErrorKind::Invalid, "plan the rollback", message);
+        if request.components.is_empty() {
+            return Err(wrong("no component was named".to_owned()).next("name at least one"));
+        }
+        if request.environment != self.context.environment.name {
+            return Err(wrong(format!(
+                "the request is for {}, the engine works in {}",
+                request.environment, self.context.environment.name
+            )));
+        }
+        for name in request.components.keys() {
+            self.context.target(name)?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, name: &ComponentName) -> Result<Look> {
+        let target = Arc::clone(self.context.target(name)?);
+        let look = async {
+            let info = target.info().await?;
+            let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
+            let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
+            Ok(Look { target: Arc::clone(&target), info, observed, past })
+        };
+        look.await.map_err(|error: Error| about(name, &error))
+    }
+
+    async fn assemble(
+        &self,
+        request: &Request,
+        aimed: &BTreeMap<ComponentName, Aimed>,
+        now: Timestamp,
+    ) -> Result<Plan> {
+        let planned = try_join_all(
+            aimed.iter().map(|(name, one)| self.component(request, name, one, aimed, now).boxed()),
+        );
+        let components: BTreeMap<_, _> = aimed.keys().cloned().zip(planned.await?).collect();
+        check_order(&components)?;
+        let caller = components.values().find_map(|component| component.target.caller.clone());
+        let actor = request.actor.clone().or(caller).unwrap_or_else(|| self.context.leasing.holder.person());
+        let gates = self.context.gates.iter().filter(|gate| components.contains_key(&gate.component));
+        Plan::seal(PlanBody {
+            schema: PLAN_SCHEMA.to_owned(),
+            created_at: now,
+            expires_at: self.context.environment.plan_expires_after.after(now),
+            request: request.clone(),
+            actor,
+            environment: self.context.environment.clone(),
+            gates: gates.cloned().collect(),
+            components,
+        })
+    }
+
+    async fn component(
+        &self,
+        request: &Request,
+        name: &ComponentName,
+        aimed: &Aimed,
+        all: &BTreeMap<ComponentName, Aimed>,
+        now: Timestamp,
+    ) -> Result<ComponentPlan> {
+        let Aimed { look, chosen } = aimed;
+        let to = &chosen.candidate.snapshot;
+        let from = look.observed.settled.known();
+        let already_there =
+            already_there(&*look.target, &look.observed, to).await.map_err(|e| about(name, &e))?;
+        let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
+        let mut findings = inspection.findings.clone();
+        findings.extend(artifact_findings(&to.info, &inspection));
+        findings.extend(look_findings(
+            &look.info,
+            &look.observed,
+            look.leaving(),
+            chosen,
+            request,
+            &self.context.environment,
+            now,
+        ));
+        let methods = if already_there {
+            Vec::new()
+        } else {
+            let peers = peers(name, all);
+            let view = view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers);
+            compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
+        };
+        let (diff, diff_omitted) = bounded_diff(inspection.diff);
+        let mut component = ComponentPlan {
+            driver: look.target.driver().to_owned(),
+            target: look.info.clone(),
+            from: look.observed.settled.clone(),
+            leaving: look.leaving().cloned(),
+            to: to.clone(),
+            because: chosen.because.clone(),
+            already_there,
+            token: look.observed.token.clone(),
+            phase: look.observed.phase.clone(),
+            incarnations: look.observed.incarnations(),
+            way_back: String::new(),
+            after: self.context.order(name).to_vec(),
+            methods,
+            diff,
+            diff_omitted,
+            findings,
+        };
+        finish(name, &mut component, all);
+        Ok(component)
+    }
+}
+
+/// Adds what follows from the methods: the order, the way back, and a blocker if none can be used.
+fn finish(name: &ComponentName, component: &mut ComponentPlan, all: &BTreeMap<ComponentName, Aimed>) {
+    let wanted: BTreeSet<_> = component
+        .after
+        .iter()
+        .chain(component.proposals().flat_map(|(_, proposal)| &proposal.after))
+        .filter(|first| all.contains_key(*first) && *first != name)
+        .cloned()
+        .collect();
+    component.after = wanted.into_iter().collect();
+    component.way_back = way_back(component);
+    if !component.already_there && component.proposals().next().is_none() {
+        component.findings.push(
+            crate::target::Finding::blocker("no-method", "no strategy can put this target back")
+                .next("the comparison of methods says why for each of them"),
+        );
+    }
+}
+
+fn way_back(component: &ComponentPlan) -> String {
+    let origin = component.from.known().map(|record| record.info.label());
+    let reversible = component.proposals().next().is_none_or(|(_, proposal)| proposal.is_reversible());
+    match (component.already_there, origin, reversible) {
+        (true, ..) => "nothing will be changed".to_owned(),
+        (_, None, _) => "none: what runs now could not be read".to_owned(),
+        (_, Some(origin), true) => format!("back to {origin} with the same strategies (--on-failure back)"),
+        (_, Some(origin), false) => {
+            format!("to {origin} only until the first step that cannot be taken back")
+        }
+    }
+}
+
+fn about(name: &ComponentName, error: &Error) -> Error {
+    let record = error.to_record();
+    let told = Error::new(
+        error.kind(),
+        format!("plan {name}"),
+        format!("cannot {}: {}", record.operation, record.message),
+    )
+    .transient(error.is_transient())
+    .with_effect(error.effect());
+    match record.next {
+        Some(next) => told.next(next),
+        None => told,
+    }
+}
+
+/// Whether the destination is proven to run already. Asked only when it may be.
+async fn already_there(
+    target: &dyn DynTarget,
+    observed: &Observation<SnapshotRecord>,
+    to: &SnapshotRecord,
+) -> Result<bool> {
+    let settled = observed.settled.known().map(|record| record.info.identity);
+    if settled != Some(to.info.identity) || observed.heading.is_some() || observed.phase != Phase::Settled {
+        return Ok(false);
+    }
+    let goal = Goal::runs(to.clone());
+    Ok(target.prove(&goal).await?.judge(to.info.identity, &goal).is_proven())
+}
+
+fn peers(name: &ComponentName, all: &BTreeMap<ComponentName, Aimed>) -> Vec<Peer> {
+    all.iter()
+        .filter(|(other, _)| *other != name)
+        .map(|(other, aimed)| {
+            let from = aimed.look.observed.settled.known().map(|record| record.info.clone());
+            Peer::new(
+                other.clone(),
+                aimed.look.target.driver(),
+                from,
+                aimed.chosen.candidate.snapshot.info.clone(),
+            )
+        })
+        .collect()
+}
+
+/// What strategies are shown.
+pub(crate) fn view(
+    name: &ComponentName,
+    observed: Observation<SnapshotRecord>,
+    goal: SnapshotRecord,
+    info: &TargetInfo,
+    inspection: Inspection,
+    peers: Vec<Peer>,
+) -> View<SnapshotRecord> {
+    View::new(name.clone(), observed, goal, info.capabilities).with_inspection(inspection).with_peers(peers)
+}
+
+/// Asks every strategy and checks what it proposes.
+pub(crate) fn propose(target: &dyn DynTarget, view: &View<SnapshotRecord>) -> Result<Vec<Considered>> {
+    let considered = target.propose(view)?;
+    for one in &considered {
+        if let Decision::Propose(proposal) = &one.decision {
+            check_steps(proposal).map_err(|what| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("use strategy {} of driver {}", one.strategy, target.driver()),
+                    format!("its proposal is broken: {what}"),
+                )
+                .next("this is a fault of the driver: report it")
+            })?;
+        }
+    }
+    Ok(considered)
+}
+
+/// Chosen first, then the alternatives as core prefers them, then the rejected.
+fn compare(considered: Vec<Considered>) -> Vec<Method> {
+    let mut usable = Vec::new();
+    let mut rejected = Vec::new();
+    for one in considered {
+        match one.decision {
+            Decision::Propose(proposal) => usable.push((one.strategy, one.summary, proposal)),
+            Decision::NotApplicable(why) => rejected.push(Method {
+                strategy: one.strategy,
+                summary: one.summary,
+                verdict: MethodVerdict::Rejected(why),
+            }),
+        }
+    }
+    // Stable: the driver's own order decides between equals.
+    usable.sort_by(|a, b| a.2.preference(&b.2));
+    let ranked = usable.into_iter().enumerate().map(|(rank, (strategy, summary, proposal))| Method {
+        strategy,
+        summary,
+        verdict: if rank == 0 {
+            MethodVerdict::Chosen(proposal)
+        } else {
+            MethodVerdict::Alternative(proposal)
+        },
+    });
+    ranked.chain(rejected).collect()
+}
+
+/// A proposal's steps must be a graph that can be carried out.
+fn check_steps(proposal: &Proposal<Envelope>) -> Result<(), String> {
+    if proposal.steps.is_empty() {
+        return Err("it has no steps".to_owned());
+    }
+    let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
+    if ids.len() != proposal.steps.len() {
+        return Err("two steps have the same id".to_owned());
+    }
+    let edges = proposal.steps.iter().map(|step| {
+        (step.id.as_str(), step.after.iter().map(crate::name::StepId::as_str).collect::<Vec<_>>())
+    });
+    acyclic(edges.collect())
+        .map_err(|node| format!("step {node} waits for a step that does not exist or for itself"))
+}
+
+fn check_order(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<()> {
+    let edges = components.iter().map(|(name, component)| {
+        (name.as_str(), component.after.iter().map(ComponentName::as_str).collect::<Vec<_>>())
+    });
+    acyclic(edges.collect()).map_err(|node| {
+        Error::new(ErrorKind::Invalid, "order the components", format!("{node} has to wait for itself"))
+            .next("look at `after` in the configuration; strategies may add to it")
+    })
+}
+
+/// Names a node that can never begin, if there is one.
+fn acyclic(mut waiting: BTreeMap<&str, Vec<&str>>) -> Result<(), String> {
+    loop {
+        let ready: Vec<&str> =
+            waiting.iter().filter(|(_, after)| after.is_empty()).map(|(node, _)| *node).collect();
+        if ready.is_empty() {
+            return waiting.keys().next().map_or(Ok(()), |node| Err((*node).to_owned()));
+        }
+        for node in ready {
+            waiting.remove(node);
+            for after in waiting.values_mut() {
+                after.retain(|first| *first != node);
+            }
+        }
+    }
+}

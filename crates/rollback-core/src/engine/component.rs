@@ -1,0 +1,259 @@
+//! One component of a run: legs, and what to do when one fails.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use crate::document::Envelope;
+use crate::erased::DynTarget;
+use crate::error::{Error, ErrorRecord};
+use crate::journal::{Journal, JournalEvent, Leg, Progressed, Purpose, Unwritten};
+use crate::lease::{Lease, OpenIntent};
+use crate::name::{ComponentName, RunId, StepId};
+use crate::plan::{ComponentPlan, propose, view};
+use crate::probe::Gate;
+use crate::progress::{Event, Stage};
+use crate::request::Request;
+use crate::snapshot::SnapshotRecord;
+use crate::strategy::{Decision, Proposal};
+use crate::target::{Evidence, Inspection};
+
+/// How many repairs are tried.
+const REPAIRS: usize = 2;
+
+/// One component while its run goes on.
+#[derive(Debug)]
+pub(super) struct ComponentRun {
+    pub(super) context: Arc<Context>,
+    pub(super) run: RunId,
+    pub(super) name: ComponentName,
+    pub(super) request: Request,
+    pub(super) plan: ComponentPlan,
+    /// What must hold after the proof.
+    pub(super) gates: Vec<Gate>,
+    pub(super) target: Arc<dyn DynTarget>,
+    pub(super) journal: Mutex<Journal>,
+    /// `None` before it was taken, and under break-glass.
+    pub(super) lease: Option<Lease>,
+    pub(super) cancel: CancellationToken,
+}
+
+/// Why the work on a component stops before it reached an end of its own.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// Somebody else holds the target.
+    Lost(String),
+    /// Somebody else changed the target.
+    Superseded(String),
+    /// Asked to stop.
+    Cancelled,
+    /// The journal cannot be written.
+    Store(Error),
+    /// An action's effect cannot be found out.
+    Stuck(String),
+}
+
+/// How far a component came towards its destination.
+#[derive(Debug)]
+pub(super) enum Forward {
+    /// Proven, and whether every gate passed.
+    Reached { evidence: Evidence, healthy: bool },
+    /// It was there before anything was done.
+    AlreadyThere { evidence: Evidence },
+    /// Nothing was done.
+    Refused { why: String, error: Option<ErrorRecord> },
+    /// Every approved way failed.
+    Failed { why: String },
+    /// Stopped on the way.
+    Halted(Halt),
+}
+
+/// How one proposal ended.
+#[derive(Debug)]
+pub(super) enum LegEnd {
+    /// What it aimed at is proven.
+    Proven(Evidence),
+    /// It certainly cannot get there.
+    Failed { why: String, error: Option<ErrorRecord> },
+}
+
+impl ComponentRun {
+    pub(super) fn emit_stage(&self, stage: Stage, detail: impl Into<String>) {
+        self.context.emit(Event::Stage { component: self.name.clone(), stage, detail: detail.into() });
+    }
+
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.context.emit(Event::Warning { component: self.name.clone(), message: message.into() });
+    }
+
+    /// Journals an event. Its number.
+    pub(super) async fn note(&self, event: JournalEvent) -> Result<u64, Halt> {
+        let now = self.context.clock.now();
+        self.journal.lock().await.append(now, event).await.map_err(|unwritten| match unwritten {
+            Unwritten::Lost => Halt::Lost("somebody else took up this run".to_owned()),
+            Unwritten::Failed(error) => Halt::Store(error),
+        })
+    }
+
+    pub(super) async fn state<T>(&self, read: impl FnOnce(&Progressed) -> T) -> T {
+        read(&self.journal.lock().await.state)
+    }
+
+    /// Stops where it is safe to: nothing of ours is on its way.
+    pub(super) fn check_halt(&self) -> Result<(), Halt> {
+        self.check_lost()?;
+        if self.cancel.is_cancelled() { Err(Halt::Cancelled) } else { Ok(()) }
+    }
+
+    pub(super) fn check_lost(&self) -> Result<(), Halt> {
+        match &self.lease {
+            Some(lease) if lease.lost().is_cancelled() => {
+                Err(Halt::Lost("somebody else took over the lease".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is authorised and may still be on its way.
+    pub(super) async fn open_intents(&self) -> Vec<OpenIntent> {
+        let open = self.state(Progressed::open).await;
+        open.into_iter()
+            .map(|(event, _)| OpenIntent { run: self.run, component: self.name.clone(), event })
+            .collect()
+    }
+
+    /// Goes towards the destination until it is proven, or every approved way has failed.
+    pub(super) async fn forward(&self) -> Forward {
+        self.drive().await.unwrap_or_else(Forward::Halted)
+    }
+
+    async fn drive(&self) -> Result<Forward, Halt> {
+        loop {
+            let current =
+                self.state(|state| state.leg().map(|leg| (leg.leg.clone(), leg.failed.clone()))).await;
+            match current {
+                // Cut off while going back: the way forward is over.
+                Some((Leg { purpose: Purpose::Back, .. }, _)) => {
+                    return Ok(Forward::Failed { why: "the destination was given up before".to_owned() });
+                }
+                Some((leg, None)) => match self.run_leg(&leg, &self.plan.to).await? {
+                    LegEnd::Proven(evidence) => return self.ask_gates(evidence).await,
+                    LegEnd::Failed { why, error } => {
+                        self.warn(why.clone());
+                        self.note(JournalEvent::LegFailed { why, error }).await?;
+                    }
+                },
+                failed => {
+                    let Some(leg) = self.next_leg().await? else {
+                        let why = failed.and_then(|(_, why)| why);
+                        return Ok(Forward::Failed {
+                            why: why.unwrap_or_else(|| "there is no way".to_owned()),
+                        });
+                    };
+                    self.note(JournalEvent::LegStarted { leg }).await?;
+                }
+            }
+        }
+    }
+
+    /// The proposal of a leg.
+    pub(super) fn proposal(&self, leg: &Leg) -> Result<Proposal<Envelope>, Halt> {
+        if let Some(proposal) = &leg.proposal {
+            return Ok(proposal.clone());
+        }
+        let planned = self.plan.proposals().find(|(strategy, _)| *strategy == leg.strategy);
+        planned.map(|(_, proposal)| proposal.clone()).ok_or_else(|| {
+            Halt::Stuck(format!("the journal names strategy {}, which the plan does not have", leg.strategy))
+        })
+    }
+
+    /// Sends what is to be sent, waits until the target rests, and proves it.
+    pub(super) async fn run_leg(&self, leg: &Leg, goal: &SnapshotRecord) -> Result<LegEnd, Halt> {
+        let proposal = self.proposal(leg)?;
+        self.emit_stage(Stage::Acting, leg.strategy.clone());
+        if let Some((why, error)) = self.act(&proposal).await? {
+            return Ok(LegEnd::Failed { why, error });
+        }
+        self.settle(&proposal, goal).await
+    }
+
+    /// The chosen way first, then approved alternatives as long as nothing was changed, then repairs.
+    async fn next_leg(&self) -> Result<Option<Leg>, Halt> {
+        let (tried, effects, open, repairs, token) = self
+            .state(|state| {
+                let tried: Vec<String> = state.legs.iter().map(|leg| leg.leg.strategy.clone()).collect();
+                (tried, state.has_effects(), state.open(), state.count(Purpose::Repair), state.token.clone())
+            })
+            .await;
+        if let Some((_, step)) = open.first() {
+            return Err(Halt::Stuck(format!("what became of {step} is not known")));
+        }
+        if !effects {
+            let untried = self.plan.proposals().find(|(strategy, _)| !tried.iter().any(|t| t == strategy));
+            if let Some((strategy, _)) = untried {
+                let purpose = if tried.is_empty() { Purpose::Forward } else { Purpose::Alternative };
+                return Ok(Some(Leg { purpose, strategy: strategy.to_owned(), proposal: None, token }));
+            }
+        }
+        if effects && repairs < REPAIRS {
+            return self.plan_leg(Purpose::Repair, &self.plan.to).await;
+        }
+        Ok(None)
+    }
+
+    /// Plans a way from what is now. Never with a step that cannot be taken back.
+    pub(super) async fn plan_leg(
+        &self,
+        purpose: Purpose,
+        goal: &SnapshotRecord,
+    ) -> Result<Option<Leg>, Halt> {
+        let observed = match self.target.observe(None).await {
+            Ok(observed) => observed,
+            Err(error) => {
+                self.warn(format!("could not look for another way: {error}"));
+                return Ok(None);
+            }
+        };
+        let token = self.state(|state| state.token.clone()).await;
+        let identity = observed.settled.known().map(|record| record.info.identity);
+        if token.is_some_and(|token| token != observed.token) && identity != Some(goal.info.identity) {
+            return Err(Halt::Superseded(format!(
+                "somebody else changed the target: it is at {}",
+                observed
+                    .settled
+                    .known()
+                    .map_or("an unknown version".to_owned(), |record| record.info.label())
+            )));
+        }
+        let token = observed.token.clone();
+        let view =
+            view(&self.name, observed, goal.clone(), &self.plan.target, Inspection::default(), Vec::new());
+        let considered = match propose(&*self.target, &view) {
+            Ok(considered) => considered,
+            Err(error) => {
+                self.warn(format!("no other way: {error}"));
+                return Ok(None);
+            }
+        };
+        let usable = considered.into_iter().filter_map(|one| match one.decision {
+            Decision::Propose(proposal) if proposal.is_reversible() => Some((one.strategy, proposal)),
+            _ => None,
+        });
+        let best = usable.min_by(|a, b| a.1.preference(&b.1));
+        Ok(best.map(|(strategy, proposal)| Leg {
+            purpose,
+            strategy,
+            proposal: Some(proposal),
+            token: Some(token),
+        }))
+    }
+
+    /// The title of a step, for reports.
+    pub(super) fn title(&self, leg: &Leg, step: &StepId) -> String {
+        let proposal = self.proposal(leg).ok();
+        let found = proposal.as_ref().and_then(|proposal| proposal.steps.iter().find(|one| one.id == *step));
+        found.map_or_else(|| step.to_string(), |step| step.title.clone())
+    }
+}

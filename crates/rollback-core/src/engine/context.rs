@@ -1,0 +1,53 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::Environment;
+use crate::erased::DynTarget;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::Leasing;
+use crate::name::{ComponentName, Entropy};
+use crate::probe::{Gate, ProbeRegistry};
+use crate::progress::{Event, Progress};
+use crate::registry::known;
+use crate::store::Records;
+use crate::time::{Clock, Lasting};
+
+/// Everything that planning and running need.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) records: Records,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) leasing: Leasing,
+    pub(crate) targets: BTreeMap<ComponentName, Arc<dyn DynTarget>>,
+    pub(crate) after: BTreeMap<ComponentName, Vec<ComponentName>>,
+    pub(crate) environment: Environment,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) probes: ProbeRegistry,
+    pub(crate) progress: Progress,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) retention: Lasting,
+    /// Why there is no lease, if there is none.
+    pub(crate) break_glass: Option<String>,
+}
+
+impl Context {
+    /// The target of a component.
+    pub(crate) fn target(&self, name: &ComponentName) -> Result<&Arc<dyn DynTarget>> {
+        self.targets.get(name).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "find the component", format!("there is no component {name}"))
+                .next(known("components", name.as_str(), self.targets.keys().map(ComponentName::as_str)))
+        })
+    }
+
+    /// The components that are configured to come before `name`.
+    pub(crate) fn order(&self, name: &ComponentName) -> &[ComponentName] {
+        self.after.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        self.progress.emit(event);
+    }
+}

@@ -1,0 +1,325 @@
+//! The end of a component: hold or back, an honest state, and what is remembered of it.
+
+use super::component::{ComponentRun, Forward, Halt, LegEnd};
+use crate::error::ErrorRecord;
+use crate::journal::{JournalEvent, Progressed, Purpose};
+use crate::lease::held_by;
+use crate::ledger::{Deployment, Ledger, Quarantine};
+use crate::progress::{Event, Stage};
+use crate::report::{ComponentReport, State};
+use crate::target::{Evidence, Finding, Goal, Proof};
+
+/// A component's end in the making.
+struct Ending {
+    state: State,
+    summary: String,
+    evidence: Option<Evidence>,
+    error: Option<ErrorRecord>,
+    next: Vec<String>,
+    /// Whether the journal is still ours to write.
+    ours: bool,
+}
+
+impl Ending {
+    fn new(state: State, summary: impl Into<String>) -> Self {
+        Self { state, summary: summary.into(), evidence: None, error: None, next: Vec::new(), ours: true }
+    }
+
+    fn evidence(mut self, evidence: Option<Evidence>) -> Self {
+        self.evidence = evidence;
+        self
+    }
+
+    fn next(mut self, next: impl Into<String>) -> Self {
+        self.next.push(next.into());
+        self
+    }
+}
+
+impl ComponentRun {
+    /// Brings the component to its end: goes back if that is wanted and possible, finds out what is true, journals and
+    /// remembers it, and gives the lease back. Whether the end is ours to write.
+    pub(super) async fn finish(mut self, forward: Forward, back: bool) -> (ComponentReport, bool) {
+        let ending = self.ending(forward, back).await;
+        let ours = ending.ours;
+        let mut report = self.report(ending).await;
+        if ours && let Err(halt) = self.note(JournalEvent::Ended { report: Box::new(report.clone()) }).await {
+            report.findings.push(unwritten(&halt));
+        }
+        if ours {
+            self.remember(&mut report).await;
+        }
+        self.context.emit(Event::ComponentEnded {
+            component: self.name.clone(),
+            state: report.state,
+            summary: report.summary.clone(),
+        });
+        let open = self.open_intents().await;
+        if let Some(lease) = self.lease.take() {
+            lease.release(open).await;
+        }
+        (report, ours)
+    }
+
+    async fn ending(&self, forward: Forward, back: bool) -> Ending {
+        let goal = self.plan.to.info.label();
+        match forward {
+            Forward::AlreadyThere { evidence } => Ending::new(
+                State::AlreadyThere,
+                format!("{goal} was running already, proven; nothing was done"),
+            )
+            .evidence(Some(evidence)),
+            Forward::Refused { why, error } => {
+                let next = error.as_ref().and_then(|error| error.next.clone());
+                let mut ending = Ending::new(State::Refused, why)
+                    .next(next.unwrap_or("make a new plan: rollback plan".to_owned()));
+                ending.error = error;
+                ending
+            }
+            Forward::Reached { evidence, healthy } if !back => reached(&goal, evidence, healthy),
+            Forward::Reached { .. } => self.go_back("the other components did not arrive".to_owned()).await,
+            Forward::Failed { why } if back => self.go_back(why).await,
+            Forward::Failed { why } => self.ascertain(why).await,
+            Forward::Halted(halt) => self.halted(halt).await,
+        }
+    }
+
+    /// Goes to the origin. Stops at whatever cannot be taken back, and never fights somebody else's change.
+    async fn go_back(&self, why: String) -> Ending {
+        let Some(origin) = self.plan.from.known() else { return self.ascertain(why).await };
+        self.emit_stage(Stage::GoingBack, origin.info.label());
+        match self.back_to(origin).await {
+            Ok(LegEnd::Proven(evidence)) => {
+                let summary = format!("{why}; went back to {}, proven", origin.info.label());
+                Ending::new(State::FailedRestored, summary).evidence(Some(evidence))
+            }
+            Ok(LegEnd::Failed { why: also, .. }) => {
+                self.ascertain(format!("{why}; the way back failed: {also}")).await
+            }
+            Err(halt) => self.halted(halt).await,
+        }
+    }
+
+    async fn back_to(&self, origin: &crate::snapshot::SnapshotRecord) -> Result<LegEnd, Halt> {
+        let failed = |why: &str| Ok(LegEnd::Failed { why: why.to_owned(), error: None });
+        if self.has_open().await {
+            return Err(Halt::Stuck("something may still land".to_owned()));
+        }
+        let begun = self.state(|state| state.leg().map(|leg| (leg.leg.clone(), leg.failed.is_some()))).await;
+        let leg = match begun {
+            Some((leg, false)) if leg.purpose == Purpose::Back => leg,
+            Some(_) if self.applied_irreversible().await => {
+                return failed("a step that cannot be taken back was applied");
+            }
+            _ => {
+                let Some(leg) = self.plan_leg(Purpose::Back, origin).await? else {
+                    return failed("no strategy can put the origin back");
+                };
+                self.note(JournalEvent::LegStarted { leg: leg.clone() }).await?;
+                leg
+            }
+        };
+        self.run_leg(&leg, origin).await
+    }
+
+    async fn applied_irreversible(&self) -> bool {
+        let applied = self
+            .state(|state| {
+                let legs = state.legs.iter().map(|leg| {
+                    let steps = leg.steps.iter().filter(|(_, step)| step.is_applied());
+                    (leg.leg.clone(), steps.map(|(id, _)| id.clone()).collect::<Vec<_>>())
+                });
+                legs.collect::<Vec<_>>()
+            })
+            .await;
+        applied.iter().any(|(leg, steps)| {
+            let proposal = self.proposal(leg).ok();
+            let planned = proposal.as_ref().map(|proposal| proposal.steps.iter()).into_iter().flatten();
+            planned.filter(|step| steps.contains(&step.id)).any(|step| !step.reversible)
+        })
+    }
+
+    /// The destination was not reached by any way: finds out what is true of the world.
+    async fn ascertain(&self, why: String) -> Ending {
+        let open = self.has_open().await;
+        let goal = &self.plan.to;
+        let at_goal = self.prove_goal(&Goal::runs(goal.clone())).await;
+        if let Ok((evidence, Proof::Proven)) = &at_goal
+            && !open
+        {
+            // It arrived after all, too late for the run to have waited.
+            let summary =
+                format!("{} is proven, but only after the run had given up ({why})", goal.info.label());
+            return Ending::new(State::RestoredUnhealthy, summary)
+                .evidence(Some(evidence.clone()))
+                .next("its gates were not asked: check the service");
+        }
+        let at_origin = match self.plan.from.known() {
+            Some(origin) => Some(self.prove_goal(&Goal::runs(origin.clone())).await),
+            None => None,
+        };
+        if let Some(Ok((evidence, Proof::Proven))) = at_origin
+            && !open
+        {
+            let origin = self.plan.from.known().map_or(String::new(), |origin| origin.info.label());
+            return Ending::new(State::FailedRestored, format!("{why}; {origin} still runs, proven"))
+                .evidence(Some(evidence))
+                .next("look at the errors, then plan again: rollback plan --explain");
+        }
+        let evidence = at_goal.ok().map(|(evidence, _)| evidence);
+        let parts = evidence.as_ref().map(|evidence| evidence.parts.as_slice()).unwrap_or_default();
+        let arrived = parts.iter().filter(|part| part.identity == Some(goal.info.identity)).count();
+        if arrived > 0 && arrived < parts.len() && !open {
+            return Ending::new(
+                State::Partial,
+                format!("{why}; {arrived} of {} parts are at {}", parts.len(), goal.info.label()),
+            )
+            .evidence(evidence)
+            .next("plan again: only the parts that did not arrive will be touched");
+        }
+        Ending::new(State::Stuck, why)
+            .evidence(evidence)
+            .next("look at the target by hand; the steps and evidence above say what is known")
+            .next(format!("then plan again, or take this run up: rollback resume {}", self.run))
+    }
+
+    async fn halted(&self, halt: Halt) -> Ending {
+        let resume = format!("rollback resume {}", self.run);
+        match halt {
+            Halt::Stuck(why) => {
+                let mut ending = self.ascertain(why).await;
+                // Whatever is proven now, something may still land.
+                if self.has_open().await {
+                    ending.state = State::Stuck;
+                }
+                ending
+            }
+            Halt::Cancelled => {
+                let done = self.state(Progressed::has_effects).await;
+                let summary = if done {
+                    "stopped on request, part of the way"
+                } else {
+                    "stopped on request; nothing was done"
+                };
+                Ending::new(State::Cancelled, summary)
+                    .evidence(self.look_once().await)
+                    .next("plan again to go on from what is there now: rollback plan")
+            }
+            Halt::Superseded(by) => Ending::new(State::Superseded, by)
+                .evidence(self.look_once().await)
+                .next("see who works on it: rollback status, rollback runs"),
+            Halt::Lost(by) => {
+                let ending = Ending::new(State::Superseded, format!("{by}; this run did nothing more"));
+                let mut ending =
+                    ending.evidence(self.look_once().await).next("see the run that took over: rollback runs");
+                ending.ours = self.taken_by_another_run().await;
+                ending
+            }
+            Halt::Store(error) => {
+                let mut ending =
+                    Ending::new(State::Stuck, format!("the store cannot be written: {}", error.message()))
+                        .evidence(self.look_once().await)
+                        .next(format!("once the store is back: {resume}"));
+                ending.error = Some(error.to_record());
+                ending.ours = false;
+                ending
+            }
+        }
+    }
+
+    /// Whether it was another run that took over, and not another process that took up this one.
+    async fn taken_by_another_run(&self) -> bool {
+        let head = held_by(&self.context.records, &self.plan.target.id).await;
+        head.is_ok_and(|head| head.is_some_and(|head| head.run != self.run))
+    }
+
+    /// What runs now, for the report of a run that ends without a proof.
+    async fn look_once(&self) -> Option<Evidence> {
+        let proof = self.prove_goal(&Goal::runs(self.plan.to.clone())).await;
+        proof.ok().map(|(evidence, _)| evidence)
+    }
+
+    async fn report(&self, ending: Ending) -> ComponentReport {
+        let origin = self.plan.from.known().map(|record| record.info.clone());
+        let mut report =
+            ComponentReport::new(ending.state, ending.summary, origin, self.plan.to.info.clone());
+        let journal = self.journal.lock().await;
+        let state = &journal.state;
+        report.steps = state.step_reports(|leg, step| self.title(&state.legs[leg].leg, step));
+        report.errors = state.errors.iter().cloned().chain(ending.error).collect();
+        report.gates = state.gates.values().cloned().collect();
+        report.evidence = ending.evidence;
+        report.next = ending.next;
+        report.findings.clone_from(&self.plan.findings);
+        report
+    }
+
+    /// Writes down what follows from a proven rollback. What fails here is told, and does not change what is true.
+    pub(super) async fn remember(&self, report: &mut ComponentReport) {
+        if !matches!(report.state, State::Restored | State::RestoredUnhealthy) {
+            return;
+        }
+        if let Err(error) = self.write_records(report.state).await {
+            report.findings.push(
+                Finding::warning(
+                    "not-recorded",
+                    format!("the rollback is proven, but was not recorded: {error}"),
+                )
+                .next("record what runs: rollback record"),
+            );
+        }
+    }
+
+    async fn write_records(&self, state: State) -> crate::error::Result<()> {
+        let now = self.context.clock.now();
+        let ledger = Ledger::new(self.context.records.clone(), &self.plan.target.id)?;
+        let known = ledger.deployments().await?;
+        if !known.iter().any(|record| record.made_by == Some(self.run)) {
+            let mut deployment = Deployment::new(self.plan.to.clone(), now, self.actor());
+            deployment.made_by = Some(self.run);
+            deployment.proven = true;
+            ledger.record(&deployment).await?;
+        }
+        let Some(left) =
+            self.plan.leaving.as_ref().filter(|left| left.identity != self.plan.to.info.identity)
+        else {
+            return Ok(());
+        };
+        ledger.mark_left(left.identity, self.run).await?;
+        if state == State::Restored && self.request.quarantine {
+            let reason = self.request.reason.clone().unwrap_or_else(|| "rolled back from".to_owned());
+            let mut entry = Quarantine::new(left.identity, left.label(), reason, self.actor(), now);
+            entry.run = Some(self.run);
+            ledger.quarantine(&entry).await?;
+        }
+        ledger.clean(now, self.context.retention).await?;
+        Ok(())
+    }
+
+    fn actor(&self) -> String {
+        self.request.actor.clone().unwrap_or_else(|| self.context.leasing.holder.person())
+    }
+}
+
+fn reached(goal: &str, evidence: Evidence, healthy: bool) -> Ending {
+    let parts = evidence.parts.len();
+    let ending = if healthy {
+        Ending::new(State::Restored, format!("{goal} runs on {parts} part(s), proven"))
+    } else {
+        Ending::new(
+            State::RestoredUnhealthy,
+            format!("{goal} runs on {parts} part(s), proven, but a gate failed"),
+        )
+        .next("the destination may be bad too: choose another, or look at what it depends on")
+    };
+    ending.evidence(Some(evidence))
+}
+
+fn unwritten(halt: &Halt) -> Finding {
+    let why = match halt {
+        Halt::Store(error) => error.to_string(),
+        Halt::Lost(by) | Halt::Superseded(by) | Halt::Stuck(by) => by.clone(),
+        Halt::Cancelled => "stopped".to_owned(),
+    };
+    Finding::warning("end-not-journalled", format!("how it ended could not be journalled: {why}"))
+}

@@ -1,0 +1,189 @@
+//! Guards before the first effect.
+
+use jiff::Timestamp;
+
+use super::component::{ComponentRun, Forward, Halt};
+use super::{Approval, Context};
+use crate::error::{Error, ErrorKind, ErrorRecord, Result};
+use crate::journal::{JournalEvent, Progressed};
+use crate::ledger::Ledger;
+use crate::plan::{Past, Plan};
+use crate::progress::Stage;
+use crate::snapshot::SnapshotRecord;
+use crate::target::{Goal, Observation, Proof, Reading, Severity};
+
+/// What the guards of a component say.
+pub(super) enum Guard {
+    /// It may act.
+    Go,
+    /// There is nothing to do, or nothing may be done.
+    End(Forward),
+}
+
+/// Checks that concern the whole plan, before a run is begun.
+pub(super) fn check_plan(context: &Context, plan: &Plan, approval: &Approval, now: Timestamp) -> Result<()> {
+    let refuse = |message: String| Error::new(ErrorKind::Refused, "apply the plan", message);
+    if approval.digest.is_some_and(|digest| digest != plan.digest()) {
+        return Err(refuse(format!("this is plan {}, another one was approved", plan.digest().short()))
+            .next("approve the digest that this plan shows"));
+    }
+    if now >= plan.expires_at {
+        return Err(Error::new(
+            ErrorKind::Stale,
+            "apply the plan",
+            format!("it expired at {:.0}", plan.expires_at),
+        )
+        .next("make a new plan: the world may have moved"));
+    }
+    if plan.environment != context.environment {
+        return Err(Error::new(
+            ErrorKind::Stale,
+            "apply the plan",
+            format!("the rules of {} are not those that the plan was made under", plan.environment.name),
+        )
+        .next("make a new plan"));
+    }
+    if let Some((name, finding)) = plan.blockers().next() {
+        let error = refuse(format!("{name}: {}", finding.message));
+        return Err(match &finding.next {
+            Some(next) => error.next(next.clone()),
+            None => error,
+        });
+    }
+    check_people(context, plan, approval)?;
+    plan.components.keys().try_for_each(|name| context.target(name).map(drop))
+}
+
+/// Checks of who asks and why.
+fn check_people(context: &Context, plan: &Plan, approval: &Approval) -> Result<()> {
+    let refuse = |message: String| Error::new(ErrorKind::Refused, "apply the plan", message);
+    let environment = &plan.environment;
+    let reason = plan.request.reason.as_deref().map_or("", str::trim);
+    if environment.require_reason && reason.is_empty() {
+        return Err(refuse(format!("{} demands a reason", environment.name)).next("say why: --reason \"…\""));
+    }
+    if let Some(phrase) = &environment.confirm
+        && approval.phrase.as_ref() != Some(phrase)
+    {
+        return Err(refuse(format!("{} demands the phrase {phrase:?}", environment.name))
+            .next(format!("type it when asked, or give it: --confirm {phrase}")));
+    }
+    let store = context.records.info();
+    if environment.confirm.is_some()
+        && !store.shared
+        && !environment.single_operator
+        && context.break_glass.is_none()
+    {
+        return Err(refuse(format!(
+            "{} asks for confirmation, but its store {} is seen by this machine only",
+            environment.name, store.url
+        ))
+        .next(
+            "use a shared store, or declare single_operator = true if nobody else operates these targets",
+        ));
+    }
+    Ok(())
+}
+
+impl ComponentRun {
+    /// Checks everything once more, right before the first effect. A component that already had effects is past this.
+    pub(super) async fn guard(&self) -> Result<Guard, Halt> {
+        self.emit_stage(Stage::Guards, "");
+        if let Some(end) = self.guard_resumed().await? {
+            return Ok(end);
+        }
+        if self.state(Progressed::has_effects).await {
+            return Ok(Guard::Go);
+        }
+        self.check_halt()?;
+        if let Some(why) = self.settle_foreign().await? {
+            return Ok(refused(why, None));
+        }
+        match self.check_world().await {
+            Ok(Ok(observed)) => self.guard_destination(observed).await,
+            Ok(Err(why)) => Ok(refused(why, None)),
+            Err(error) => Ok(refused(error.message.clone(), Some(error))),
+        }
+    }
+
+    /// A run that is taken up again while another one worked on the target in between.
+    async fn guard_resumed(&self) -> Result<Option<Guard>, Halt> {
+        let found = self.lease.as_ref().and_then(|lease| lease.found.as_ref());
+        let other = found.map(|head| head.run).filter(|run| *run != self.run);
+        let Some(other) = other.filter(|_| self.journal_has_effects()) else { return Ok(None) };
+        let proof = self.prove_goal(&Goal::runs(self.plan.to.clone())).await;
+        if matches!(proof, Ok((_, Proof::Proven))) {
+            return Ok(None);
+        }
+        Err(Halt::Superseded(format!("run {other} worked on the target since")))
+    }
+
+    fn journal_has_effects(&self) -> bool {
+        // Nobody else holds the journal while the guards are checked.
+        self.journal.try_lock().is_ok_and(|journal| journal.state.has_effects())
+    }
+
+    /// Whether the world is still the one that was planned for. The inner error says why not.
+    async fn check_world(&self) -> Result<Result<Observation<SnapshotRecord>, String>, ErrorRecord> {
+        let record = |error: Error| error.to_record();
+        let info = self.target.info().await.map_err(record)?;
+        if info.id != self.plan.target.id || info.account != self.plan.target.account {
+            return Ok(Err(format!(
+                "the plan is for {} in {}, this is {} in {}",
+                self.plan.target.id, self.plan.target.account, info.id, info.account
+            )));
+        }
+        let observed = self.target.observe(None).await.map_err(record)?;
+        if observed.token != self.plan.token {
+            let place = observed.settled.known().map_or("unknown".to_owned(), |record| record.info.label());
+            return Ok(Err(format!(
+                "the target was changed since the plan was made (now: {place}); make a new plan"
+            )));
+        }
+        let inspection = self.target.inspect(self.plan.from.known(), &self.plan.to).await.map_err(record)?;
+        let gone = inspection.artifacts.iter().find(|state| state.presence == Reading::Absent);
+        if let Some(gone) = gone {
+            return Ok(Err(format!("{} {} does not exist any more", gone.artifact.kind, gone.artifact.name)));
+        }
+        let blocker = inspection.findings.iter().find(|finding| finding.severity == Severity::Blocker);
+        if let Some(blocker) = blocker {
+            return Ok(Err(blocker.message.clone()));
+        }
+        let ledger = Ledger::new(self.context.records.clone(), &info.id).map_err(record)?;
+        let past = Past::recent(&*self.target, &ledger).await.map_err(record)?;
+        let quarantined = past.quarantine_of(self.plan.to.info.identity);
+        match quarantined.filter(|_| !self.request.allow_quarantined) {
+            Some(why) => Ok(Err(format!("the destination was put under quarantine: {why}"))),
+            None => Ok(Ok(observed)),
+        }
+    }
+
+    async fn guard_destination(&self, observed: Observation<SnapshotRecord>) -> Result<Guard, Halt> {
+        let now = self.context.clock.now();
+        if let Some(window) = self.context.environment.frozen(now).filter(|_| self.request.automatic) {
+            return Ok(refused(
+                format!("{} is frozen: {}", self.context.environment.name, window.reason),
+                None,
+            ));
+        }
+        let settled = observed.settled.known().map(|record| record.info.identity);
+        if settled == Some(self.plan.to.info.identity) && observed.heading.is_none() {
+            match self.prove_goal(&Goal::runs(self.plan.to.clone())).await {
+                Ok((evidence, Proof::Proven)) => return Ok(Guard::End(Forward::AlreadyThere { evidence })),
+                Ok((_, Proof::NotProven { .. })) => {}
+                Err(error) => return Ok(refused(error.message.clone(), Some(error))),
+            }
+        }
+        if self.plan.already_there {
+            let why = "the destination ran when the plan was made and does not any more; make a new plan";
+            return Ok(refused(why.to_owned(), None));
+        }
+        let incarnations = observed.incarnations();
+        self.note(JournalEvent::Guarded { token: observed.token, incarnations }).await?;
+        Ok(Guard::Go)
+    }
+}
+
+fn refused(why: String, error: Option<ErrorRecord>) -> Guard {
+    Guard::End(Forward::Refused { why, error })
+}

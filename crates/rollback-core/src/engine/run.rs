@@ -1,0 +1,299 @@
+//! A whole run: leases and guards for all, then components as their order allows, then hold or back, then the report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::{FutureExt as _, join_all};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use super::component::{ComponentRun, Forward, Halt};
+use super::guards::Guard;
+use super::records::RunRecord;
+use super::{Context, RunSummary};
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Journal, JournalEvent};
+use crate::name::{ComponentName, RunId};
+use crate::progress::{Event, Stage};
+use crate::report::{ComponentReport, Report, State};
+use crate::request::OnFailure;
+
+/// How many components act at once.
+const CONCURRENT: usize = 16;
+
+/// A run in the hands of this process.
+pub(super) struct Run {
+    context: Arc<Context>,
+    record: RunRecord,
+    resumed: bool,
+    /// Those that have not ended.
+    active: BTreeMap<ComponentName, ComponentRun>,
+    ended: BTreeMap<ComponentName, ComponentReport>,
+}
+
+/// How far components came, by name.
+type Forwards = BTreeMap<ComponentName, Forward>;
+
+impl Run {
+    /// Reads the journals of a run that was just created, or was cut off.
+    pub(super) async fn open(context: Arc<Context>, record: RunRecord, resumed: bool) -> Result<Self> {
+        let (mut active, mut ended) = (BTreeMap::new(), BTreeMap::new());
+        for (name, plan) in &record.plan.components {
+            let journal = Journal::open(context.records.clone(), record.run, name).await?;
+            if let Some(report) = &journal.state.ended {
+                ended.insert(name.clone(), report.clone());
+                continue;
+            }
+            let mut request = record.plan.request.clone();
+            request.actor = Some(record.plan.actor.clone());
+            let component = ComponentRun {
+                run: record.run,
+                name: name.clone(),
+                request,
+                plan: plan.clone(),
+                gates: record.plan.gates.iter().filter(|gate| gate.component == *name).cloned().collect(),
+                target: Arc::clone(context.target(name)?),
+                journal: Mutex::new(journal),
+                lease: None,
+                cancel: context.cancel.clone(),
+                context: Arc::clone(&context),
+            };
+            active.insert(name.clone(), component);
+        }
+        Ok(Self { context, record, resumed, active, ended })
+    }
+
+    /// Brings the run to its end.
+    ///
+    /// # Errors
+    ///
+    /// Only a resumed run whose target somebody else holds: it is left as it is.
+    pub(super) async fn execute(mut self) -> Result<Report> {
+        self.context.emit(Event::RunStarted {
+            run: self.record.run,
+            components: self.record.plan.components.keys().cloned().collect(),
+            resumed: self.resumed,
+        });
+        let (mut forwards, go) = match self.take_leases().await {
+            Ok(()) => self.guard_all().await,
+            Err(error) if self.resumed => {
+                self.release_all().await;
+                return Err(error);
+            }
+            Err(error) => (refuse_all(self.active.keys(), &error), false),
+        };
+        if go {
+            self.forward_all(&mut forwards).await;
+        }
+        Ok(self.finish_all(forwards).await)
+    }
+
+    /// Takes all leases before anything is done, in one order for everybody, so that two runs cannot each hold half.
+    async fn take_leases(&mut self) -> Result<()> {
+        let run = self.record.run;
+        let mut order: Vec<&mut ComponentRun> = self.active.values_mut().collect();
+        order.sort_by(|a, b| a.plan.target.id.cmp(&b.plan.target.id));
+        for component in order {
+            component.emit_stage(Stage::Lease, component.plan.target.id.to_string());
+            if self.context.break_glass.is_none() {
+                let lease = self.context.leasing.acquire(&component.plan.target.id, run).await?;
+                component.journal.get_mut().epoch = lease.epoch().await;
+                component.lease = Some(lease);
+                // Between reading the journal and taking the lease somebody else may have gone on with it.
+                let fresh = Journal::open(self.context.records.clone(), run, &component.name).await?;
+                if fresh.entries().len() != component.journal.get_mut().entries().len() {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        "take up the run",
+                        "somebody else took it up",
+                    )
+                    .transient(true)
+                    .next("look at it again: rollback show"));
+                }
+            }
+            let begun = JournalEvent::Begun { holder: self.context.leasing.holder.clone() };
+            if let Err(halt) = component.note(begun).await {
+                return Err(error_of(halt));
+            }
+        }
+        Ok(())
+    }
+
+    async fn release_all(self) {
+        for (_, mut component) in self.active {
+            let open = component.open_intents().await;
+            if let Some(lease) = component.lease.take() {
+                lease.release(open).await;
+            }
+        }
+    }
+
+    /// Every guard of every component before the first effect of any: those that end here, and whether the others go.
+    /// Those that are there already keep nobody from going; one that is refused keeps everybody, unless the run was
+    /// cut off in the middle.
+    async fn guard_all(&self) -> (Forwards, bool) {
+        let guards = join_all(self.active.values().map(|component| component.guard().boxed())).await;
+        let mut ends = Forwards::new();
+        for (name, guard) in self.active.keys().zip(guards) {
+            match guard {
+                Ok(Guard::Go) => {}
+                Ok(Guard::End(end)) => drop(ends.insert(name.clone(), end)),
+                Err(halt) => drop(ends.insert(name.clone(), Forward::Halted(halt))),
+            }
+        }
+        let stopped = ends.iter().find(|(_, end)| !matches!(end, Forward::AlreadyThere { .. }));
+        let Some(stopped) = stopped.map(|(name, _)| name.clone()).filter(|_| !self.resumed) else {
+            return (ends, true);
+        };
+        for name in self.active.keys() {
+            ends.entry(name.clone())
+                .or_insert_with(|| Forward::Refused { why: format!("{stopped} was refused"), error: None });
+        }
+        (ends, false)
+    }
+
+    /// Runs every component that has no end yet, each after those it waits for, at most [`CONCURRENT`] at once.
+    async fn forward_all(&self, forwards: &mut Forwards) {
+        let mut signals = BTreeMap::new();
+        for name in self.record.plan.components.keys() {
+            let done = match (forwards.get(name), self.ended.get(name)) {
+                (Some(end), _) => Some(arrived(end)),
+                (None, Some(report)) => Some(report.state.is_success()),
+                (None, None) => None,
+            };
+            signals.insert(name.clone(), watch::channel(done).0);
+        }
+        let slots = Semaphore::new(CONCURRENT);
+        let waiting = self.active.iter().filter(|(name, _)| !forwards.contains_key(*name));
+        let ran = join_all(waiting.map(|(name, component)| {
+            let (signals, slots) = (&signals, &slots);
+            async move {
+                let end = match self.wait_for_peers(component, signals).await {
+                    Ok(()) => {
+                        // The semaphore is never closed.
+                        let _slot = slots.acquire().await;
+                        component.forward().await
+                    }
+                    Err(end) => end,
+                };
+                if let Some(signal) = signals.get(name) {
+                    signal.send_replace(Some(arrived(&end)));
+                }
+                (name.clone(), end)
+            }
+            .boxed()
+        }))
+        .await;
+        forwards.extend(ran);
+    }
+
+    async fn wait_for_peers(
+        &self,
+        component: &ComponentRun,
+        signals: &BTreeMap<ComponentName, watch::Sender<Option<bool>>>,
+    ) -> Result<(), Forward> {
+        for first in &component.plan.after {
+            let Some(signal) = signals.get(first) else { continue };
+            component.emit_stage(Stage::Peers, first.to_string());
+            let mut receiver = signal.subscribe();
+            let done = receiver.wait_for(Option::is_some).await.is_ok_and(|done| *done == Some(true));
+            if !done {
+                let why = format!("it comes after {first}, which did not arrive");
+                return Err(Forward::Refused { why, error: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Hold or back, then the end of each component, last ones first, then the report.
+    async fn finish_all(mut self, mut forwards: Forwards) -> Report {
+        let wants_back = self.record.plan.request.on_failure == OnFailure::Back;
+        let failed = forwards.values().any(|end| matches!(end, Forward::Failed { .. }));
+        let order = self.last_first();
+        let mut mine = true;
+        for name in order {
+            let (Some(component), Some(end)) = (self.active.remove(&name), forwards.remove(&name)) else {
+                continue;
+            };
+            let (report, ours) = component.finish(end, wants_back && failed).await;
+            mine &= ours;
+            self.ended.insert(name, report);
+        }
+        let report = self.report();
+        // Somebody else may be bringing this very run to its end: the last word is theirs.
+        if mine && let Err(error) = RunRecord::end(&self.context.records, report.run, &report).await {
+            tracing::warn!(%error, "the report could not be stored; `resume` will store it");
+        }
+        self.context.emit(Event::RunEnded { run: report.run, state: report.state });
+        report
+    }
+
+    /// Component names, each before those that it waits for: the way back is the way there in reverse.
+    fn last_first(&self) -> Vec<ComponentName> {
+        let plan = &self.record.plan.components;
+        let mut order: Vec<ComponentName> = Vec::new();
+        while order.len() < plan.len() {
+            let ready = plan.iter().filter(|(name, component)| {
+                !order.contains(*name)
+                    && component.after.iter().all(|first| order.contains(first) || !plan.contains_key(first))
+            });
+            let ready: Vec<_> = ready.map(|(name, _)| name.clone()).collect();
+            // The planner refuses circles; a plan that holds one all the same still comes to an end.
+            if ready.is_empty() {
+                order.extend(plan.keys().filter(|name| !order.contains(name)).cloned().collect::<Vec<_>>());
+                break;
+            }
+            order.extend(ready);
+        }
+        order.reverse();
+        order
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            run: self.record.run,
+            plan: self.record.plan.digest(),
+            request: self.record.plan.request.clone(),
+            state: State::of_run(self.ended.values().map(|component| component.state)),
+            started_at: self.record.started_at,
+            ended_at: self.context.clock.now(),
+            break_glass: self.record.break_glass.clone(),
+            components: self.ended.clone(),
+        }
+    }
+}
+
+/// Whether those that wait for this component may go.
+fn arrived(end: &Forward) -> bool {
+    matches!(end, Forward::Reached { healthy: true, .. } | Forward::AlreadyThere { .. })
+}
+
+fn refuse_all<'a>(names: impl Iterator<Item = &'a ComponentName>, error: &Error) -> Forwards {
+    let refused = || Forward::Refused { why: error.message().to_owned(), error: Some(error.to_record()) };
+    names.map(|name| (name.clone(), refused())).collect()
+}
+
+fn error_of(halt: Halt) -> Error {
+    match halt {
+        Halt::Store(error) => error,
+        Halt::Lost(by) | Halt::Superseded(by) => Error::new(ErrorKind::Conflict, "begin the run", by),
+        Halt::Stuck(why) => Error::new(ErrorKind::Other, "begin the run", why),
+        Halt::Cancelled => Error::new(ErrorKind::Cancelled, "begin the run", "stopped on request"),
+    }
+}
+
+/// The newest runs in short.
+pub(super) async fn newest(context: &Context, limit: usize) -> Result<Vec<RunSummary>> {
+    let keys = context.records.keys(&super::records::prefix()?).await?;
+    let mut found = Vec::new();
+    for key in keys.into_iter().rev().take(limit) {
+        if let Some(record) = context.records.get::<RunRecord>(&key).await? {
+            found.push(record.value.summary());
+        }
+    }
+    Ok(found)
+}
+
+/// The id of a run that is unique in time.
+pub(super) fn new_id(context: &Context) -> RunId {
+    RunId::new(context.clock.now(), &*context.entropy)
+}

@@ -1,0 +1,215 @@
+//! Settling, proving and gates: "stable" alone is never success.
+
+use std::time::Duration;
+
+use futures_util::future::{FutureExt as _, join_all};
+
+use super::component::{ComponentRun, Forward, Halt, LegEnd};
+use super::steps::longer;
+use crate::condition::{Condition, Rule, Verdict};
+use crate::document::Envelope;
+use crate::error::ErrorRecord;
+use crate::journal::JournalEvent;
+use crate::probe::Gate;
+use crate::progress::{Event, Stage};
+use crate::snapshot::SnapshotRecord;
+use crate::strategy::Proposal;
+use crate::target::{Evidence, Goal, Health, Observation, Phase, Proof};
+use crate::time::Lasting;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The least time that a target is given to settle.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a target at rest is asked for a proof before it counts as certain that it is not there.
+const PROOFS: u32 = 4;
+/// How long parts may take to say that they are well.
+const HEALTHY_WITHIN: Lasting = Lasting::from_secs(60);
+
+/// What one look while settling says.
+enum Look {
+    Wait(String),
+    Prove,
+    Fail(String),
+}
+
+impl ComponentRun {
+    /// Waits until the target rests, then proves every part.
+    pub(super) async fn settle(
+        &self,
+        proposal: &Proposal<Envelope>,
+        goal: &SnapshotRecord,
+    ) -> Result<LegEnd, Halt> {
+        let clock = &self.context.clock;
+        let limit = (proposal.expected.as_duration() * 3).max(PATIENCE);
+        let started = clock.monotonic();
+        let (mut pause, mut proofs) = (FIRST_PAUSE, 0);
+        self.emit_stage(Stage::Settling, goal.info.label());
+        loop {
+            self.check_halt()?;
+            let (waiting, error) = match self.look(goal).await? {
+                Ok(Look::Fail(why)) => return Ok(LegEnd::Failed { why, error: None }),
+                Ok(Look::Wait(why)) => (why, None),
+                Ok(Look::Prove) => {
+                    self.emit_stage(Stage::Proving, goal.info.label());
+                    match self.prove(proposal, goal).await {
+                        Ok((evidence, Proof::Proven)) => {
+                            let parts = evidence.parts.len() as u64;
+                            self.note(JournalEvent::Proved { parts }).await?;
+                            return Ok(LegEnd::Proven(evidence));
+                        }
+                        Ok((_, Proof::NotProven { against })) => {
+                            proofs += 1;
+                            (format!("not proven: {}", against.join("; ")), None)
+                        }
+                        Err(error) => (error.to_string(), Some(error)),
+                    }
+                }
+                Err(error) => (error.to_string(), Some(error)),
+            };
+            if proofs >= PROOFS || clock.monotonic().saturating_sub(started) >= limit {
+                return Ok(LegEnd::Failed { why: waiting, error });
+            }
+            self.wait(waiting, pause).await;
+            pause = longer(pause);
+        }
+    }
+
+    async fn look(&self, goal: &SnapshotRecord) -> Result<Result<Look, ErrorRecord>, Halt> {
+        let token = self.state(|state| state.token.clone()).await;
+        let observed = match self.target.observe(token.as_ref()).await {
+            Ok(observed) => observed,
+            Err(error) => return Ok(Err(error.to_record())),
+        };
+        if observed.lagging {
+            return Ok(Ok(Look::Wait("the platform does not show the change yet".to_owned())));
+        }
+        let wanted = goal.info.identity;
+        let settled = observed.settled.known().map(|record| record.info.identity);
+        let heading = observed.heading.as_ref().map(|record| record.info.identity);
+        let moved = token.is_some_and(|token| token != observed.token);
+        if moved && heading.or(settled) != Some(wanted) {
+            return Err(Halt::Superseded(format!(
+                "somebody else changed the target: it is at {}",
+                place(&observed)
+            )));
+        }
+        Ok(Ok(match &observed.phase {
+            Phase::Failed(why) => Look::Fail(format!("the target failed: {why}")),
+            Phase::Paused(why) => Look::Wait(format!("the target is held: {why}")),
+            Phase::Progressing(what) => Look::Wait(what.clone()),
+            Phase::Settled => Look::Prove,
+        }))
+    }
+
+    /// Reads full evidence and judges it.
+    pub(super) async fn prove(
+        &self,
+        proposal: &Proposal<Envelope>,
+        goal: &SnapshotRecord,
+    ) -> Result<(Evidence, Proof), ErrorRecord> {
+        let wanted = if proposal.restarts {
+            let before =
+                self.state(|state| state.guarded.clone().map(|(_, incarnations)| incarnations)).await;
+            Goal::runs(goal.clone()).restarted_since(before.unwrap_or_default())
+        } else {
+            Goal::runs(goal.clone())
+        };
+        self.prove_goal(&wanted).await
+    }
+
+    pub(super) async fn prove_goal(
+        &self,
+        goal: &Goal<SnapshotRecord>,
+    ) -> Result<(Evidence, Proof), ErrorRecord> {
+        let evidence = self.target.prove(goal).await.map_err(|error| error.to_record())?;
+        let proof = evidence.judge(goal.snapshot.info.identity, goal);
+        Ok((evidence, proof))
+    }
+
+    /// Asks every gate of the component, all at once.
+    pub(super) async fn ask_gates(&self, evidence: Evidence) -> Result<Forward, Halt> {
+        if !self.gates.is_empty() {
+            self.emit_stage(Stage::Gates, format!("{} gate(s)", self.gates.len()));
+        }
+        let mut healthy = self.parts_are_well(&evidence).await?;
+        for passed in join_all(self.gates.iter().map(|gate| self.gate(gate).boxed())).await {
+            healthy &= passed?;
+        }
+        Ok(Forward::Reached { evidence, healthy })
+    }
+
+    async fn gate(&self, gate: &Gate) -> Result<bool, Halt> {
+        let probe = match self.context.probes.build(&gate.probe) {
+            Ok(probe) => probe,
+            Err(error) => return self.gate_ended(&gate.name, false, error.to_string()).await,
+        };
+        let mut condition = Condition::new(gate.rule.clone());
+        loop {
+            self.check_halt()?;
+            let sample = probe.sample().await;
+            let verdict = condition.feed(self.context.clock.monotonic(), &sample);
+            let detail = match &verdict {
+                Verdict::Pending(what) => format!("{} ({what})", sample.detail),
+                Verdict::Held | Verdict::Failed(_) => sample.detail.clone(),
+            };
+            self.context.emit(Event::GateSampled {
+                component: self.name.clone(),
+                gate: gate.name.clone(),
+                detail,
+            });
+            match verdict {
+                Verdict::Held => {
+                    return self
+                        .gate_ended(&gate.name, true, format!("{}: {}", gate.rule, sample.detail))
+                        .await;
+                }
+                Verdict::Failed(why) => return self.gate_ended(&gate.name, false, why).await,
+                Verdict::Pending(_) => self.context.clock.sleep(gate.rule.every.as_duration()).await,
+            }
+        }
+    }
+
+    async fn gate_ended(&self, name: &str, passed: bool, detail: String) -> Result<bool, Halt> {
+        self.note(JournalEvent::GateEnded { name: name.to_owned(), passed, detail }).await?;
+        Ok(passed)
+    }
+
+    /// What the parts say of themselves is a gate of its own, asked only when one of them is not well.
+    async fn parts_are_well(&self, evidence: &Evidence) -> Result<bool, Halt> {
+        let complaint = |parts: &[crate::target::PartState]| {
+            parts.iter().find_map(|part| match &part.health {
+                Health::Unhealthy(why) => Some(format!("{}: {why}", part.part)),
+                Health::Healthy | Health::Unknown => None,
+            })
+        };
+        let Some(mut why) = complaint(&evidence.parts) else { return Ok(true) };
+        let clock = &self.context.clock;
+        let started = clock.monotonic();
+        let every = Rule::once_ok(HEALTHY_WITHIN).every.as_duration();
+        while clock.monotonic().saturating_sub(started) < HEALTHY_WITHIN.as_duration() {
+            self.check_halt()?;
+            self.wait(format!("not well yet: {why}"), every).await;
+            match self.target.observe(None).await {
+                Ok(observed) => match complaint(&observed.parts) {
+                    None => {
+                        return self
+                            .gate_ended("parts", true, "every part says that it is well".to_owned())
+                            .await;
+                    }
+                    Some(still) => why = still,
+                },
+                Err(error) => why = error.to_string(),
+            }
+        }
+        self.gate_ended("parts", false, why).await
+    }
+}
+
+/// Where a target is or goes, for people.
+fn place(observed: &Observation<SnapshotRecord>) -> String {
+    observed
+        .heading
+        .as_ref()
+        .or(observed.settled.known())
+        .map_or("an unknown version".to_owned(), |record| record.info.label())
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{JournalEvent, Leg, Purpose, describe_landing};
+use crate::action::Landing;
+use crate::error::ErrorRecord;
+use crate::name::{Incarnation, PartId, StepId, Token};
+use crate::report::{ComponentReport, GateReport, StepReport};
+
+/// What the events of a component come to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progressed {
+    /// How many processes worked on it.
+    pub(crate) begun: u32,
+    /// Set once every guard passed: the token and the incarnations from before the first effect.
+    pub(crate) guarded: Option<(Token, BTreeMap<PartId, Incarnation>)>,
+    pub(crate) legs: Vec<LegState>,
+    /// The token after the last action that is known to have landed; before that, the planned one.
+    pub(crate) token: Option<Token>,
+    /// Errors, oldest first.
+    pub(crate) errors: Vec<ErrorRecord>,
+    pub(crate) gates: BTreeMap<String, GateReport>,
+    pub(crate) ended: Option<ComponentReport>,
+    /// Each intent with its leg and step, by the number of its event.
+    intents: BTreeMap<u64, (usize, StepId)>,
+}
+
+/// One proposal and how far it is.
+#[derive(Debug, Clone)]
+pub(crate) struct LegState {
+    pub(crate) leg: Leg,
+    pub(crate) steps: BTreeMap<StepId, StepState>,
+    pub(crate) failed: Option<String>,
+}
+
+/// One step and what became of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StepState {
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// The intent whose outcome is not journalled.
+    pub(crate) open: Option<u64>,
+    /// The last outcome.
+    pub(crate) landing: Option<Landing>,
+}
+
+impl StepState {
+    pub(crate) fn is_applied(&self) -> bool {
+        matches!(self.landing, Some(Landing::Applied(_)))
+    }
+}
+
+impl LegState {
+    /// What earlier steps put out.
+    pub(crate) fn outputs(&self) -> BTreeMap<StepId, Value> {
+        let output = |state: &StepState| match &state.landing {
+            Some(Landing::Applied(receipt)) if !receipt.output.is_null() => Some(receipt.output.clone()),
+            _ => None,
+        };
+        self.steps.iter().filter_map(|(step, state)| Some((step.clone(), output(state)?))).collect()
+    }
+
+    /// Whether any of its actions may have changed the world.
+    pub(crate) fn has_effects(&self) -> bool {
+        self.steps.values().any(|step| {
+            step.open.is_some() || matches!(step.landing, Some(Landing::Applied(_) | Landing::Unknown { .. }))
+        })
+    }
+}
+
+impl Progressed {
+    /// The one transition function.
+    pub(crate) fn apply(&mut self, number: u64, event: &JournalEvent) {
+        match event {
+            JournalEvent::Begun { .. } => self.begun += 1,
+            JournalEvent::ForeignSettled { .. } | JournalEvent::Proved { .. } => {}
+            JournalEvent::Guarded { token, incarnations } => {
+                self.guarded = Some((token.clone(), incarnations.clone()));
+                self.token = Some(token.clone());
+            }
+            JournalEvent::LegStarted { leg } => {
+                if leg.token.is_some() {
+                    self.token.clone_from(&leg.token);
+                }
+                self.legs.push(LegState { leg: leg.clone(), steps: BTreeMap::new(), failed: None });
+            }
+            JournalEvent::Intent { step, attempt, .. } => {
+                let Some(current) = self.legs.len().checked_sub(1) else { return };
+                let state = self.legs[current].steps.entry(step.clone()).or_default();
+                state.attempts = *attempt;
+                state.open = Some(number);
+                self.intents.insert(number, (current, step.clone()));
+            }
+            JournalEvent::Outcome { intent, landing, error } => {
+                self.outcome(*intent, landing, error.as_ref());
+            }
+            JournalEvent::LegFailed { why, error } => {
+                self.errors.extend(error.clone());
+                if let Some(leg) = self.legs.last_mut() {
+                    leg.failed = Some(why.clone());
+                }
+            }
+            JournalEvent::GateEnded { name, passed, detail } => {
+                self.gates.insert(name.clone(), GateReport::new(name, *passed, detail));
+            }
+            JournalEvent::Ended { report } => self.ended = Some((**report).clone()),
+        }
+    }
+
+    fn outcome(&mut self, intent: u64, landing: &Landing, error: Option<&ErrorRecord>) {
+        self.errors.extend(error.cloned());
+        let Some((leg, step)) = self.intents.get(&intent) else { return };
+        let Some(state) = self.legs[*leg].steps.get_mut(step) else { return };
+        // An unknown outcome stays open: the request may still land.
+        if !matches!(landing, Landing::Unknown { .. } | Landing::Running { .. }) && state.open == Some(intent)
+        {
+            state.open = None;
+        }
+        state.landing = Some(landing.clone());
+        if let Landing::Applied(receipt) = landing {
+            self.token.clone_from(&receipt.token);
+        }
+    }
+
+    /// The proposal that is carried out now.
+    pub(crate) fn leg(&self) -> Option<&LegState> {
+        self.legs.last()
+    }
+
+    /// The intents whose outcome is not known, with their steps.
+    pub(crate) fn open(&self) -> Vec<(u64, StepId)> {
+        self.legs
+            .iter()
+            .flat_map(|leg| leg.steps.iter())
+            .filter_map(|(step, state)| Some((state.open?, step.clone())))
+            .collect()
+    }
+
+    /// Whether any action may have changed the world.
+    pub(crate) fn has_effects(&self) -> bool {
+        self.legs.iter().any(LegState::has_effects)
+    }
+
+    /// Whether a leg with this purpose was begun, how often.
+    pub(crate) fn count(&self, purpose: Purpose) -> usize {
+        self.legs.iter().filter(|leg| leg.leg.purpose == purpose).count()
+    }
+
+    /// Everything that was sent, for the report.
+    pub(crate) fn step_reports(&self, title: impl Fn(usize, &StepId) -> String) -> Vec<StepReport> {
+        self.intents
+            .values()
+            .map(|(leg, step)| (*leg, step))
+            .fold(Vec::<(usize, &StepId)>::new(), |mut seen, sent| {
+                if !seen.contains(&sent) {
+                    seen.push(sent);
+                }
+                seen
+            })
+            .into_iter()
+            .map(|(leg, step)| {
+                let state = self.legs[leg].steps.get(step);
+                let outcome = match state.and_then(|state| state.landing.as_ref()) {
+                    Some(landing) => describe_landing(landing),
+                    None => "sent, outcome not known".to_owned(),
+                };
+                StepReport::new(title(leg, step), outcome)
+            })
+            .collect()
+    }
+}

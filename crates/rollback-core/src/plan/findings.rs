@@ -1,0 +1,162 @@
+//! What core itself has to say about a plan.
+
+use jiff::Timestamp;
+
+use super::candidate::Chosen;
+use crate::environment::Environment;
+use crate::request::Request;
+use crate::snapshot::{SnapshotInfo, SnapshotRecord};
+use crate::target::{DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown, TargetInfo};
+
+/// How many differences a plan shows, and how much of each.
+const DIFF_ENTRIES: usize = 200;
+const DIFF_TEXT: usize = 200;
+
+/// Findings about what must still exist.
+pub(crate) fn artifact_findings(to: &SnapshotInfo, inspection: &Inspection) -> Vec<Finding> {
+    let asked = |name: &str| inspection.artifacts.iter().find(|state| state.artifact.name == name);
+    to.artifacts
+        .iter()
+        .filter_map(|artifact| {
+            let what = format!("{} {}", artifact.kind, artifact.name);
+            match asked(&artifact.name).map(|state| &state.presence) {
+                Some(Reading::Known(None)) => None,
+                Some(Reading::Known(Some(until))) => Some(
+                    Finding::warning("artifact-expires", format!("{what} will be removed at {until:.0}"))
+                        .next("protect it, or restore before then"),
+                ),
+                Some(Reading::Absent) => Some(
+                    Finding::blocker("artifact-missing", format!("{what} does not exist any more"))
+                        .next("choose another destination: rollback history shows them"),
+                ),
+                Some(Reading::Unknown(why)) => Some(Finding::warning(
+                    "artifact-unknown",
+                    format!("whether {what} still exists could not be asked: {why}"),
+                )),
+                None => Some(Finding::warning(
+                    "artifact-unknown",
+                    format!("whether {what} still exists was not asked"),
+                )),
+            }
+        })
+        .collect()
+}
+
+/// Findings about where the target is, where it should go, and whether it may.
+pub(crate) fn look_findings(
+    info: &TargetInfo,
+    observed: &Observation<SnapshotRecord>,
+    leaving: Option<&SnapshotInfo>,
+    chosen: &Chosen,
+    request: &Request,
+    environment: &Environment,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(account_finding(info, environment));
+    findings.extend(destination_findings(leaving, chosen, request));
+    findings.extend(phase_findings(observed));
+    if let Some(window) = environment.frozen(now) {
+        let message = format!("{} is frozen until {:.0}: {}", environment.name, window.to, window.reason);
+        findings.push(if request.automatic {
+            Finding::blocker("frozen", message).next("a person can still roll back")
+        } else {
+            Finding::warning("frozen", message)
+        });
+    }
+    findings
+}
+
+fn account_finding(info: &TargetInfo, environment: &Environment) -> Option<Finding> {
+    let expected = environment.expect_account.as_ref()?;
+    (*expected != info.account).then(|| {
+        Finding::blocker(
+            "wrong-account",
+            format!("this would act in {}, but {} expects {expected}", info.account, environment.name),
+        )
+        .next("sign in to the expected account or cluster, or choose the right environment")
+    })
+}
+
+fn destination_findings(leaving: Option<&SnapshotInfo>, chosen: &Chosen, request: &Request) -> Vec<Finding> {
+    let candidate = &chosen.candidate;
+    let mut findings = Vec::new();
+    if !chosen.ran {
+        findings.push(
+            Finding::warning(
+                "never-seen-running",
+                "whether this version ever ran is not known, only that it was made",
+            )
+            .next("record what runs after each deploy: rollback record"),
+        );
+    }
+    if let Some(why) = &candidate.unrestorable {
+        findings.push(
+            Finding::blocker("unrestorable", format!("this version cannot be restored: {why}"))
+                .next("choose another destination: rollback history shows them"),
+        );
+    }
+    if let Some(why) = &candidate.quarantined {
+        let message = format!("this version is under quarantine: {why}");
+        findings.push(if request.allow_quarantined {
+            Finding::warning("quarantined", message)
+        } else {
+            Finding::blocker("quarantined", message)
+                .next("choose another, or allow it with --allow-quarantined")
+        });
+    }
+    let made = |info: &SnapshotInfo| info.made_at;
+    if let (Some(now), Some(then)) = (leaving.and_then(made), made(&candidate.snapshot.info))
+        && then > now
+    {
+        let message = "this version is newer than the one that runs: that is a deployment, not a rollback";
+        findings.push(if request.allow_newer {
+            Finding::warning("newer", message)
+        } else {
+            Finding::blocker("newer", message).next("choose an older one, or allow it with --allow-newer")
+        });
+    }
+    findings
+}
+
+fn phase_findings(observed: &Observation<SnapshotRecord>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match &observed.phase {
+        Phase::Settled => {}
+        Phase::Progressing(what) => {
+            findings.push(Finding::warning("in-flight", format!("a change is on its way: {what}")));
+        }
+        Phase::Paused(what) => {
+            findings.push(Finding::warning("paused", format!("the target is held: {what}")));
+        }
+        Phase::Failed(what) => {
+            findings.push(Finding::info("failed", format!("the target says that it failed: {what}")));
+        }
+    }
+    if let Reading::Unknown(why) = &observed.settled {
+        findings.push(Finding::warning("origin-unknown", format!("what runs now could not be read: {why}")));
+    }
+    if !observed.parts.is_empty() && observed.parts.iter().all(crate::target::PartState::is_empty) {
+        findings.push(
+            Finding::warning("nothing-runs", "no replica runs, so nothing can be proven")
+                .next("scale it up first, or expect the run to end as stuck"),
+        );
+    }
+    findings
+}
+
+/// The first differences, with long values cut, and how many were left out.
+pub(crate) fn bounded_diff(mut diff: Vec<DiffEntry>) -> (Vec<DiffEntry>, u64) {
+    let omitted = diff.len().saturating_sub(DIFF_ENTRIES) as u64;
+    diff.truncate(DIFF_ENTRIES);
+    for entry in &mut diff {
+        for shown in [&mut entry.from, &mut entry.to].into_iter().flatten() {
+            if let Shown::Plain(text) = shown
+                && text.chars().count() > DIFF_TEXT
+            {
+                *text = text.chars().take(DIFF_TEXT).chain("…".chars()).collect();
+            }
+        }
+    }
+    (diff, omitted)
+}

@@ -1,0 +1,138 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::PartState;
+use crate::name::{Incarnation, PartId};
+use crate::snapshot::Identity;
+
+/// What must be proven.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Goal<S> {
+    /// The state that every part must run.
+    pub snapshot: S,
+    /// When a restart was wanted: the incarnations from before, which none of the parts may still have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_since: Option<BTreeMap<PartId, Incarnation>>,
+}
+
+impl<S> Goal<S> {
+    /// Runs this snapshot, however long already.
+    pub fn runs(snapshot: S) -> Self {
+        Self { snapshot, restarted_since: None }
+    }
+
+    /// Runs this snapshot, restarted since these incarnations.
+    #[must_use]
+    pub fn restarted_since(mut self, before: BTreeMap<PartId, Incarnation>) -> Self {
+        self.restarted_since = Some(before);
+        self
+    }
+
+    pub(crate) fn try_map_ref<U, E>(&self, map: impl FnOnce(&S) -> Result<U, E>) -> Result<Goal<U>, E> {
+        Ok(Goal { snapshot: map(&self.snapshot)?, restarted_since: self.restarted_since.clone() })
+    }
+}
+
+/// Everything that could be read about what runs, for core to judge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// What runs on each part.
+    pub parts: Vec<PartState>,
+    /// What was compared, for the report: `412 files under releases/v1`.
+    pub compared: Vec<String>,
+    /// What could not be read. Anything here means "not proven".
+    pub unread: Vec<String>,
+}
+
+impl Evidence {
+    /// Adds one part.
+    #[must_use]
+    pub fn part(mut self, part: PartState) -> Self {
+        self.parts.push(part);
+        self
+    }
+
+    /// Says what was compared.
+    #[must_use]
+    pub fn compared(mut self, what: impl Into<String>) -> Self {
+        self.compared.push(what.into());
+        self
+    }
+
+    /// Says what could not be read.
+    #[must_use]
+    pub fn unread(mut self, what: impl Into<String>) -> Self {
+        self.unread.push(what.into());
+        self
+    }
+
+    /// Judges the evidence: only [`Proof::Proven`] makes `Restored`, and only it makes `AlreadyThere`.
+    ///
+    /// Nothing runs = not proven; one part that could not be read = not proven; a part that was not restarted
+    /// although that was wanted = not proven.
+    pub fn judge<S>(&self, identity: Identity, goal: &Goal<S>) -> Proof {
+        let mut against = self.unread.iter().map(|what| format!("could not read {what}")).collect::<Vec<_>>();
+        if self.parts.is_empty() {
+            against.push("nothing runs that could be compared".to_owned());
+        }
+        for part in &self.parts {
+            against.extend(part_fault(part, identity, goal.restarted_since.as_ref()));
+        }
+        if against.is_empty() { Proof::Proven } else { Proof::NotProven { against } }
+    }
+}
+
+/// What speaks against one part running `wanted`.
+fn part_fault(
+    part: &PartState,
+    wanted: Identity,
+    before: Option<&BTreeMap<PartId, Incarnation>>,
+) -> Option<String> {
+    let name = &part.part;
+    if let Some(replicas) = part.replicas {
+        if replicas.ready == 0 {
+            return Some(format!("{name}: no replica runs"));
+        }
+        if replicas.ready < replicas.wanted {
+            return Some(format!("{name}: {} of {} replicas are ready", replicas.ready, replicas.wanted));
+        }
+    }
+    match part.identity {
+        None => return Some(format!("{name}: what runs there is not known")),
+        Some(found) if found != wanted => {
+            return Some(format!("{name}: runs {}, wanted {}", found.short(), wanted.short()));
+        }
+        Some(_) => {}
+    }
+    let before = before?;
+    match (before.get(name), &part.incarnation) {
+        (Some(old), Some(new)) if old == new => Some(format!("{name}: was not restarted (still {old})")),
+        (Some(_), None) => Some(format!("{name}: whether it was restarted is not known")),
+        _ => None,
+    }
+}
+
+/// The judgement over some evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Every part runs what was wanted.
+    Proven,
+    /// At least one thing speaks against it.
+    NotProven {
+        /// What, for people.
+        against: Vec<String>,
+    },
+}
+
+impl Proof {
+    /// Whether it is proven.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        matches!(self, Self::Proven)
+    }
+}

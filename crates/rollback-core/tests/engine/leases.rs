@@ -1,0 +1,102 @@
+//! Leases: who runs, who is refused, who takes over; resume and break-glass.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rollback_core::store::MemoryStore;
+use rollback_core::{Approval, ErrorKind, State};
+use rollback_testkit::sim::{Settings, Trouble};
+
+use crate::setup::{Setup, ended, name, plan, run};
+
+/// A world in which a rollout takes minutes.
+fn slow() -> Settings {
+    Settings::default().parts(6).rollout(Duration::from_secs(20))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_operator_is_refused_naming_the_first() {
+    let setup = Setup::new(slow()).await;
+    let (ana, ben) = (setup.engine("ana"), setup.engine("ben"));
+    let plans = (plan(&ana, &setup.request(None)).await, plan(&ben, &setup.request(None)).await);
+    let first = tokio::spawn(async move { ana.apply(&plans.0, &Approval::yes()).await });
+    setup.clock.sleep(Duration::from_millis(10)).await;
+    let second = ben.apply(&plans.1, &Approval::yes()).await.unwrap();
+    ended(&second, State::Refused);
+    let why = &second.components[&name("web")].summary;
+    assert!(why.contains("ana@host (process 1) holds it"), "{why}");
+    ended(&first.await.unwrap().unwrap(), State::Restored);
+    assert_eq!(setup.effects(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_holder_is_taken_over_and_its_run_resumed() {
+    let setup = Setup::new(slow()).await;
+    let ana = setup.engine("ana");
+    let planned = plan(&ana, &setup.request(None)).await;
+    let cut_off = tokio::spawn({
+        let ana = ana.clone();
+        async move { ana.apply(&planned, &Approval::yes()).await }
+    });
+    setup.clock.sleep(Duration::from_secs(30)).await;
+    cut_off.abort();
+    let _ = cut_off.await;
+    let ben = setup.engine("ben");
+    let unfinished = ben.runs(1).await.unwrap().remove(0);
+    assert_eq!(unfinished.state, None);
+    let report = ben.resume(unfinished.run).await.unwrap();
+    ended(&report, State::Restored);
+    assert_eq!(setup.effects(), 1, "what was sent is not sent again");
+    // The report is kept: resuming once more gives it again.
+    assert_eq!(ben.resume(unfinished.run).await.unwrap(), report);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_run_settles_what_a_dead_one_left_open() {
+    let setup = Setup::new(Settings::default().keeps_keys(true).lag(Duration::from_secs(60))).await;
+    let ana = setup.engine("ana");
+    let first = plan(&ana, &setup.request(Some("revision=r1"))).await;
+    setup.world.trouble([Trouble::Delay(Some(Duration::from_secs(50)))]);
+    let cut_off = tokio::spawn(async move { ana.apply(&first, &Approval::yes()).await });
+    setup.clock.sleep(Duration::from_secs(2)).await;
+    cut_off.abort();
+    let _ = cut_off.await;
+    // Planned before the late request lands: by the time the new run may act, the world has moved.
+    let ben = setup.engine("ben");
+    let report = run(&ben, &setup.request(None)).await;
+    ended(&report, State::Refused);
+    assert_eq!(setup.world.look().everywhere(), Some(1));
+    ended(&run(&ben, &setup.request(None).allow_newer(true)).await, State::Restored);
+    assert_eq!(setup.world.look().everywhere(), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn resuming_what_is_still_running_is_refused() {
+    let setup = Setup::new(slow()).await;
+    let ana = setup.engine("ana");
+    let planned = plan(&ana, &setup.request(None)).await;
+    let running = tokio::spawn(async move { ana.apply(&planned, &Approval::yes()).await });
+    setup.clock.sleep(Duration::from_secs(5)).await;
+    let ben = setup.engine("ben");
+    let id = ben.runs(1).await.unwrap()[0].run;
+    let error = ben.resume(id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    ended(&running.await.unwrap().unwrap(), State::Restored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn break_glass_needs_no_lease_and_is_merged_later() {
+    let setup = Setup::new(Settings::default()).await;
+    let local = MemoryStore::new();
+    let engine = setup.builder("ana").break_glass(Arc::new(local.clone()), "the store is down").build();
+    let report = run(&engine, &setup.request(Some("revision=r2"))).await;
+    ended(&report, State::Restored);
+    assert_eq!(report.break_glass.as_deref(), Some("the store is down"));
+    let shared = setup.engine("ben");
+    assert!(shared.runs(10).await.unwrap().is_empty());
+    assert!(shared.merge_break_glass(Arc::new(local.clone())).await.unwrap() > 0);
+    let merged = shared.run(report.run).await.unwrap();
+    assert_eq!(merged.summary.break_glass.as_deref(), Some("the store is down"));
+    assert!(!merged.journal[&name("web")].is_empty());
+    assert_eq!(shared.merge_break_glass(Arc::new(local)).await.unwrap(), 0, "merging again adds nothing");
+}

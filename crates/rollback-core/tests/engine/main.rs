@@ -1,0 +1,9 @@
+//! The engine against the toy driver, in virtual time: each terminal state, each guard, leases and resume.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod leases;
+mod multi;
+mod plans;
+mod setup;
+mod states;

@@ -1,0 +1,88 @@
+//! Several components: order, and a run that is only as good as its worst part.
+
+use std::sync::Arc;
+
+use rollback_core::engine::Claim;
+use rollback_core::progress::{Event, Progress};
+use rollback_core::{Approval, Engine, OnFailure, Request, State};
+use rollback_testkit::sim::{Settings, ToyTarget, Trouble, World};
+
+use crate::setup::{Setup, ended, name, plan};
+
+/// `web` after `db`, both at release 3, both with release 2 recorded as good.
+async fn two() -> (Setup, World, Engine, rollback_core::progress::Events) {
+    let setup = Setup::new(Settings::default()).await;
+    let db = World::new(Settings::default(), Arc::clone(&setup.clock));
+    let (progress, events) = Progress::channel();
+    let engine = setup
+        .builder("ana")
+        .component(name("db"), ToyTarget::new("db", db.clone()).erase())
+        .after(name("web"), name("db"))
+        .progress(progress)
+        .build();
+    db.deploy(2, "pipeline").unwrap();
+    engine.record(&name("db"), &Claim::good()).await.unwrap();
+    db.deploy(3, "pipeline").unwrap();
+    (setup, db, engine, events)
+}
+
+fn both(setup: &Setup) -> Request {
+    setup.request(None).component(name("db"), None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn components_act_in_their_order() {
+    let (setup, db, engine, mut events) = two().await;
+    let plan = plan(&engine, &both(&setup)).await;
+    ended(&engine.apply(&plan, &Approval::yes()).await.unwrap(), State::Restored);
+    assert_eq!((db.look().everywhere(), setup.world.look().everywhere()), (Some(2), Some(2)));
+    let mut sent = Vec::new();
+    while let Some(event) = events.try_next() {
+        if let Event::StepStarted { component, .. } = event {
+            sent.push(component.to_string());
+        }
+    }
+    assert_eq!(sent, ["db", "web"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_a_failure_is_not_begun() {
+    let (setup, db, engine, _events) = two().await;
+    db.trouble([Trouble::Refuse; 40]);
+    let plan = plan(&engine, &both(&setup)).await;
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    assert!(!report.state.is_success());
+    assert_eq!(report.components[&name("db")].state, State::FailedRestored);
+    assert_eq!(report.components[&name("web")].state, State::Refused);
+    assert_eq!(setup.effects(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_back_and_one_that_is_not_is_no_success() {
+    let (setup, db, engine, _events) = two().await;
+    setup.world.trouble([Trouble::Refuse; 40]);
+    let plan = plan(&engine, &both(&setup)).await;
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    ended(&report, State::Partial);
+    assert_eq!((db.look().everywhere(), setup.world.look().everywhere()), (Some(2), Some(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_choice_all_go_back_when_one_fails() {
+    let (setup, db, engine, _events) = two().await;
+    setup.world.trouble([Trouble::Refuse; 4]);
+    let plan = plan(&engine, &both(&setup).on_failure(OnFailure::Back)).await;
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    ended(&report, State::FailedRestored);
+    assert_eq!((db.look().everywhere(), setup.world.look().everywhere()), (Some(3), Some(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_of_one_keeps_all_from_beginning() {
+    let (setup, db, engine, _events) = two().await;
+    let plan = plan(&engine, &both(&setup)).await;
+    setup.deploy(4).await;
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    ended(&report, State::Refused);
+    assert_eq!(db.look().everywhere(), Some(3), "nothing was done to the component whose guards passed");
+}

@@ -1,0 +1,162 @@
+//! Plans as data: choosing, comparing, saving, refusing.
+
+use std::time::Duration;
+
+use rollback_core::environment::FreezeWindow;
+use rollback_core::plan::MethodVerdict;
+use rollback_core::{Approval, ErrorKind, Plan, Planned, State};
+use rollback_testkit::sim::{Settings, Way};
+
+use crate::setup::{Setup, ended, name, plan, run};
+
+fn blockers(plan: &Plan) -> Vec<String> {
+    plan.blockers().map(|(_, finding)| finding.code.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_records_a_default_destination_is_not_guessed() {
+    let setup = Setup::new(Settings::default()).await;
+    let fresh = Setup { store: rollback_core::store::MemoryStore::new(), ..setup };
+    let Planned::Undecided(undecided) = fresh.engine("ana").plan(&fresh.request(None)).await.unwrap() else {
+        panic!("a destination was guessed");
+    };
+    let labels: Vec<_> = undecided[&name("web")].candidates.iter().map(|c| c.snapshot.info.label()).collect();
+    assert_eq!(labels, ["r3 (1.3.0)", "r2 (1.2.0)", "r1 (1.1.0)"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_destination_finds_its_release() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    for (destination, label) in [
+        ("previous", "r2 (1.2.0)"),
+        ("last-good", "r2 (1.2.0)"),
+        ("revision=r1", "r1 (1.1.0)"),
+        ("version=1.1.0", "r1 (1.1.0)"),
+        ("as-of=30s", "r2 (1.2.0)"),
+        ("as-of=90s", "r1 (1.1.0)"),
+    ] {
+        let plan = plan(&engine, &setup.request(Some(destination))).await;
+        assert_eq!(plan.components[&name("web")].to.info.label(), label, "{destination}");
+    }
+    let error = engine.plan(&setup.request(Some("version=9.9.9"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.next_step().unwrap().contains("r3 (1.3.0), r2 (1.2.0), r1 (1.1.0)"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_comparison_keeps_the_runner_up_and_says_why_others_are_out() {
+    let setup = Setup::new(Settings::default().parts(2).way(Way::SwitchOrParts)).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
+    let methods = &plan.components[&name("web")].methods;
+    assert!(matches!(methods[0].verdict, MethodVerdict::Chosen(_)));
+    assert!(matches!(methods[1].verdict, MethodVerdict::Alternative(_)));
+    assert_eq!(methods[0].strategy, "switch-all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_plan_runs_in_another_process() {
+    let setup = Setup::new(Settings::default()).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
+    let saved = plan.to_json().unwrap().to_string();
+    let read = Plan::from_json(&saved).unwrap();
+    assert_eq!(read, plan);
+    let approval = Approval::yes().digest(plan.digest());
+    let report = setup.engine("ben").apply(&read, &approval).await.unwrap();
+    ended(&report, State::Restored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_plan_is_refused_whatever_was_edited() {
+    let setup = Setup::new(Settings::default()).await;
+    let saved = plan(&setup.engine("ana"), &setup.request(None)).await.to_json().unwrap();
+    let text = saved.to_string();
+    for (from, to) in
+        [("r2", "r1"), ("it is bad", "it is fine"), ("\"expires_at\":\"2026", "\"expires_at\":\"2027")]
+    {
+        assert!(text.contains(from), "{from}");
+        let error = Plan::from_json(&text.replace(from, to)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+    let mut added = saved.clone();
+    added["plan"]["extra"] = true.into();
+    assert_eq!(Plan::from_json(&added.to_string()).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(Plan::from_json(&text[..text.len() / 2]).unwrap_err().kind(), ErrorKind::Corrupt);
+    let other = text.replace("rollback-plan/1", "rollback-plan/2");
+    assert_eq!(Plan::from_json(&other).unwrap_err().kind(), ErrorKind::Unsupported);
+    // The order of keys is no edit.
+    let pretty = serde_json::to_string_pretty(&saved).unwrap();
+    assert!(Plan::from_json(&pretty).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_or_unapproved_plan_is_refused() {
+    let mut setup = Setup::new(Settings::default()).await;
+    setup.environment =
+        setup.environment.clone().confirm("ROLLBACK-TEST").single_operator(true).require_reason(true);
+    let engine = setup.engine("ana");
+    let plan = plan(&engine, &setup.request(None)).await;
+    let kind = async |approval: Approval| engine.apply(&plan, &approval).await.unwrap_err().kind();
+    assert_eq!(kind(Approval::yes()).await, ErrorKind::Refused);
+    assert_eq!(kind(Approval::yes().phrase("rollback-test")).await, ErrorKind::Refused);
+    let other = rollback_core::Digest::of_bytes(b"another plan");
+    assert_eq!(kind(Approval::yes().phrase("ROLLBACK-TEST").digest(other)).await, ErrorKind::Refused);
+    setup.clock.sleep(Duration::from_secs(3_601)).await;
+    assert_eq!(kind(Approval::yes().phrase("ROLLBACK-TEST")).await, ErrorKind::Stale);
+    assert_eq!(setup.effects(), 0);
+    assert!(engine.runs(10).await.unwrap().is_empty(), "a refused plan begins no run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_local_store_is_refused_where_many_operate() {
+    let mut setup = Setup::new(Settings::default()).await;
+    setup.environment = setup.environment.clone().confirm("GO");
+    let engine = setup.engine("ana");
+    let plan = plan(&engine, &setup.request(None)).await;
+    let error = engine.apply(&plan, &Approval::yes().phrase("GO")).await.unwrap_err();
+    assert!(error.to_string().contains("single_operator"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn blockers_are_named_and_keep_the_plan_from_running() {
+    let mut setup = Setup::new(Settings::default()).await;
+    setup.environment = setup.environment.clone().expect_account("elsewhere");
+    let engine = setup.engine("ana");
+    let wrong = plan(&engine, &setup.request(None)).await;
+    assert_eq!(blockers(&wrong), ["wrong-account"]);
+    assert_eq!(engine.apply(&wrong, &Approval::yes()).await.unwrap_err().kind(), ErrorKind::Refused);
+
+    setup.environment = setup.environment.clone().expect_account("simulated");
+    setup.world.remove(2);
+    let gone = plan(&setup.engine("ana"), &setup.request(Some("version=1.2.0"))).await;
+    assert!(blockers(&gone).contains(&"artifact-missing".to_owned()), "{:?}", blockers(&gone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarantined_release_is_not_a_destination() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    ended(&run(&engine, &setup.request(None)).await, State::Restored);
+    let back = setup.request(Some("revision=r3"));
+    assert_eq!(blockers(&plan(&engine, &back).await), ["quarantined"]);
+    let allowed = plan(&engine, &back.clone().allow_quarantined(true)).await;
+    assert_eq!(blockers(&allowed), [""; 0]);
+    // Under quarantine since the plan was made.
+    ended(&engine.apply(&allowed, &Approval::yes()).await.unwrap(), State::Restored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_stops_machines_and_warns_people() {
+    let mut setup = Setup::new(Settings::default()).await;
+    let window = FreezeWindow {
+        from: "2026-11-21T00:00:00Z".parse().unwrap(),
+        to: "2026-11-22T00:00:00Z".parse().unwrap(),
+        reason: "sale".to_owned(),
+    };
+    setup.environment = setup.environment.clone().freeze(window);
+    let engine = setup.engine("ana");
+    let person = plan(&engine, &setup.request(None)).await;
+    assert_eq!(blockers(&person), [""; 0]);
+    assert!(person.findings().any(|(_, finding)| finding.code == "frozen"));
+    assert_eq!(blockers(&plan(&engine, &setup.request(None).automatic(true)).await), ["frozen"]);
+}

@@ -1,0 +1,96 @@
+//! What is read is what was written.
+
+use std::sync::Arc;
+
+use rollback_core::store::{Condition, Store};
+
+use super::{Cases, Open, StoreFixture, holds, key, stored};
+use crate::harness::{CaseResult, Need};
+
+/// The largest value that the contract of a store allows: one mebibyte.
+const LARGEST: usize = 1 << 20;
+
+pub(super) fn add<F: StoreFixture>(cases: Cases<F>) -> Cases<F> {
+    let persistent = cases.fixture.persistent();
+    let lasting = || Need::when(persistent, "a store that outlives its handles");
+    cases
+        .one("get_of_nothing_is_nothing", nothing)
+        .one("values_are_kept_byte_for_byte", every_byte)
+        .one("a_value_may_be_one_mebibyte", largest)
+        .one("keys_do_not_touch_each_other", separate)
+        .many("every_handle_sees_a_write", true, shared)
+        .many("reopening_sees_everything", lasting(), reopened)
+        .many("versions_hold_after_reopening", lasting(), versions_reopened)
+}
+
+async fn nothing(store: Arc<dyn Store>) -> CaseResult {
+    holds(&*store, &key("runs/none")?, None).await
+}
+
+async fn every_byte(store: Arc<dyn Store>) -> CaseResult {
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    let values: [&[u8]; 5] = [b"", b"\0", b"not \xff UTF-8\0\r\n", b"'); DROP TABLE entries; --", &all];
+    for (number, value) in values.into_iter().enumerate() {
+        let key = key(&format!("values/{number}"))?;
+        let version = stored(&*store, &key, value, Condition::Absent).await?;
+        holds(&*store, &key, Some((value, &version))).await?;
+    }
+    Ok(())
+}
+
+async fn largest(store: Arc<dyn Store>) -> CaseResult {
+    // No byte repeats at the same distance, so a lost, doubled or moved block shows.
+    let value: Vec<u8> = (0..LARGEST).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+    let key = key("values/largest")?;
+    let version = stored(&*store, &key, &value, Condition::Absent).await?;
+    holds(&*store, &key, Some((&value, &version))).await?;
+    let version = stored(&*store, &key, b"short again", Condition::Version(version)).await?;
+    holds(&*store, &key, Some((b"short again", &version))).await
+}
+
+async fn separate(store: Arc<dyn Store>) -> CaseResult {
+    // The longest key, keys that begin with each other, and keys that differ in case only.
+    let longest = "k".repeat(512);
+    let texts = ["a", "a/a", "a/aa", "a/A", "A/a", "a.a", "a/a_a", "a/aXa", longest.as_str()];
+    let mut versions = Vec::new();
+    for text in texts {
+        versions.push(stored(&*store, &key(text)?, text.as_bytes(), Condition::Absent).await?);
+    }
+    for (text, version) in texts.into_iter().zip(&versions) {
+        holds(&*store, &key(text)?, Some((text.as_bytes(), version))).await?;
+    }
+    Ok(())
+}
+
+async fn shared(place: Arc<dyn Open>) -> CaseResult {
+    let (first, second) = (place.open().await?, place.open().await?);
+    let key = key("heads/shared")?;
+    let version = stored(&*first, &key, b"first", Condition::Absent).await?;
+    holds(&*second, &key, Some((b"first", &version))).await?;
+    let version = stored(&*second, &key, b"second", Condition::Version(version)).await?;
+    holds(&*first, &key, Some((b"second", &version))).await
+}
+
+async fn reopened(place: Arc<dyn Open>) -> CaseResult {
+    let mut kept = Vec::new();
+    for number in 0..20_u8 {
+        let store = place.open().await?;
+        let key = key(&format!("runs/{number:02}"))?;
+        let version = stored(&*store, &key, &[number; 100], Condition::Absent).await?;
+        kept.push((key, number, version));
+    }
+    let store = place.open().await?;
+    for (key, number, version) in &kept {
+        holds(&*store, key, Some((&[*number; 100], version))).await?;
+    }
+    Ok(())
+}
+
+async fn versions_reopened(place: Arc<dyn Open>) -> CaseResult {
+    let key = key("heads/reopened")?;
+    let version = stored(&*place.open().await?, &key, b"before", Condition::Absent).await?;
+    let store = place.open().await?;
+    super::refused(&*store, &key, Condition::Absent, Some((b"before", &version))).await?;
+    let version = stored(&*store, &key, b"after", Condition::Version(version)).await?;
+    holds(&*place.open().await?, &key, Some((b"after", &version))).await
+}

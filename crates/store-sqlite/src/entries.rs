@@ -1,0 +1,95 @@
+//! The four methods of a store as statements.
+
+use rollback_core::Result;
+use rollback_core::store::{Condition, Delete, Key, KeyPrefix, Put, StoreVersion, Versioned};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::session::{Finish, Session};
+
+pub(crate) fn get(session: &Session, operation: &str, key: &Key) -> Result<Option<Versioned>> {
+    session.read(operation, |connection| {
+        let mut select = connection.prepare_cached("SELECT value, version FROM entries WHERE key = ?1")?;
+        select
+            .query_row([key.as_str()], |row| {
+                Ok(Versioned { value: row.get(0)?, version: version(row.get(1)?) })
+            })
+            .optional()
+    })
+}
+
+pub(crate) fn put(
+    session: &mut Session,
+    operation: &str,
+    key: &Key,
+    value: &[u8],
+    condition: &Condition,
+) -> Result<Put> {
+    session.write(operation, |transaction| {
+        let current = current(transaction, key)?;
+        let holds = match condition {
+            Condition::Absent => current.is_none(),
+            Condition::Version(wanted) => current.as_ref() == Some(wanted),
+            Condition::Any => true,
+        };
+        if !holds {
+            return Ok((Finish::RollBack, Put::Conflict));
+        }
+        let number: i64 = transaction
+            .prepare_cached("UPDATE counter SET writes = writes + 1 RETURNING writes")?
+            .query_row((), |row| row.get(0))?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO entries (key, version, value) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value",
+            )?
+            .execute((key.as_str(), number, value))?;
+        Ok((Finish::Commit, Put::Stored(version(number))))
+    })
+}
+
+pub(crate) fn list(
+    session: &Session,
+    operation: &str,
+    prefix: &KeyPrefix,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Vec<Key>> {
+    let first = prefix.as_str();
+    // No key is equal to a prefix, so "greater" takes in all of its keys; and "0" is the byte after the "/" that
+    // ends the prefix.
+    let from = after.map_or(first, |after| after.as_str().max(first));
+    let end = format!("{}0", first.trim_end_matches('/'));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let texts = session.read(operation, |connection| {
+        let mut select = connection
+            .prepare_cached("SELECT key FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3")?;
+        let rows = select.query_map((from, &end, limit), |row| row.get::<_, String>(0))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    })?;
+    texts.into_iter().map(Key::new).collect()
+}
+
+pub(crate) fn delete(
+    session: &mut Session,
+    operation: &str,
+    key: &Key,
+    wanted: &StoreVersion,
+) -> Result<Delete> {
+    session.write(operation, |transaction| match current(transaction, key)? {
+        None => Ok((Finish::RollBack, Delete::Gone)),
+        Some(found) if found != *wanted => Ok((Finish::RollBack, Delete::Conflict)),
+        Some(_) => {
+            transaction.prepare_cached("DELETE FROM entries WHERE key = ?1")?.execute([key.as_str()])?;
+            Ok((Finish::Commit, Delete::Gone))
+        }
+    })
+}
+
+fn current(connection: &Connection, key: &Key) -> rusqlite::Result<Option<StoreVersion>> {
+    let mut select = connection.prepare_cached("SELECT version FROM entries WHERE key = ?1")?;
+    Ok(select.query_row([key.as_str()], |row| row.get(0)).optional()?.map(version))
+}
+
+fn version(number: i64) -> StoreVersion {
+    StoreVersion::new(number.to_string())
+}

@@ -1,0 +1,228 @@
+//! The store itself: a lazily opened connection, used by one blocking call at a time.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rollback_core::store::{
+    Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned,
+};
+use rollback_core::{Effect, Error, ErrorKind, Result};
+use tokio::sync::Mutex;
+
+use crate::MAX_VALUE_BYTES;
+use crate::entries;
+use crate::session::{Access, Session};
+
+/// How long another process may hold the database locked before a call gives up, if not set otherwise.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a [`SqliteStore`] is opened, where the defaults are not right.
+///
+/// ```
+/// # fn main() -> rollback_core::Result<()> {
+/// use std::time::Duration;
+/// use rollback_store_sqlite::SqliteOptions;
+///
+/// let store = SqliteOptions::new()
+///     .busy_timeout(Duration::from_secs(30))
+///     .max_bytes(64 << 20)
+///     .open("/var/lib/rollback/state.db")?;
+/// # let _ = store;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct SqliteOptions {
+    pub(crate) busy_timeout: Duration,
+    pub(crate) max_bytes: Option<u64>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: BUSY_TIMEOUT, max_bytes: None }
+    }
+}
+
+impl SqliteOptions {
+    /// The defaults: five seconds of patience with other processes, no limit of size.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a call waits for other processes before it answers that the database is locked. Rounded down
+    /// to milliseconds.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// How large the database may grow, in bytes, rounded down to whole pages. A write beyond it is answered
+    /// like a full disk. Only this handle keeps to it.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// A store in the file at `path`; a relative one is taken from the current folder now, once.
+    ///
+    /// Touches nothing yet: the first call opens the file, and the first write creates it. What is wrong with
+    /// the file is the answer of that call.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] when the path cannot name a file.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<SqliteStore> {
+        let given = path.as_ref();
+        let operation = || format!("open the store {}", given.display());
+        if given.as_os_str().as_encoded_bytes().contains(&0) {
+            let error = Error::new(ErrorKind::Invalid, operation(), "the path contains a NUL byte");
+            return Err(error.next("name a file, like state.db"));
+        }
+        let path = std::path::absolute(given).ok().filter(|path| path.file_name().is_some());
+        let path = path.ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, operation(), "the path does not name a file")
+                .next("name a file, like state.db")
+        })?;
+        let shared = Shared { path, options: self.clone(), session: Arc::default() };
+        Ok(SqliteStore { shared: Arc::new(shared) })
+    }
+}
+
+/// A [`Store`] in one SQLite file. Clones share their connection; see the [crate](crate) for what it promises.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    options: SqliteOptions,
+    // Tokio's mutex: waiting callers cost no thread, they go first come first served, and the guard can move
+    // into the blocking call, which therefore keeps the connection even when its caller stops waiting.
+    session: Arc<Mutex<Option<Session>>>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// A store in the file at `path`, with the default [`SqliteOptions`].
+    ///
+    /// Touches nothing yet: the first call opens the file, and the first write creates it, readable for its
+    /// owner only, with the folders above it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] when the path cannot name a file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        SqliteOptions::new().open(path)
+    }
+
+    /// The file, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Runs `work` with the connection, on a thread that may block. A read of a file that does not exist gets
+    /// no connection: reading creates nothing.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        access: Access,
+        operation: String,
+        work: impl FnOnce(Option<&mut Session>, &str) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let mut guard = Arc::clone(&shared.session).lock_owned().await;
+        let told = operation.clone();
+        let running = tokio::task::spawn_blocking(move || {
+            let session = &mut *guard;
+            if session.is_none() {
+                *session = Session::open(&shared.path, &shared.options, access, &told)?;
+            }
+            let result = match session {
+                Some(open) => open.still_there(&told).and_then(|()| work(Some(open), &told)),
+                None => work(None, &told),
+            };
+            // After a doubtful failure nothing is assumed about the connection; the next call makes a new one.
+            if result.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
+                *session = None;
+            }
+            result
+        });
+        running.await.unwrap_or_else(|gone| {
+            let message = "its thread ended without an answer";
+            Err(Error::new(ErrorKind::Other, operation, message)
+                .with_effect(Effect::Unknown)
+                .with_source(gone))
+        })
+    }
+
+    fn operation(&self, verb: &str, what: impl fmt::Display, preposition: &str) -> String {
+        format!("{verb} {what} {preposition} the store {}", self.shared.path.display())
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo::new(format!("sqlite:{}", self.shared.path.display()), false)
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>> {
+        let operation = self.operation("read", key, "from");
+        let key = key.clone();
+        self.blocking(Access::Read, operation, move |session, operation| match session {
+            Some(session) => entries::get(session, operation, &key),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn put(&self, key: &Key, value: &[u8], condition: &Condition) -> Result<Put> {
+        let operation = self.operation("write", key, "to");
+        if value.len() > MAX_VALUE_BYTES {
+            let message = format!("the value has {} bytes; {MAX_VALUE_BYTES} is the most", value.len());
+            return Err(Error::new(ErrorKind::Invalid, operation, message)
+                .next("keep large content elsewhere and store a reference and a digest"));
+        }
+        let (key, value, condition) = (key.clone(), value.to_vec(), condition.clone());
+        self.blocking(Access::Write, operation, move |session, operation| match session {
+            Some(session) => entries::put(session, operation, &key, &value, &condition),
+            None => Err(no_session(operation)),
+        })
+        .await
+    }
+
+    async fn list(&self, prefix: &KeyPrefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        let operation = self.operation("list", prefix, "in");
+        let (prefix, after) = (prefix.clone(), after.cloned());
+        self.blocking(Access::Read, operation, move |session, operation| match session {
+            Some(session) => entries::list(session, operation, &prefix, after.as_ref(), limit),
+            None => Ok(Vec::new()),
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &Key, version: &StoreVersion) -> Result<Delete> {
+        let operation = self.operation("delete", key, "from");
+        let (key, version) = (key.clone(), version.clone());
+        // Reading access, since there is nothing to delete in a file that does not exist.
+        self.blocking(Access::Read, operation, move |session, operation| match session {
+            Some(session) => entries::delete(session, operation, &key, &version),
+            None => Ok(Delete::Gone),
+        })
+        .await
+    }
+}
+
+fn no_session(operation: &str) -> Error {
+    Error::new(ErrorKind::Other, operation, "the database was not opened for writing")
+}
