@@ -150,8 +150,8 @@ fn nothing_after_losing_the_head(deployed: &Deployed, landed: &[Landed], found: 
     let allowed = usize::from(!deployed.world.settings().refuses_stale_writers);
     for process in processes {
         let mine = |one: &&Landed| one.request.by == *process;
-        let Some(first) = keyed.iter().position(|one| mine(&one)) else { continue };
-        let Some(other) = keyed[first..].iter().position(|one| !mine(&one)) else { continue };
+        let Some(first) = keyed.iter().position(|one| mine(one)) else { continue };
+        let Some(other) = keyed[first..].iter().position(|one| !mine(one)) else { continue };
         let after = keyed[first + other..].iter().filter(|one| mine(one));
         let after: BTreeSet<_> = after.filter_map(|one| one.request.key.as_ref()).collect();
         if after.len() > allowed {
