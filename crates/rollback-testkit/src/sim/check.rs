@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rollback_core::{IdempotencyKey, RunId, State};
 
-use super::fault_target::{Book, Proved, Sent};
+use super::fault_target::{Proved, Sent};
 use super::lab::{Deployed, Ended, Lab};
 use super::world::{Landed, Moment};
 
@@ -33,7 +33,7 @@ pub(super) fn violations(lab: &Lab) -> Vec<String> {
             ));
         }
     }
-    same_report_again(lab, &mut found);
+    one_end(lab, &mut found);
     found
 }
 
@@ -41,8 +41,8 @@ pub(super) fn violations(lab: &Lab) -> Vec<String> {
 pub(super) fn counts(lab: &Lab) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let mut count = |what: String, times: usize| *counts.entry(what).or_default() += times as u64;
-    for ended in first_reports(lab) {
-        for component in ended.report.components.values() {
+    for report in lab.stored() {
+        for component in report.components.values() {
             count(format!("{}", component.state), 1);
         }
     }
@@ -73,12 +73,12 @@ struct History {
 
 impl History {
     fn of(lab: &Lab) -> Self {
-        let book: &Book = &lab.book;
+        let book = &lab.book;
         let froze = lab.processes().into_iter().filter(|process| process.froze());
         Self {
             sent: book.sent(),
             proved: book.proved(),
-            ended: first_reports(lab),
+            ended: lab.ended(),
             refused: lab.refused(),
             froze: froze.map(|process| process.name().to_owned()).collect(),
         }
@@ -93,18 +93,24 @@ impl History {
     }
 }
 
-/// The first report of each run; asking again gives it again.
-fn first_reports(lab: &Lab) -> Vec<Ended> {
-    let mut seen = BTreeSet::new();
-    lab.ended().into_iter().filter(|ended| seen.insert(ended.report.run)).collect()
-}
-
-fn same_report_again(lab: &Lab, found: &mut Vec<String>) {
-    let first = first_reports(lab);
+/// A process that lost its run to another one says so, and tells no other end than the run has.
+fn one_end(lab: &Lab, found: &mut Vec<String>) {
+    let stored = lab.stored();
     for ended in lab.ended() {
-        let before = first.iter().find(|first| first.report.run == ended.report.run);
-        if before.is_some_and(|before| before.report.state != ended.report.state) {
-            found.push(format!("run {} tells {} two different ends", ended.report.run, ended.process));
+        let run = ended.report.run;
+        let Some(stored) = stored.iter().find(|stored| stored.run == run) else {
+            found.push(format!("run {run} gave {} a report, and the store has none", ended.process));
+            continue;
+        };
+        for (name, told) in &ended.report.components {
+            let state = stored.components.get(name).map(|component| component.state);
+            let stopped = matches!(told.state, State::Superseded | State::Stuck);
+            if state != Some(told.state) && !stopped {
+                found.push(format!(
+                    "{name}: run {run} ended {state:?}, and {} was told {}",
+                    ended.process, told.state
+                ));
+            }
         }
     }
 }
@@ -190,9 +196,11 @@ fn reports_are_true(
     }
     let Some(claim) = claim else { return };
     let release = claim.revision.as_str().trim_start_matches('r').parse::<u32>().ok();
-    // Requests of frozen processes of the same run that nothing could call back are no part of what was proven.
-    let wild = |one: &&&Landed| history.froze.contains(&one.request.by) && one.at > ended.at;
-    let last = mine.iter().filter(|one| !wild(one)).map(|one| one.at).max().unwrap_or(Duration::ZERO);
+    // Requests of frozen processes of the same run that nothing could call back are no part of what was proven, and
+    // parts of a convergence that land late change nothing if what was proven is to stay.
+    let wild = |one: &Landed| history.froze.contains(&one.request.by) && one.at > ended.at;
+    let counted = mine.iter().filter(|one| !wild(one) && !one.request.repeatable);
+    let last = counted.map(|one| one.at).max().unwrap_or(Duration::ZERO);
     let moments = deployed.world.moments();
     let proofs = history.proved.iter().filter(|proved| {
         proved.component == deployed.name.as_str() && last <= proved.at && proved.at <= ended.at
@@ -206,7 +214,7 @@ fn reports_are_true(
         ));
         return;
     };
-    let others = landed.iter().any(|one| one.at >= proven && !(history.is_of(one, run) && one.at <= proven));
+    let others = landed.iter().any(|one| one.at >= proven && (!history.is_of(one, run) || wild(one)));
     let now = deployed.world.look();
     let rests = now.everywhere();
     if !others && rests != release {

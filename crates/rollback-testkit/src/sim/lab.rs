@@ -48,6 +48,7 @@ pub(super) struct Lab {
     script: Script,
     random: Mutex<Random>,
     ended: Mutex<Vec<Ended>>,
+    stored: Mutex<Vec<Report>>,
     refused: Mutex<Vec<String>>,
     processes: Mutex<Vec<Process>>,
 }
@@ -72,6 +73,7 @@ impl Lab {
             script,
             random: Mutex::new(random),
             ended: Mutex::default(),
+            stored: Mutex::default(),
             refused: Mutex::default(),
             processes: Mutex::default(),
         }
@@ -139,6 +141,15 @@ impl Lab {
 
     pub(super) fn ended(&self) -> Vec<Ended> {
         lock(&self.ended).clone()
+    }
+
+    /// What the store has in the end.
+    pub(super) fn store(&self, report: Report) {
+        lock(&self.stored).push(report);
+    }
+
+    pub(super) fn stored(&self) -> Vec<Report> {
+        lock(&self.stored).clone()
     }
 
     pub(super) fn refused(&self) -> Vec<String> {

@@ -222,8 +222,7 @@ async fn janitor(lab: &Lab) -> Vec<String> {
     lab.clock.sleep(Duration::from_secs(3_600)).await;
     let mut violations: Vec<_> =
         open.iter().map(|run| format!("run {run} reaches no terminal state")).collect();
-    let states: Vec<State> = lab.ended().iter().map(|ended| ended.report.state).collect();
-    process.note(|| format!("the end: {states:?}"));
+    violations.extend(read_reports(lab, &process).await);
     for deployed in &lab.deployed {
         lab.trace.note("world", || format!("{}: {:?}", deployed.name, deployed.world.look()));
         if deployed.world.expects_late() {
@@ -231,4 +230,22 @@ async fn janitor(lab: &Lab) -> Vec<String> {
         }
     }
     violations
+}
+
+/// Reads what the store says of each run.
+async fn read_reports(lab: &Lab, process: &Process) -> Option<String> {
+    let engine = lab.engine(process, Weather::default(), CancellationToken::new());
+    let runs = match engine.runs(100).await {
+        Ok(runs) => runs,
+        Err(error) => return Some(format!("the runs cannot be read: {error}")),
+    };
+    for run in runs {
+        match engine.run(run.run).await {
+            Ok(details) => details.report.into_iter().for_each(|report| lab.store(report)),
+            Err(error) => return Some(format!("run {} cannot be read: {error}", run.run)),
+        }
+    }
+    let states: Vec<State> = lab.stored().iter().map(|report| report.state).collect();
+    process.note(|| format!("the end: {states:?}"));
+    None
 }
