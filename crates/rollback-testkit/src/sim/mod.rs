@@ -1,18 +1,43 @@
 //! A simulated world, a driver over it, and injected faults.
+//!
+//! - [`World`] is a deployed thing: parts, releases by number, a token; [`ToyTarget`] is a complete driver over it.
+//! - [`Flaw`] breaks that driver in one way; the conformance kit must catch each.
+//! - [`Process`], [`FaultStore`] and [`FaultTarget`] let a process of an engine die, freeze, and see bad weather.
+//! - [`scenario`] plays a whole script made from one seed, in virtual time, and checks the invariants.
+//!
+//! ```
+//! let outcome = rollback_testkit::sim::scenario(7);
+//! println!("{:?}: {:?}", outcome.counts, outcome.violations);
+//! ```
 
+mod check;
 mod clock;
+mod fault_store;
+mod fault_target;
 mod flaw;
 mod forms;
+mod lab;
+mod process;
 mod random;
+mod scenario;
+mod script;
 mod settings;
 mod strategy;
 mod toy;
+mod trace;
 mod world;
+mod world_state;
 
 pub use self::clock::ManualClock;
+pub use self::fault_store::{FaultStore, Weather};
+pub use self::fault_target::{Book, FaultGap, FaultTarget, Proved, Sent};
 pub use self::flaw::Flaw;
 pub use self::forms::{ToyAction, ToySnapshot};
+pub use self::process::{Fuse, Process};
 pub use self::random::{Random, SeededEntropy};
+pub use self::scenario::{Outcome, scenario, traced_scenario};
+pub use self::script::{Event, Mishap, Operator, Rescuer, Script};
 pub use self::settings::{Settings, Way};
 pub use self::toy::{Gap, ToyTarget};
-pub use self::world::{Change, Landed, Part, Picture, Request, Trouble, World};
+pub use self::trace::Trace;
+pub use self::world::{Change, Landed, Moment, Part, Picture, Request, Trouble, World};

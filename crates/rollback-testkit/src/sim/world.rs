@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rollback_core::time::Clock;
-use rollback_core::{Error, ErrorKind, IdempotencyKey, Incarnation, PartId, Result, StepId, Token};
+use rollback_core::{ErrorKind, IdempotencyKey, Incarnation, PartId, Result, StepId, Token};
 
 use super::settings::Settings;
+use super::world_state::{Event, State, fault, no_answer, token};
 
 /// A simulated deployed thing. Clones are handles onto the same one.
 ///
@@ -67,6 +68,15 @@ pub struct Landed {
     pub at: Duration,
     /// Whether the request was out of date when it landed: the token it expected was gone.
     pub stale: bool,
+}
+
+/// What every part ran from some time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// From when on.
+    pub at: Duration,
+    /// The release that every part ran, if they all ran the same.
+    pub everywhere: Option<u32>,
 }
 
 /// What goes wrong with a coming request.
@@ -129,37 +139,6 @@ impl Picture {
     }
 }
 
-struct State {
-    generation: u64,
-    settled: u32,
-    heading: Option<u32>,
-    failed: Option<String>,
-    next_part: usize,
-    next_part_at: Duration,
-    parts: Vec<Part>,
-    missing: BTreeSet<u32>,
-    sick: BTreeSet<u32>,
-    marks: BTreeMap<IdempotencyKey, u64>,
-    ran: Vec<(u32, Timestamp)>,
-    late: Vec<(Option<Duration>, Request)>,
-    trouble: VecDeque<Trouble>,
-    landed: Vec<Landed>,
-    looks: u64,
-}
-
-fn token(generation: u64) -> Token {
-    Token::new(format!("toy/{generation}"))
-}
-
-/// An error of the simulated control plane.
-fn fault(kind: ErrorKind, message: impl Into<String>) -> Error {
-    Error::new(kind, "change the simulated world", message)
-}
-
-fn no_answer() -> Error {
-    fault(ErrorKind::Timeout, "no answer came").next("probe, to see what became of it")
-}
-
 impl World {
     /// A world that has run nothing but release 1.
     ///
@@ -187,6 +166,7 @@ impl World {
             late: Vec::new(),
             trouble: VecDeque::new(),
             landed: Vec::new(),
+            moments: vec![Moment { at: clock.monotonic(), everywhere: Some(1) }],
             looks: 0,
         };
         Self { settings, clock, state: Arc::new(Mutex::new(state)) }
@@ -328,6 +308,12 @@ impl World {
         self.now().landed.clone()
     }
 
+    /// What every part ran, from when on, oldest first.
+    #[must_use]
+    pub fn moments(&self) -> Vec<Moment> {
+        self.now().moments.clone()
+    }
+
     /// Whether requests are on their way that have not landed.
     #[must_use]
     pub fn expects_late(&self) -> bool {
@@ -353,107 +339,5 @@ impl fmt::Debug for World {
             .field("settings", &self.settings)
             .field("picture", &self.look())
             .finish_non_exhaustive()
-    }
-}
-
-enum Event {
-    Late(Duration, usize),
-    Part(Duration),
-}
-
-impl Event {
-    fn at(&self) -> Duration {
-        match self {
-            Self::Late(at, _) | Self::Part(at) => *at,
-        }
-    }
-}
-
-impl State {
-    /// What happens next by itself.
-    fn next_event(&self) -> Option<Event> {
-        let moves = self.heading.is_some() && self.failed.is_none();
-        let part = moves.then_some(Event::Part(self.next_part_at));
-        let late =
-            self.late.iter().enumerate().filter_map(|(index, (at, _))| Some(Event::Late((*at)?, index)));
-        late.chain(part).min_by_key(Event::at)
-    }
-
-    fn land(&mut self, request: Request, at: Duration, world: &World) -> Result<Token> {
-        let (Change::All { release } | Change::Part { release, .. }) = request.change;
-        if self.missing.contains(&release) {
-            return Err(fault(ErrorKind::NotFound, format!("release r{release} is gone"))
-                .next("choose another release"));
-        }
-        let known = request.key.as_ref().and_then(|key| self.marks.get(key));
-        if let Some(generation) = known.filter(|_| !request.repeatable) {
-            return Ok(token(*generation));
-        }
-        let stale = request.expected.as_ref().is_some_and(|expected| *expected != token(self.generation));
-        if stale && world.settings.refuses_stale_writers {
-            return Err(fault(ErrorKind::Stale, "somebody changed it since").next("look again"));
-        }
-        self.generation += 1;
-        match request.change {
-            Change::All { release } => self.begin(release, at, world),
-            Change::Part { part, release } => self.set_part(part, release, world),
-        }
-        if let Some(key) = request.key.clone().filter(|_| world.settings.keeps_keys) {
-            self.marks.insert(key, self.generation);
-        }
-        self.landed.push(Landed { request, generation: self.generation, at, stale });
-        Ok(token(self.generation))
-    }
-
-    /// Begins a rollout over all parts.
-    fn begin(&mut self, release: u32, at: Duration, world: &World) {
-        self.heading = Some(release);
-        self.failed = None;
-        self.next_part = 0;
-        self.next_part_at = at + world.settings.rollout;
-        if world.settings.rollout.is_zero() {
-            while self.heading.is_some() && self.failed.is_none() {
-                self.roll_on(at, world);
-            }
-        }
-    }
-
-    /// Moves the next part of a rollout.
-    fn roll_on(&mut self, at: Duration, world: &World) {
-        let Some(release) = self.heading else { return };
-        let last = self.next_part + 1 == self.parts.len();
-        if last && self.sick.contains(&release) {
-            self.failed =
-                Some(format!("release r{release} does not start on {}", self.parts[self.next_part].id));
-            return;
-        }
-        self.parts[self.next_part].release = release;
-        self.parts[self.next_part].restarts += 1;
-        self.next_part += 1;
-        self.next_part_at = at + world.settings.rollout;
-        if last {
-            self.come_to_rest(release, world);
-        }
-    }
-
-    fn set_part(&mut self, part: usize, release: u32, world: &World) {
-        // A part that is changed by hand ends the rollout that was on its way.
-        self.heading = None;
-        self.failed = None;
-        if let Some(part) = self.parts.get_mut(part) {
-            part.restarts += u64::from(part.release != release);
-            part.release = release;
-        }
-        if self.parts.iter().all(|part| part.release == release) {
-            self.come_to_rest(release, world);
-        }
-    }
-
-    fn come_to_rest(&mut self, release: u32, world: &World) {
-        self.heading = None;
-        self.settled = release;
-        if self.ran.last().is_none_or(|(last, _)| *last != release) {
-            self.ran.push((release, world.clock.now()));
-        }
     }
 }

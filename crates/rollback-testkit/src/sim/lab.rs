@@ -1,0 +1,172 @@
+//! Everything that one simulation holds.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rollback_core::store::MemoryStore;
+use rollback_core::time::Clock;
+use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Error, Report};
+use tokio_util::sync::CancellationToken;
+
+use super::fault_store::{FaultStore, Weather};
+use super::fault_target::{Book, FaultGap, FaultTarget};
+use super::process::{Fuse, Process};
+use super::random::{Random, SeededEntropy};
+use super::script::Script;
+use super::toy::ToyTarget;
+use super::trace::Trace;
+use super::world::World;
+
+/// A report as the simulation got it.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    /// From which process.
+    pub(super) process: String,
+    /// The report.
+    pub(super) report: Report,
+    /// When it came.
+    pub(super) at: Duration,
+}
+
+/// One component with its world.
+#[derive(Debug, Clone)]
+pub(super) struct Deployed {
+    /// Its name.
+    pub(super) name: ComponentName,
+    /// Its world.
+    pub(super) world: World,
+}
+
+/// Everything that one simulation holds.
+pub(super) struct Lab {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) trace: Trace,
+    pub(super) memory: MemoryStore,
+    pub(super) deployed: Vec<Deployed>,
+    pub(super) book: Book,
+    script: Script,
+    random: Mutex<Random>,
+    ended: Mutex<Vec<Ended>>,
+    stored: Mutex<Vec<Report>>,
+    refused: Mutex<Vec<String>>,
+    processes: Mutex<Vec<Process>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lab {
+    pub(super) fn new(script: Script, random: Random, clock: Arc<dyn Clock>, trace: Trace) -> Self {
+        let deploy = |(number, settings): (usize, _)| {
+            let name = ComponentName::new(format!("c{number}")).expect("a component name");
+            Deployed { name, world: World::new(settings, Arc::clone(&clock)) }
+        };
+        let deployed = script.worlds.iter().copied().enumerate().map(deploy).collect();
+        Self {
+            deployed,
+            clock,
+            trace,
+            memory: MemoryStore::new(),
+            book: Book::default(),
+            script,
+            random: Mutex::new(random),
+            ended: Mutex::default(),
+            stored: Mutex::default(),
+            refused: Mutex::default(),
+            processes: Mutex::default(),
+        }
+    }
+
+    pub(super) fn process(&self, name: impl Into<String>, fuse: Fuse) -> Process {
+        let process = Process::new(name, Arc::clone(&self.clock), self.trace.clone(), fuse);
+        lock(&self.processes).push(process.clone());
+        process
+    }
+
+    /// The engine of one process: everything it sees goes through the process and the weather.
+    pub(super) fn engine(&self, process: &Process, weather: Weather, cancel: CancellationToken) -> Engine {
+        let fork = || lock(&self.random).fork();
+        let clock = Arc::clone(&self.clock);
+        let memory = Arc::new(self.memory.clone());
+        let store = FaultStore::new(memory, process.clone(), Arc::clone(&clock), weather, fork());
+        let environment =
+            EnvironmentName::new("simulated").map(Environment::new).expect("an environment name");
+        let mut engine = Engine::builder(Arc::new(store))
+            .environment(environment.require_reason(false).single_operator(true))
+            .clock(process.clock())
+            .entropy(Arc::new(SeededEntropy::new(fork().next_u64())))
+            .cancel(cancel);
+        for Deployed { name, world } in &self.deployed {
+            let gap = FaultGap::new(world.clone(), process.clone(), weather, fork());
+            let toy = ToyTarget::new(name.as_str(), world.clone()).by(process.name()).gap(Arc::new(gap));
+            let target = FaultTarget::new(
+                toy.erase(),
+                name.as_str(),
+                process.clone(),
+                Arc::clone(&clock),
+                weather,
+                fork(),
+                self.book.clone(),
+                self.memory.clone(),
+            );
+            engine = engine.component(name.clone(), Arc::new(target));
+        }
+        if self.script.chained {
+            for pair in self.deployed.windows(2) {
+                engine = engine.after(pair[1].name.clone(), pair[0].name.clone());
+            }
+        }
+        engine.build()
+    }
+
+    pub(super) fn end(&self, process: &Process, report: Report) {
+        process.note(|| {
+            let states = report
+                .components
+                .iter()
+                .map(|(name, one)| format!("{name}: {} ({})", one.state, one.summary));
+            format!("run {} ended {}: {}", report.run, report.state, states.collect::<Vec<_>>().join("; "))
+        });
+        let ended = Ended { process: process.name().to_owned(), report, at: self.clock.monotonic() };
+        lock(&self.ended).push(ended);
+    }
+
+    /// An operator whose `apply` gave an error instead of a report: nothing may have been done.
+    pub(super) fn refuse(&self, process: &Process, error: &Error) {
+        process.note(|| format!("apply: {error}"));
+        lock(&self.refused).push(process.name().to_owned());
+    }
+
+    pub(super) fn ended(&self) -> Vec<Ended> {
+        lock(&self.ended).clone()
+    }
+
+    /// What the store has in the end.
+    pub(super) fn store(&self, report: Report) {
+        lock(&self.stored).push(report);
+    }
+
+    pub(super) fn stored(&self) -> Vec<Report> {
+        lock(&self.stored).clone()
+    }
+
+    pub(super) fn refused(&self) -> Vec<String> {
+        lock(&self.refused).clone()
+    }
+
+    pub(super) fn processes(&self) -> Vec<Process> {
+        lock(&self.processes).clone()
+    }
+
+    pub(super) fn script(&self) -> &Script {
+        &self.script
+    }
+}
+
+impl fmt::Debug for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lab").field("script", &self.script).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+//! What a seed means: the world, the weather, who does what and when.
+
+use std::time::Duration;
+
+use rollback_core::{Destination, OnFailure, Revision};
+
+use super::fault_store::Weather;
+use super::process::Fuse;
+use super::random::Random;
+use super::settings::{Settings, Way};
+
+/// The whole script of one simulation.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Script {
+    /// The world of each component.
+    pub worlds: Vec<Settings>,
+    /// Whether each component waits for the one before it.
+    pub chained: bool,
+    /// What the network is like.
+    pub weather: Weather,
+    /// Who rolls back.
+    pub operators: Vec<Operator>,
+    /// Who resumes what is open, whether it was cut off or not.
+    pub rescuers: Vec<Rescuer>,
+    /// What happens to the worlds meanwhile.
+    pub mishaps: Vec<Mishap>,
+}
+
+/// Somebody who plans and applies.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Operator {
+    /// When they begin.
+    pub starts: Duration,
+    /// How long they look at the plan before they apply it.
+    pub thinks: Duration,
+    /// Where to.
+    pub destination: Option<Destination>,
+    /// What to do when it cannot be reached.
+    pub on_failure: OnFailure,
+    /// When they press Ctrl-C, counted from their start.
+    pub cancels: Option<Duration>,
+    /// When their process dies or freezes.
+    pub fuse: Fuse,
+}
+
+/// Somebody who resumes whatever is open.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Rescuer {
+    /// When they begin.
+    pub starts: Duration,
+    /// When their process dies or freezes.
+    pub fuse: Fuse,
+}
+
+/// Something that happens to a world.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Mishap {
+    /// When.
+    pub at: Duration,
+    /// To the world of which component, counted from 0.
+    pub component: usize,
+    /// What.
+    pub what: Event,
+}
+
+/// What can happen to a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Somebody deploys this release by other means.
+    Deploy(u32),
+    /// What this release is made of is removed.
+    Remove(u32),
+    /// This release no longer starts on the last part.
+    Sicken(u32),
+}
+
+impl Script {
+    /// The script of a seed.
+    #[must_use]
+    pub fn of(random: &mut Random) -> Self {
+        let components = usize::try_from(random.within(1..4)).unwrap_or(1);
+        let worlds: Vec<_> = (0..components).map(|_| settings(random)).collect();
+        let weather = weather(random);
+        let count = if random.chance(40) { 2 } else { 1 };
+        let operators: Vec<_> = (0..count).map(|_| operator(random)).collect();
+        let rescuers = (0..random.within(0..3))
+            .map(|_| Rescuer { starts: random.millis(5_000..120_000), fuse: fuse(random, 25) })
+            .collect();
+        let mishaps = if random.chance(45) { random.within(1..3) } else { 0 };
+        let mishaps = (0..mishaps).map(|_| mishap(random, components)).collect();
+        Self { worlds, chained: random.chance(30), weather, operators, rescuers, mishaps }
+    }
+}
+
+fn settings(random: &mut Random) -> Settings {
+    let way = match random.within(0..4) {
+        0 => Way::Switch,
+        1 => Way::PartByPart,
+        2 => Way::Sync,
+        _ => Way::SwitchOrParts,
+    };
+    let seconds = |random: &mut Random, percent, most| match random.chance(percent) {
+        true => random.millis(200..most),
+        false => Duration::ZERO,
+    };
+    Settings::default()
+        .parts(u32::try_from(random.within(1..4)).unwrap_or(1))
+        .refuses_stale_writers(random.chance(50))
+        .keeps_keys(random.chance(50))
+        .rollout(seconds(random, 50, 20_000))
+        .lag(seconds(random, 50, 8_000))
+        .way(way)
+        .restarts(random.chance(20))
+}
+
+fn weather(random: &mut Random) -> Weather {
+    let rate = |random: &mut Random| match random.within(0..3) {
+        0 => 0,
+        1 => 2,
+        _ => random.within(3..10),
+    };
+    Weather { latency: random.within(0..300), refused: rate(random), lost: rate(random) }
+}
+
+/// In `percent` of the cases it dies somewhere, in as many it freezes somewhere.
+fn fuse(random: &mut Random, percent: u64) -> Fuse {
+    let somewhere = |random: &mut Random| random.within(1..150);
+    // Longer than a lease, shorter, or for so long that everything is over when it wakes.
+    let lasting = |random: &mut Random| match random.within(0..3) {
+        0 => random.millis(1_000..14_000),
+        1 => random.millis(16_000..90_000),
+        _ => random.millis(300_000..900_000),
+    };
+    Fuse {
+        dies_at: random.chance(percent).then(|| somewhere(random)),
+        freezes_at: random.chance(percent).then(|| (somewhere(random), lasting(random))),
+    }
+}
+
+fn operator(random: &mut Random) -> Operator {
+    let destination = match random.within(0..10) {
+        0..5 => Some(Destination::Previous),
+        5..7 => revision(1),
+        7 => revision(2),
+        8 => Some(Destination::LastGood),
+        _ => None,
+    };
+    Operator {
+        starts: random.millis(0..30_000),
+        thinks: if random.chance(20) { random.millis(0..20_000) } else { Duration::ZERO },
+        destination,
+        on_failure: if random.chance(30) { OnFailure::Back } else { OnFailure::Hold },
+        cancels: random.chance(10).then(|| random.millis(0..60_000)),
+        fuse: fuse(random, 45),
+    }
+}
+
+fn revision(release: u32) -> Option<Destination> {
+    Revision::new(format!("r{release}")).ok().map(Destination::Revision)
+}
+
+fn mishap(random: &mut Random, components: usize) -> Mishap {
+    let release = |random: &mut Random| u32::try_from(random.within(1..4)).unwrap_or(1);
+    let what = match random.within(0..10) {
+        0..6 => Event::Deploy(release(random)),
+        6..8 => Event::Sicken(1),
+        _ => Event::Remove(1),
+    };
+    let component = usize::try_from(random.within(0..components as u64)).unwrap_or(0);
+    Mishap { at: random.millis(0..90_000), component, what }
+}
