@@ -16,7 +16,7 @@ use crate::signals::Stops;
 #[derive(Debug)]
 pub(crate) enum Driven {
     /// The engine brought it to an end, or could not begin.
-    Ended(Result<Report>),
+    Ended(Result<Box<Report>>),
     /// Somebody wanted to leave at once. The run, if it had begun.
     Left(Option<RunId>),
 }
@@ -72,7 +72,7 @@ impl Live {
                     while let Some(event) = self.events.try_next() {
                         show(event);
                     }
-                    return Driven::Ended(result);
+                    return Driven::Ended(result.map(Box::new));
                 }
                 event = self.events.next(), if telling => match event {
                     Some(event) => show(event),

@@ -24,7 +24,7 @@ pub const FILE_NAME: &str = "rollback.toml";
 pub const DEFAULT_STORE: &str = "sqlite:.rollback/state.db";
 
 /// What a configuration file says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
     /// The file.
@@ -74,6 +74,17 @@ impl ComponentConfig {
             merge(&mut settings, over);
         }
         Value::Object(settings)
+    }
+}
+
+// The store's URL may hold credentials.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("file", &self.file)
+            .field("environments", &self.environments.keys())
+            .field("components", &self.components)
+            .finish_non_exhaustive()
     }
 }
 

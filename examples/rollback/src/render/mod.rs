@@ -132,6 +132,12 @@ pub(crate) fn count(number: usize, one: &str) -> String {
 }
 
 #[cfg(test)]
+mod snapshots;
+
+#[cfg(test)]
+pub(crate) use self::snapshots::samples;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

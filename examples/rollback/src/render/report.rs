@@ -44,6 +44,7 @@ fn headline(out: &mut String, style: Style, name: &ComponentName, component: &Co
         State::Restored => format!("{from} → {to}  proven on {on}"),
         State::RestoredUnhealthy => format!("{from} → {to}  proven on {on}, a gate failed"),
         State::FailedRestored => format!("{to} not reached, back on {from}  proven on {on}"),
+        State::Refused => format!("{from} → {to}  nothing was done"),
         _ => format!("{from} → {to}  not proven"),
     };
     let _ = writeln!(out, "{name}: {state}  {way}");
