@@ -8,19 +8,18 @@ use rollback_core::{DriverRegistry, Result, Store};
 
 /// The drivers of the cargo features that are on.
 pub(crate) fn drivers() -> DriverRegistry {
-    DriverRegistry::new()
-    // SWITCH ON: #[cfg(feature = "local")] .with(rollback_driver_local::LocalDriver)
+    let drivers = DriverRegistry::new();
+    #[cfg(feature = "local")]
+    let drivers = drivers.with(rollback_driver_local::LocalDriver);
+    drivers
 }
 
 /// The kinds of probes that gates may use.
 pub(crate) fn probes() -> ProbeRegistry {
-    // SWITCH ON: rollback_probes::registry()
-    ProbeRegistry::new()
+    rollback_probes::registry()
 }
 
 /// The embedded store in one file.
 pub(crate) fn sqlite(file: PathBuf) -> Result<Arc<dyn Store>> {
-    // SWITCH ON: Ok(Arc::new(rollback_store_sqlite::SqliteStore::open(file)?))
-    drop(file);
-    Ok(Arc::new(rollback_core::store::MemoryStore::new()))
+    Ok(Arc::new(rollback_store_sqlite::SqliteStore::open(file)?))
 }
