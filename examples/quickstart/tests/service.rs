@@ -54,9 +54,12 @@ impl World {
         self.restart_on(0)
     }
 
+    /// What stands beside the pid file, once that is there and names the same process.
     fn pid_file(&self) -> Option<Value> {
-        let text = fs::read_to_string(self.path("pid")).ok()?;
-        Some(serde_json::from_str(&text).unwrap())
+        let pid: u32 = fs::read_to_string(self.path("pid")).ok()?.trim().parse().unwrap();
+        let info: Value = serde_json::from_str(&fs::read_to_string(self.path("pid.info")).ok()?).unwrap();
+        assert_eq!(info["pid"], pid);
+        Some(info)
     }
 
     async fn get(&self, path: &str) -> String {

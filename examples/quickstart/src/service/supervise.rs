@@ -1,7 +1,8 @@
 //! Stops the running service and starts the current release: what a service manager would do.
 //!
-//! The old process is found by its pid file. A pid alone may belong to somebody else by now, so the file also holds
-//! when the process started, and nothing is ever signalled whose start does not fit.
+//! The pid file holds the process id and nothing else, as others expect it. A pid alone may belong to somebody else by
+//! now, so the file beside it (`….info`) also says when the process started and where it listens: supervising goes by
+//! that one, and nothing is ever signalled whose start does not fit.
 
 use std::fs;
 use std::io;
@@ -40,7 +41,7 @@ pub(crate) struct Restart {
     pub(crate) pid_file: PathBuf,
 }
 
-/// A running service, as its pid file describes it.
+/// A running service, as the file beside its pid file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Running {
     /// The process.
@@ -52,17 +53,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Reads a pid file. `None` if there is none.
+    /// Reads what stands beside a pid file. `None` if nothing does.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Corrupt`] for a file that is something else.
     pub(crate) fn read(pid_file: &Path) -> Result<Option<Self>> {
+        let path = info_file(pid_file);
         let corrupt = |what: &str| {
-            Error::new(ErrorKind::Corrupt, "read the pid file", format!("{}: {what}", pid_file.display()))
+            Error::new(ErrorKind::Corrupt, "find the running service", format!("{}: {what}", path.display()))
                 .next("end the service by hand and remove the file")
         };
-        let text = match fs::read_to_string(pid_file) {
+        let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(corrupt("it cannot be read").with_source(error)),
@@ -122,6 +124,21 @@ fn started_on_linux(stat: &str) -> Option<String> {
     (!matches!(state, "Z" | "X")).then(|| fields.nth(18).map(str::to_owned)).flatten()
 }
 
+/// The file beside a pid file.
+fn info_file(pid_file: &Path) -> PathBuf {
+    let mut name = pid_file.as_os_str().to_owned();
+    name.push(".info");
+    name.into()
+}
+
+/// Writes a file at once: a reader sees the old one or the new one, never a half.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).map_err(|error| {
+        Error::new(ErrorKind::Other, "write the pid file", path.display().to_string()).with_source(error)
+    })
+}
+
 /// The pid file of this process.
 #[derive(Debug)]
 pub(super) struct PidFile<'a> {
@@ -129,26 +146,26 @@ pub(super) struct PidFile<'a> {
 }
 
 impl<'a> PidFile<'a> {
-    /// Writes that this process listens on `address`. A reader sees the old file or the new one, never a half.
+    /// Writes that this process listens on `address`. The pid file comes last: it is what others wait for.
     pub(super) fn claim(path: &'a Path, address: SocketAddr) -> Result<Self> {
         let pid = std::process::id();
-        let failed = |error: io::Error| {
-            Error::new(ErrorKind::Other, "write the pid file", path.display().to_string()).with_source(error)
-        };
-        let started = started_now().map_err(failed)?;
-        let text = json!({ "pid": pid, "started": started, "address": address.to_string() }).to_string();
-        let fresh = path.with_extension(format!("{pid}.new"));
-        fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).map_err(failed)?;
+        let started = started_now().map_err(|error| {
+            Error::new(ErrorKind::Unsupported, "write the pid file", "no start time").with_source(error)
+        })?;
+        let info = json!({ "pid": pid, "started": started, "address": address.to_string() });
+        write(&info_file(path), &info.to_string())?;
+        write(path, &format!("{pid}\n"))?;
         Ok(Self { path })
     }
 
-    /// Removes it, unless it names another process by now.
+    /// Removes both files, unless they name another process by now.
     pub(super) fn release(self) {
         if let Ok(Some(running)) = Running::read(self.path)
             && running.pid == std::process::id()
         {
             // Left behind it does no harm: its process is seen to be gone.
             let _ = fs::remove_file(self.path);
+            let _ = fs::remove_file(info_file(self.path));
         }
     }
 }
@@ -169,7 +186,7 @@ fn started_now() -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Corrupt`] for a file that is no pid file, [`ErrorKind::Timeout`] when the process does not go.
+/// [`ErrorKind::Corrupt`] for a file that is none of ours, [`ErrorKind::Timeout`] when the process does not go.
 pub(crate) async fn stop(pid_file: &Path) -> Result<()> {
     let Some(running) = Running::read(pid_file)? else { return Ok(()) };
     for signal in ["-TERM", "-KILL"] {
@@ -276,14 +293,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         let text = json!({ "pid": other.id().unwrap(), "started": "long ago", "address": "127.0.0.1:1" });
-        fs::write(&file, text.to_string()).unwrap();
+        fs::write(info_file(&file), text.to_string()).unwrap();
         stop(&file).await.unwrap();
         assert!(other.try_wait().unwrap().is_none(), "somebody else's process was ended");
         other.kill().await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_file_that_is_no_pid_file_is_refused() {
+    async fn a_file_that_is_none_of_ours_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         assert_eq!(Running::read(&file).unwrap(), None);
@@ -291,7 +308,7 @@ mod tests {
         for text in
             ["", "1234", "{\"pid\": 0}", "{\"pid\": 1, \"started\": \"1\", \"address\": \"127.0.0.1:1\"}"]
         {
-            fs::write(&file, text).unwrap();
+            fs::write(info_file(&file), text).unwrap();
             assert_eq!(stop(&file).await.unwrap_err().kind(), ErrorKind::Corrupt, "{text}");
         }
     }
