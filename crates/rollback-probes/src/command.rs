@@ -134,8 +134,9 @@ async fn finish(child: &mut Child, out: &mut Capture, err: &mut Capture) -> io::
 async fn kill(child: &mut Child) {
     // The program was not waited for yet, so its id, and with it the group's, cannot belong to others.
     if let Some(id) = child.id() {
-        let group = Command::new("kill")
-            .args(["-KILL", "--", &format!("-{id}")])
+        // The shell's own `kill`: small machines have no other.
+        let group = Command::new("sh")
+            .args(["-c", "kill -s KILL -- \"$1\"", "sh", &format!("-{id}")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
