@@ -145,7 +145,7 @@ pub struct RunDetails {
 pub struct Claim {
     /// Whether it is said to be good.
     pub good: bool,
-    /// Who says so; left out: user and host.
+    /// Who says so; left out: the backend's signed-in identity, else user and host.
     pub by: Option<String>,
 }
 
@@ -289,9 +289,10 @@ impl Engine {
     /// [`ErrorKind::Unhealthy`] when what runs cannot be proven.
     pub async fn record(&self, component: &ComponentName, claim: &Claim) -> Result<Deployment> {
         let target = self.context.target(component)?;
-        let ledger = self.ledger(component).await?;
+        let info = target.info().await?;
+        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let now = self.context.clock.now();
-        let by = claim.by.clone().unwrap_or_else(|| self.context.leasing.holder.person());
+        let by = claim.by.clone().or(info.caller).unwrap_or_else(|| self.context.leasing.holder.person());
         let snapshot = proven(&**target).await?;
         let identity = snapshot.info.identity;
         let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
