@@ -122,6 +122,12 @@ impl Quarantine {
     ) -> Self {
         Self { identity, label: label.into(), reason: reason.into(), by: by.into(), at, run: None }
     }
+
+    /// In words: `500s on login (by ana at 2026-11-21T…)`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("{} (by {} at {:.0})", self.reason, self.by, self.at)
+    }
 }
 
 /// The records of one target.
@@ -209,26 +215,11 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn update(&self, identity: Identity, change: impl Fn(&mut Deployment) + Send) -> Result<bool> {
-        // A conflict means that somebody else changed the same record: read it again. Each round somebody wins.
-        for _ in 0..100 {
-            let newest = self
-                .keyed_deployments()
-                .await?
-                .into_iter()
-                .find(|(_, record)| record.value.snapshot.info.identity == identity);
-            let Some((key, mut record)) = newest else { return Ok(false) };
-            change(&mut record.value);
-            let unchanged = Condition::Version(record.version);
-            if let Written::Stored(_) = self.records.put(&key, &record.value, &unchanged).await? {
-                return Ok(true);
-            }
+        let mut keyed = self.keyed_deployments().await?.into_iter();
+        match keyed.find(|(_, record)| record.value.snapshot.info.identity == identity) {
+            Some((key, _)) => self.records.modify(&key, change).await,
+            None => Ok(false),
         }
-        Err(crate::Error::new(
-            crate::ErrorKind::Conflict,
-            "update the deployment record",
-            "others keep changing it",
-        )
-        .transient(true))
     }
 
     /// Marks every deployment of `identity` as left by `run`: what was rolled back from is no longer good.
@@ -237,11 +228,12 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn mark_left(&self, identity: Identity, run: RunId) -> Result<()> {
-        for (key, mut record) in self.keyed_deployments().await? {
-            if record.value.snapshot.info.identity == identity && record.value.left_by.is_none() {
-                record.value.left_by = Some(run);
-                // A conflict is somebody else's change of a record that is out of use either way.
-                self.records.put(&key, &record.value, &Condition::Version(record.version)).await?;
+        for (key, record) in self.keyed_deployments().await? {
+            if record.value.snapshot.info.identity == identity {
+                let left = |record: &mut Deployment| {
+                    record.left_by.get_or_insert(run);
+                };
+                self.records.modify(&key, left).await?;
             }
         }
         Ok(())

@@ -1,1 +1,53 @@
-//! Under construction.
+//! Probes for gates and for triggers of automatic rollback: `http`, `tcp` and `command`.
+//!
+//! Each takes one sample of how something is; what the samples must meet is the business of a
+//! [`Rule`](rollback_core::condition::Rule). In `rollback.toml` a probe is a table with its kind:
+//!
+//! ```toml
+//! probe = { kind = "http", url = "http://127.0.0.1:8080/health", expect_status = [200, 204] }
+//! probe = { kind = "tcp", address = "db.internal:5432", timeout = "2s" }
+//! probe = { kind = "command", argv = ["/usr/local/bin/smoke-test", "--fast"] }
+//! ```
+//!
+//! The settings of each kind stand with its factory: [`HttpProbes`], [`TcpProbes`], [`CommandProbes`].
+//! A setting that does not exist is refused with the nearest one that does.
+//!
+//! # Example
+//!
+//! ```
+//! use rollback_core::probe::ProbeSpec;
+//! use serde_json::json;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let spec: ProbeSpec = serde_json::from_value(json!({ "kind": "command", "argv": ["true"] }))?;
+//! let probe = rollback_probes::registry().build(&spec)?;
+//!
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! let sample = runtime.block_on(probe.sample());
+//! assert!(sample.ok);
+//! assert_eq!(sample.metrics["exit_code"], 0.0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # No data is never good news
+//!
+//! A probe that got no answer gives a sample that is not ok and holds no numbers, so that a check such as
+//! `latency_ms < 500` cannot be met by a connection that was refused at once.
+
+mod command;
+mod http;
+mod settings;
+mod tcp;
+
+pub use self::command::CommandProbes;
+pub use self::http::HttpProbes;
+pub use self::tcp::TcpProbes;
+
+use rollback_core::probe::ProbeRegistry;
+
+/// All kinds of probes in this crate.
+#[must_use]
+pub fn registry() -> ProbeRegistry {
+    ProbeRegistry::new().with(HttpProbes).with(TcpProbes).with(CommandProbes)
+}

@@ -1,5 +1,7 @@
 //! Records settle lost answers of a store by their nonce, and wait out what passes, in virtual time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

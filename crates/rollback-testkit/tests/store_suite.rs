@@ -1,5 +1,7 @@
 //! The suite for stores catches stores that break the contract in one way each.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 

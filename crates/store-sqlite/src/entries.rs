@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::session::{Finish, Session};
 
+pub(crate) const LIST: &str = "SELECT key FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+
 pub(crate) fn get(session: &Session, operation: &str, key: &Key) -> Result<Option<Versioned>> {
     session.read(operation, |connection| {
         let mut select = connection.prepare_cached("SELECT value, version FROM entries WHERE key = ?1")?;
@@ -61,8 +63,7 @@ pub(crate) fn list(
     let end = format!("{}0", first.trim_end_matches('/'));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let texts = session.read(operation, |connection| {
-        let mut select = connection
-            .prepare_cached("SELECT key FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3")?;
+        let mut select = connection.prepare_cached(LIST)?;
         let rows = select.query_map((from, &end, limit), |row| row.get::<_, String>(0))?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
     })?;

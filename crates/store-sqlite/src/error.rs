@@ -90,7 +90,7 @@ impl Failing<'_> {
         ))
     }
 
-    fn not_sqlite(&self) -> Error {
+    pub(crate) fn not_sqlite(&self) -> Error {
         self.error(ErrorKind::Invalid, "the file is not a SQLite database").next(format!(
             "name another file, or move {} away first. Nothing was changed",
             self.path.display()

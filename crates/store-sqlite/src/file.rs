@@ -8,6 +8,9 @@ use rollback_core::{Error, ErrorKind, Result};
 
 use crate::error::Failing;
 
+/// The size of SQLite's smallest page, in bytes.
+const SMALLEST_PAGE: u64 = 512;
+
 /// Which file a path led to, so that a replaced one is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId(#[cfg(unix)] u64, #[cfg(unix)] u64);
@@ -31,6 +34,10 @@ impl FileId {
 /// connection of this process: that is how POSIX locks are.
 pub(crate) fn look(failing: Failing<'_>) -> Result<Option<FileId>> {
     match fs::metadata(failing.path) {
+        // SQLite takes a file that is shorter than its smallest page for an empty one, and would overwrite it.
+        Ok(found) if found.is_file() && (1..SMALLEST_PAGE).contains(&found.len()) => {
+            Err(failing.not_sqlite())
+        }
         Ok(found) if found.is_file() => Ok(Some(FileId::of(&found))),
         Ok(found) => Err(wrong_type(failing, found.is_dir())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -46,6 +53,11 @@ fn wrong_type(failing: Failing<'_>, folder: bool) -> Error {
         .next(format!("name a file, like {}. Nothing was changed", inside.display()))
 }
 
+fn dangling(failing: Failing<'_>) -> Error {
+    let error = failing.error(ErrorKind::Invalid, "it is a symbolic link to nothing");
+    error.next(format!("name another file, or correct the link {}", failing.path.display()))
+}
+
 /// Creates the file, empty and for its owner only, with the folders above it. One that is there is left alone.
 ///
 /// Durable when it returns: a write to a file whose name is lost with the power would be lost with it.
@@ -58,7 +70,9 @@ pub(crate) fn create(failing: Failing<'_>) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(failing.path) {
         Ok(_) => sync(&folder).map_err(|error| failing.io("saving", &folder, error)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if failing.path.is_symlink() && !failing.path.exists() { Err(dangling(failing)) } else { Ok(()) }
+        }
         Err(error) => Err(failing.io("creating", failing.path, error)),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rollback_core::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Failing, Phase};
 use crate::file::{self, FileId};
@@ -154,6 +154,11 @@ fn connect(failing: Failing<'_>, options: &SqliteOptions) -> Result<Connection> 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let wrong = |cause| failing.sqlite(cause);
     let connection = Connection::open_with_flags(failing.path, flags).map_err(wrong)?;
+    // Where writing is not permitted SQLite opens for reading, and even so leaves a log beside the file that has
+    // the same missing permission: nobody could write any more, also when the permission is given back.
+    if connection.is_readonly(MAIN_DB).map_err(wrong)? {
+        return Err(failing.denied());
+    }
     connection.busy_timeout(options.busy_timeout).map_err(wrong)?;
     // The file may have been made by anybody: nothing in its catalogue is run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(wrong)?;
@@ -252,4 +257,39 @@ fn tune(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()
         connection.pragma_update(None, "max_page_count", pages)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_as_durable_as_sqlite_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, options) = (folder.path().join("state.db"), SqliteOptions::new());
+        // Just made, and opened again: some of this is kept in the file, some has to be asked for each time.
+        for _ in 0..2 {
+            let session = Session::open(&path, &options, Access::Write, "test").unwrap().unwrap();
+            let ask = |pragma: &str| -> rusqlite::types::Value {
+                session.connection.pragma_query_value(None, pragma, |row| row.get(0)).unwrap()
+            };
+            const EXTRA: i64 = 3;
+            assert_eq!(ask("synchronous"), EXTRA.into());
+            assert_eq!(ask("fullfsync"), 1.into());
+            assert_eq!(ask("journal_mode"), "wal".to_owned().into());
+            assert_eq!(ask("application_id"), i64::from(APPLICATION_ID).into());
+            assert_eq!(ask("user_version"), i64::from(SCHEMA_VERSION).into());
+        }
+    }
+
+    #[test]
+    fn keys_are_listed_without_reading_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let session = Session::open(&path, &SqliteOptions::new(), Access::Write, "test").unwrap().unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", crate::entries::LIST);
+        let plan: String =
+            session.connection.query_row(&sql, ("a/", "a0", 10), |row| row.get("detail")).unwrap();
+        assert!(plan.contains("SEARCH entries USING COVERING INDEX"), "{plan}");
+    }
 }

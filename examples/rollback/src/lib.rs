@@ -1,1 +1,171 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+mod agree;
+mod args;
+mod commands;
+pub mod config;
+mod console;
+mod defaults;
+mod destinations;
+mod drive;
+mod exit;
+mod outcome;
+mod render;
+mod session;
+mod signals;
+mod stores;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use rollback_core::probe::{ProbeFactory, ProbeRegistry};
+use rollback_core::{Driver, DriverRegistry};
+
+pub use self::console::{Console, Terminals};
+pub use self::exit::Exit;
+pub use self::stores::StoreOpener;
+
+use self::args::{Arguments, Global, Output};
+use self::commands::Dispatched;
+use self::stores::Stores;
+
+/// The `rollback` command with its drivers, probes and stores.
+///
+/// A binary with one more driver:
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use rollback_core::{ComponentName, Driver, DynTarget, Result, target::Capabilities};
+/// # use serde_json::Value;
+/// # struct Mainframe;
+/// # #[async_trait::async_trait]
+/// # impl Driver for Mainframe {
+/// #     fn name(&self) -> &'static str { "mainframe" }
+/// #     fn summary(&self) -> &'static str { "jobs on the mainframe" }
+/// #     fn config_schema(&self) -> Value { serde_json::json!({ "properties": {} }) }
+/// #     fn capabilities(&self) -> Capabilities { Capabilities::default() }
+/// #     async fn connect(&self, _: &ComponentName, _: Value) -> Result<Arc<dyn DynTarget>> { unimplemented!() }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     rollback_cli::App::new().driver(Mainframe).main()
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) drivers: DriverRegistry,
+    pub(crate) probes: ProbeRegistry,
+    pub(crate) stores: Stores,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl App {
+    /// The command with the drivers of the cargo features that are on, and the embedded stores and probes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { drivers: defaults::drivers(), probes: defaults::probes(), stores: Stores::embedded() }
+    }
+
+    /// Adds a driver. One of the same name is replaced.
+    #[must_use]
+    pub fn driver(mut self, driver: impl Driver) -> Self {
+        self.drivers = self.drivers.with(driver);
+        self
+    }
+
+    /// Adds a kind of probe for gates. One of the same kind is replaced.
+    #[must_use]
+    pub fn probe(mut self, factory: impl ProbeFactory) -> Self {
+        self.probes = self.probes.with(factory);
+        self
+    }
+
+    /// Adds a scheme for `store = "…"`. One of the same scheme is replaced.
+    #[must_use]
+    pub fn store(mut self, opener: impl StoreOpener) -> Self {
+        self.stores = self.stores.with(opener);
+        self
+    }
+
+    /// Runs the process's own command line on the process's own streams.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                Console::system().print_error(&format!("error: cannot start: {error}\n"));
+                return Exit::Failed.into();
+            }
+        };
+        let exit = runtime.block_on(self.run(std::env::args_os(), &Console::system()));
+        // After a second Ctrl-C nothing is waited for: the journal knows how far the run was.
+        runtime.shutdown_background();
+        exit.into()
+    }
+
+    /// Runs a command line. The first argument is the name of the program.
+    ///
+    /// Call it inside a tokio runtime with time and I/O.
+    pub async fn run<I, A>(&self, arguments: I, console: &Console) -> Exit
+    where
+        I: IntoIterator<Item = A>,
+        A: Into<OsString> + Clone,
+    {
+        let arguments = match Arguments::try_parse_from(arguments) {
+            Ok(arguments) => arguments,
+            Err(error) => return usage(&error, console),
+        };
+        tell_insides(&arguments.global, console);
+        let Arguments { global, command } = &arguments;
+        let dispatched = commands::dispatch(self, console, global, command).await;
+        finish(console, global, command.name(), &dispatched)
+    }
+}
+
+/// Help and version go to standard output and are no failure; everything else is wrong usage.
+fn usage(error: &clap::Error, console: &Console) -> Exit {
+    let color = |terminal| terminal && console.variable("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = |terminal| {
+        let rendered = error.render();
+        if color(terminal) { rendered.ansi().to_string() } else { rendered.to_string() }
+    };
+    if error.use_stderr() {
+        console.print_error(&text(console.terminals().errors));
+        return Exit::Usage;
+    }
+    console.print(&text(console.terminals().output));
+    Exit::Done
+}
+
+/// Prints what a command came to.
+fn finish(console: &Console, global: &Global, command: &str, dispatched: &Dispatched) -> Exit {
+    let Dispatched { outcome, hidden } = dispatched;
+    match global.output {
+        Output::Json => console.print(&outcome.to_json(command, hidden)),
+        Output::Text => console.print(&outcome.text),
+    }
+    if let Some(error) = &outcome.error {
+        console.print_error(&render::error::render(error, console.error_style(global.color), hidden));
+    }
+    outcome.exit
+}
+
+/// Writes tracing events to standard error, as much as was asked for.
+fn tell_insides(global: &Global, console: &Console) {
+    let level = match global.verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    let color = console.error_style(global.color).color;
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_ansi(color).with_writer(std::io::stderr);
+    // A program that embeds the commands may have its own already.
+    let _ = builder.try_init();
+}

@@ -7,7 +7,7 @@ use super::{Approval, Context};
 use crate::error::{Error, ErrorKind, ErrorRecord, Result};
 use crate::journal::{JournalEvent, Progressed};
 use crate::ledger::Ledger;
-use crate::plan::{Past, Plan};
+use crate::plan::Plan;
 use crate::progress::Stage;
 use crate::snapshot::SnapshotRecord;
 use crate::target::{Goal, Observation, Proof, Reading, Severity};
@@ -150,10 +150,10 @@ impl ComponentRun {
             return Ok(Err(blocker.message.clone()));
         }
         let ledger = Ledger::new(self.context.records.clone(), &info.id).map_err(record)?;
-        let past = Past::recent(&*self.target, &ledger).await.map_err(record)?;
-        let quarantined = past.quarantine_of(self.plan.to.info.identity);
-        match quarantined.filter(|_| !self.request.allow_quarantined) {
-            Some(why) => Ok(Err(format!("the destination was put under quarantine: {why}"))),
+        let quarantined = ledger.quarantined().await.map_err(record)?;
+        let entry = quarantined.iter().find(|entry| entry.identity == self.plan.to.info.identity);
+        match entry.filter(|_| !self.request.allow_quarantined) {
+            Some(entry) => Ok(Err(format!("the destination was put under quarantine: {}", entry.describe()))),
             None => Ok(Ok(observed)),
         }
     }

@@ -117,9 +117,9 @@ impl Past {
         records.find(|record| record.is_good()).and_then(|record| record.good.clone())
     }
 
-    pub(crate) fn quarantine_of(&self, identity: Identity) -> Option<String> {
+    fn quarantine_of(&self, identity: Identity) -> Option<String> {
         let entry = self.quarantined.iter().find(|entry| entry.identity == identity)?;
-        Some(format!("{} (by {} at {:.0})", entry.reason, entry.by, entry.at))
+        Some(entry.describe())
     }
 
     fn by_identity(&self, identity: Identity) -> Option<Candidate> {

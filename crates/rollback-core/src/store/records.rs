@@ -124,6 +124,30 @@ impl Records {
         unreachable!("the loop ends by returning")
     }
 
+    /// Changes the record under `key`, reading it again when somebody else was first. Whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// The store's; [`ErrorKind::Conflict`] when others change it all the time.
+    pub async fn modify<T>(&self, key: &Key, change: impl Fn(&mut T) + Send) -> Result<bool>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync,
+    {
+        // Each conflict is somebody else's success, so a hundred of them in a row is no accident.
+        for _ in 0..100 {
+            let Some(mut record) = self.get::<T>(key).await? else { return Ok(false) };
+            change(&mut record.value);
+            if let Written::Stored(_) =
+                self.put(key, &record.value, &Condition::Version(record.version)).await?
+            {
+                return Ok(true);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("change {key}"), "others change it all the time")
+            .transient(true)
+            .next("try again"))
+    }
+
     /// Removes a record that still has `version`. Whether it was removed.
     ///
     /// # Errors

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rollback_core::store::{Condition, Store};
+use rollback_core::store::{Condition, Delete, KeyPrefix, Store};
 
-use super::{Cases, Open, StoreFixture, holds, key, stored};
-use crate::harness::{CaseResult, Need};
+use super::{Cases, Open, StoreFixture, deleted, holds, key, stored};
+use crate::harness::{CaseResult, Need, equal};
 
 /// The largest value that the contract of a store allows: one mebibyte.
 const LARGEST: usize = 1 << 20;
@@ -63,12 +63,21 @@ async fn separate(store: Arc<dyn Store>) -> CaseResult {
 }
 
 async fn shared(place: Arc<dyn Open>) -> CaseResult {
-    let (first, second) = (place.open().await?, place.open().await?);
-    let key = key("heads/shared")?;
-    let version = stored(&*first, &key, b"first", Condition::Absent).await?;
-    holds(&*second, &key, Some((b"first", &version))).await?;
-    let version = stored(&*second, &key, b"second", Condition::Version(version)).await?;
-    holds(&*first, &key, Some((b"second", &version))).await
+    let (writer, reader) = (place.open().await?, place.open().await?);
+    let (key, prefix) = (key("heads/shared")?, KeyPrefix::new("heads")?);
+    // The reader looks before each change as well: what it remembers of that must not be its answer later.
+    holds(&*reader, &key, None).await?;
+    let mut version = stored(&*writer, &key, b"0", Condition::Absent).await?;
+    for number in 1..4 {
+        holds(&*reader, &key, Some(((number - 1).to_string().as_bytes(), &version))).await?;
+        let value = number.to_string();
+        version = stored(&*writer, &key, value.as_bytes(), Condition::Version(version)).await?;
+        holds(&*reader, &key, Some((value.as_bytes(), &version))).await?;
+    }
+    equal("the keys that the reader lists", &reader.list(&prefix, None, 9).await?, &vec![key.clone()])?;
+    deleted(&*writer, &key, &version, Delete::Gone).await?;
+    holds(&*reader, &key, None).await?;
+    equal("the keys after the delete", &reader.list(&prefix, None, 9).await?, &vec![])
 }
 
 async fn reopened(place: Arc<dyn Open>) -> CaseResult {

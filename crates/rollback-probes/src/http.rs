@@ -1,0 +1,187 @@
+//! `http`: does it answer as it should?
+
+mod settings;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Response, Url, redirect};
+use rollback_core::Result;
+use rollback_core::probe::{Probe, ProbeFactory, Sample};
+use rollback_core::time::{Lasting, SystemClock, within};
+use serde_json::{Map, Value};
+
+use self::settings::{Settings, Statuses, is_loopback, public_url, secret};
+use crate::settings::{Stopwatch, invalid, limit, root_cause};
+
+const KIND: &str = "http";
+
+/// How much of a body is searched, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Makes probes that send one GET request.
+///
+/// | setting | meaning |
+/// |---|---|
+/// | `url` | `http://` or `https://`, without user and password |
+/// | `expect_status` | a status or a list of them; any from 200 to 299 unless told otherwise |
+/// | `contains` | a text that must be in the first 64 KiB of the body |
+/// | `timeout` | how long it may take in all, 5 s unless told otherwise |
+/// | `follow_redirects` | whether to follow up to five redirects; a redirect is an answer like others unless told so |
+/// | `headers` | a table of plain headers, such as `Host`; none that hold secrets |
+/// | `bearer_env` | the name of the environment variable that holds a bearer token; read at each sample, never shown |
+///
+/// Ok is an expected status, with the text where one is wanted. Numbers: `latency_ms`, the time until the head of the
+/// answer was there, and `status`. Each sample opens a connection of its own, so that a service which no longer takes
+/// new ones is seen. Proxies of the environment are used, except for the machine itself.
+///
+/// Details show neither the query of the URL nor any of the body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HttpProbes;
+
+impl ProbeFactory for HttpProbes {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn build(&self, config: &Map<String, Value>) -> Result<Arc<dyn Probe>> {
+        let settings = Settings::read(config)?;
+        let url = settings.url()?;
+        let headers = settings.headers()?;
+        settings.check_bearer(&url)?;
+        Ok(Arc::new(HttpProbe {
+            shown: public_url(&url),
+            client: client(&url, settings.follow_redirects)?,
+            url,
+            headers,
+            expect: settings.expect_status,
+            contains: settings.contains,
+            limit: limit(KIND, settings.timeout)?,
+            bearer_env: settings.bearer_env,
+        }))
+    }
+}
+
+fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
+    // Refused when somebody else's provider is installed already: that one serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let policy = if follow_redirects { redirect::Policy::limited(5) } else { redirect::Policy::none() };
+    let mut builder = Client::builder()
+        .user_agent(concat!("rollback-probe/", env!("CARGO_PKG_VERSION")))
+        .redirect(policy)
+        .pool_max_idle_per_host(0);
+    if is_loopback(url) {
+        builder = builder.no_proxy();
+    }
+    if url.scheme() == "http" && !follow_redirects {
+        // No certificates will be looked at, and small machines have none, which would be an error.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| {
+        invalid(KIND, format!("no HTTP client: {}", root_cause(&error)))
+            .next("install the CA certificates of your system (often the package ca-certificates)")
+    })
+}
+
+struct HttpProbe {
+    client: Client,
+    url: Url,
+    /// The URL without what may be secret.
+    shown: String,
+    headers: HeaderMap,
+    expect: Statuses,
+    contains: Option<String>,
+    limit: Duration,
+    bearer_env: Option<String>,
+}
+
+impl fmt::Debug for HttpProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProbe")
+            .field("url", &self.shown)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Probe for HttpProbe {
+    async fn sample(&self) -> Sample {
+        let Some(sample) = within(&SystemClock, self.limit, self.look()).await else {
+            return Sample::bad(format!("{}: no answer within {}", self.shown, Lasting::new(self.limit)));
+        };
+        sample
+    }
+}
+
+impl HttpProbe {
+    async fn look(&self) -> Sample {
+        let mut request = self.client.get(self.url.clone()).headers(self.headers.clone());
+        if let Some(name) = &self.bearer_env {
+            match bearer(name) {
+                Ok(value) => request = request.header(AUTHORIZATION, value),
+                Err(why) => return Sample::bad(why),
+            }
+        }
+        let watch = Stopwatch::start();
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Sample::bad(format!("{}: {}", self.shown, root_cause(&error.without_url())));
+            }
+        };
+        let millis = watch.millis();
+        let status = response.status().as_u16();
+        let mut sample = self.judge(response, millis).await;
+        sample.metrics.insert("latency_ms".into(), millis);
+        sample.metrics.insert("status".into(), f64::from(status));
+        sample
+    }
+
+    async fn judge(&self, response: Response, millis: f64) -> Sample {
+        let status = response.status();
+        let seen = format!("HTTP {} in {millis:.0} ms", status.as_u16());
+        if !self.expect.allow(status.as_u16()) {
+            let more = if status.is_redirection() { " (a redirect, which is not followed)" } else { "" };
+            return Sample::bad(format!("{seen}{more}, wanted {}", self.expect));
+        }
+        let Some(text) = &self.contains else { return Sample::ok(seen) };
+        match find(response, text).await {
+            Ok(true) => Sample::ok(seen),
+            Ok(false) => Sample::bad(format!("{seen}, without {text:?} in the first 64 KiB of the body")),
+            Err(why) => Sample::bad(format!("{seen}, then the body broke off: {why}")),
+        }
+    }
+}
+
+/// The header for the token in an environment variable. The error names the variable, never what is in it.
+fn bearer(name: &str) -> Result<HeaderValue, String> {
+    let token = secret(name)?;
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| format!("the environment variable {name} holds characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether the text begins and ends within the first [`MAX_BODY`] bytes. Reads no further than it must.
+async fn find(mut response: Response, text: &str) -> Result<bool, String> {
+    let mut body: Vec<u8> = Vec::new();
+    while body.len() < MAX_BODY {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(false),
+            Err(error) => return Err(root_cause(&error.without_url())),
+        };
+        // The text may begin in what came before and end in this chunk.
+        let from = body.len().saturating_sub(text.len() - 1);
+        let room = MAX_BODY - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body[from..].windows(text.len()).any(|window| window == text.as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,6 @@
+//! The probes against real servers and real programs.
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod http;
+mod support;
+mod tcp_and_command;

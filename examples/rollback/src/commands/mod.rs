@@ -1,0 +1,138 @@
+//! The commands, one file each.
+
+mod apply;
+mod completions;
+mod history;
+mod init;
+mod plan;
+mod record;
+mod resume;
+mod run;
+mod runs;
+mod show;
+mod status;
+
+use rollback_core::engine::RunDetails;
+use rollback_core::{Engine, Environment, Error, ErrorKind, Report, Result, RunId};
+
+use crate::App;
+use crate::Exit;
+use crate::args::{Command, Global};
+use crate::console::Console;
+use crate::drive::Driven;
+use crate::outcome::Outcome;
+use crate::render::report;
+use crate::session::Session;
+
+/// Runs a command that needs no configuration.
+pub(crate) fn without_configuration(
+    command: &Command,
+    console: &Console,
+    global: &Global,
+) -> Option<Result<Outcome>> {
+    match command {
+        Command::Init => Some(init::run(console, global)),
+        Command::Completions(args) => Some(Ok(completions::run(args))),
+        _ => None,
+    }
+}
+
+/// Runs a command.
+pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outcome> {
+    match command {
+        Command::Init | Command::Completions(_) => {
+            Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"))
+        }
+        Command::Status(args) => status::run(session, args).await,
+        Command::History(args) => history::run(session, args).await,
+        Command::Plan(args) => plan::run(session, args).await,
+        Command::Apply(args) => apply::run(session, args).await,
+        Command::Run(args) => run::run(session, args).await,
+        Command::Resume(args) => resume::run(session, args).await,
+        Command::Runs(args) => runs::run(session, args).await,
+        Command::Show(args) => show::run(session, args).await,
+        Command::Record(args) => record::run(session, args).await,
+    }
+}
+
+/// Loads the configuration and runs a command.
+pub(crate) async fn dispatch(app: &App, console: &Console, global: &Global, command: &Command) -> Dispatched {
+    if let Some(result) = without_configuration(command, console, global) {
+        return Dispatched::new(result, None);
+    }
+    match Session::load(app, console, global) {
+        Ok(session) => Dispatched::new(run(&session, command).await, Some(session)),
+        Err(error) => Dispatched::new(Err(error), None),
+    }
+}
+
+/// How a command ended, and what must be kept out of its messages.
+#[derive(Debug)]
+pub(crate) struct Dispatched {
+    pub(crate) outcome: Outcome,
+    pub(crate) hidden: crate::config::Hidden,
+}
+
+impl Dispatched {
+    fn new(result: Result<Outcome>, session: Option<Session<'_>>) -> Self {
+        let hidden = session.map(|session| session.config.hidden).unwrap_or_default();
+        Self { outcome: result.unwrap_or_else(Outcome::failed), hidden }
+    }
+}
+
+/// What a run came to.
+fn ended(session: &Session<'_>, driven: Driven, environment: &Environment) -> Result<Outcome> {
+    match driven {
+        Driven::Ended(Ok(report)) => reported(session, &report, environment),
+        Driven::Ended(Err(error)) => Ok(Outcome::failed(error)),
+        Driven::Left(run) => left(run),
+    }
+}
+
+fn reported(session: &Session<'_>, report: &Report, environment: &Environment) -> Result<Outcome> {
+    let text = report::render(report, session.style(), Some(environment));
+    Outcome::done(text)
+        .exit(Exit::of_state(report.state))
+        .with("state", &report.state)?
+        .with("report", report)?
+        .with("contacts", &environment.contacts)
+}
+
+fn left(run: Option<RunId>) -> Result<Outcome> {
+    let error = Error::new(ErrorKind::Cancelled, "finish the run", "it was left at once, on a second signal");
+    let error = match run {
+        Some(run) => error.next(format!("`rollback resume {run}` takes it up")),
+        None => error.next("it had not begun; `rollback runs` lists what did"),
+    };
+    Outcome::failed(error).exit(Exit::Interrupted).with("run", &run)
+}
+
+/// How many runs are searched for the beginning of an id.
+const SEARCHED_RUNS: usize = 1_000;
+
+/// The run whose id begins with `text`.
+async fn find_run(engine: &Engine, text: &str) -> Result<RunId> {
+    if let Ok(run) = text.parse() {
+        return Ok(run);
+    }
+    let wanted = text.to_ascii_lowercase();
+    let runs = engine.runs(SEARCHED_RUNS).await?;
+    let ids = runs.iter().map(|run| run.run).filter(|run| run.to_string().starts_with(&wanted));
+    let ids: Vec<RunId> = ids.collect();
+    let wrong = |kind, message: String| Err(Error::new(kind, "find the run", message));
+    match ids.as_slice() {
+        [run] => Ok(*run),
+        [] => wrong(ErrorKind::NotFound, format!("no run begins with {text:?}"))
+            .map_err(|error| error.next("`rollback runs` lists the runs with their ids")),
+        several => {
+            let several: Vec<_> = several.iter().take(5).map(ToString::to_string).collect();
+            wrong(ErrorKind::Invalid, format!("several runs begin with {text:?}"))
+                .map_err(|error| error.next(format!("give more of the id: {}", several.join(", "))))
+        }
+    }
+}
+
+/// The rules that a run was planned under, as far as the configuration still has them.
+fn environment_of<'a>(session: &'a Session<'_>, details: &RunDetails) -> Result<&'a Environment> {
+    session.config.environment(Some(&details.plan.environment.name))
+}

@@ -1,0 +1,29 @@
+//! `rollback record`.
+
+use rollback_core::Result;
+use rollback_core::engine::Claim;
+
+use crate::args::RecordArgs;
+use crate::outcome::Outcome;
+use crate::render::clean;
+use crate::session::{Acting, Session};
+
+pub(crate) async fn run(session: &Session<'_>, args: &RecordArgs) -> Result<Outcome> {
+    let environment = session.environment()?;
+    let component = &args.component;
+    let engine = session.engine(environment, std::slice::from_ref(component), Acting::default()).await?;
+    let mut claim = if args.good { Claim::good() } else { Claim::deployed() };
+    if let Some(by) = &args.by {
+        claim = claim.by(by);
+    }
+    let deployment = engine.record(component, &claim).await?;
+    let label = clean(&deployment.snapshot.info.label());
+    let text = match &deployment.good {
+        Some(good) => format!("{component}: {label} recorded, {}\n", clean(&good.describe())),
+        None => format!(
+            "{component}: {label} recorded as deployed\n  next: `rollback record {component} --good` once it has \
+             shown that it is good\n"
+        ),
+    };
+    Outcome::done(text).with("component", component)?.with("deployment", &deployment)
+}

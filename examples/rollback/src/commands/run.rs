@@ -1,0 +1,58 @@
+//! `rollback run`.
+
+use rollback_core::{Engine, Environment, Error, ErrorKind, Plan, Planned, Result, State};
+
+use super::{ended, plan};
+use crate::Exit;
+use crate::agree::agree;
+use crate::args::RunArgs;
+use crate::drive::Live;
+use crate::outcome::Outcome;
+use crate::render;
+use crate::session::Session;
+
+pub(crate) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Outcome> {
+    let environment = session.environment()?;
+    let request = plan::request(session, environment, &args.request)?;
+    let components: Vec<_> = request.components.keys().cloned().collect();
+    let (live, acting) = Live::new(args.glass.break_glass.clone());
+    let engine = session.engine(environment, &components, acting).await?;
+    match engine.plan(&request).await? {
+        Planned::Undecided(components) => plan::undecided(session, &components),
+        Planned::Ready(plan) => act(session, environment, &engine, live, &plan).await,
+    }
+}
+
+/// Shows the plan, asks, and runs it.
+pub(super) async fn act(
+    session: &Session<'_>,
+    environment: &Environment,
+    engine: &Engine,
+    live: Live,
+    plan: &Plan,
+) -> Result<Outcome> {
+    if session.is_text() {
+        session.console.print(&render::plan::render(plan, session.style(), false));
+    }
+    if plan.components.values().all(|component| component.already_there) {
+        return Outcome::done("already there: nothing to do\n")
+            .with("state", &State::AlreadyThere)?
+            .with("plan", plan);
+    }
+    let blockers = plan::blockers(plan);
+    if !blockers.is_empty() {
+        let first = blockers.first().map_or("", |(_, finding)| finding.message.as_str());
+        let error = Error::new(ErrorKind::Refused, "act", format!("the plan has a blocker: {first}"));
+        let error = match blockers.first().and_then(|(_, finding)| finding.next.clone()) {
+            Some(next) => error.next(next),
+            None => error,
+        };
+        return Outcome::failed(error).with("blockers", &blockers)?.with("plan", plan);
+    }
+    let approval = match agree(session, plan) {
+        Ok(approval) => approval,
+        Err(error) => return Outcome::failed(error).exit(Exit::Refused).with("plan", plan),
+    };
+    let driven = live.follow(session, engine.apply(plan, &approval)).await?;
+    ended(session, driven, environment)?.with("plan", plan)
+}

@@ -1,0 +1,25 @@
+//! What the `rollback` binary is built with. Everything here can be replaced through [`App`](crate::App).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rollback_core::probe::ProbeRegistry;
+use rollback_core::{DriverRegistry, Result, Store};
+
+/// The drivers of the cargo features that are on.
+pub(crate) fn drivers() -> DriverRegistry {
+    let drivers = DriverRegistry::new();
+    #[cfg(feature = "local")]
+    let drivers = drivers.with(rollback_driver_local::LocalDriver);
+    drivers
+}
+
+/// The kinds of probes that gates may use.
+pub(crate) fn probes() -> ProbeRegistry {
+    rollback_probes::registry()
+}
+
+/// The embedded store in one file.
+pub(crate) fn sqlite(file: PathBuf) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(rollback_store_sqlite::SqliteStore::open(file)?))
+}

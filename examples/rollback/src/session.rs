@@ -1,0 +1,190 @@
+//! One call of a command: configuration, environment, engine.
+
+use std::sync::Arc;
+
+use rollback_core::progress::Progress;
+use rollback_core::registry::known;
+use rollback_core::store::MemoryStore;
+use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Error, ErrorKind, Result, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::App;
+use crate::args::{Global, Output};
+use crate::config::Config;
+use crate::console::Console;
+use crate::render::progress::Manner;
+use crate::render::{Style, Tone};
+use crate::stores::{self, DownStore};
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) console: &'a Console,
+    pub(crate) global: &'a Global,
+    pub(crate) config: Config,
+}
+
+/// What an engine that acts is set up with.
+#[derive(Debug, Default)]
+pub(crate) struct Acting {
+    pub(crate) progress: Progress,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) break_glass: Option<String>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn load(app: &'a App, console: &'a Console, global: &'a Global) -> Result<Self> {
+        let file = Config::find(console.folder(), global.config.as_deref())?;
+        let config = Config::load(&file, &app.drivers, &|name| console.variable(name))?;
+        Ok(Self { app, console, global, config })
+    }
+
+    /// The environment that is meant.
+    pub(crate) fn environment(&self) -> Result<&Environment> {
+        self.config.environment(self.global.environment.as_ref())
+    }
+
+    /// The named components, or all of the environment.
+    pub(crate) fn components(
+        &self,
+        environment: &EnvironmentName,
+        named: &[ComponentName],
+    ) -> Result<Vec<ComponentName>> {
+        for name in named {
+            self.check_component(environment, name)?;
+        }
+        if !named.is_empty() {
+            return Ok(named.to_vec());
+        }
+        let all: Vec<_> = self.config.components_in(environment).cloned().collect();
+        if all.is_empty() {
+            let message = format!("{} has no components in {environment}", self.config.file.display());
+            return Err(Error::new(ErrorKind::Invalid, "choose the components", message)
+                .next("add a table [components.NAME] with a driver"));
+        }
+        Ok(all)
+    }
+
+    fn check_component(&self, environment: &EnvironmentName, name: &ComponentName) -> Result<()> {
+        if self.config.components.get(name).is_some_and(|component| component.is_in(environment)) {
+            return Ok(());
+        }
+        let words = self.config.components_in(environment).map(ComponentName::as_str);
+        let message = format!("there is no component {name:?} in {environment}");
+        Err(Error::new(ErrorKind::Invalid, "choose the components", message).next(known(
+            "components",
+            name.as_str(),
+            words,
+        )))
+    }
+
+    /// An engine that only reads what the store remembers.
+    pub(crate) async fn reader(&self) -> Result<Engine> {
+        self.journal(Acting::default()).await
+    }
+
+    /// An engine that only reads, with the local journal of break-glass runs.
+    pub(crate) async fn journal(&self, acting: Acting) -> Result<Engine> {
+        let mut builder = Engine::builder(self.store(acting.break_glass.is_some()).await?);
+        if let Some(reason) = acting.break_glass {
+            builder = builder.break_glass(self.local_journal().await, reason);
+        }
+        Ok(builder.build())
+    }
+
+    /// An engine over some components of an environment.
+    pub(crate) async fn engine(
+        &self,
+        environment: &Environment,
+        components: &[ComponentName],
+        acting: Acting,
+    ) -> Result<Engine> {
+        let store = self.store(acting.break_glass.is_some()).await?;
+        let mut builder = Engine::builder(store)
+            .environment(environment.clone())
+            .probes(self.app.probes.clone())
+            .progress(acting.progress)
+            .cancel(acting.cancel);
+        for name in components {
+            self.check_component(&environment.name, name)?;
+            let component = &self.config.components[name];
+            let settings = component.settings_in(&environment.name);
+            let target = self.app.drivers.connect(&component.driver, name, settings).await?;
+            builder = builder.component(name.clone(), target);
+            for first in component.after.iter().filter(|first| components.contains(first)) {
+                builder = builder.after(name.clone(), first.clone());
+            }
+        }
+        for gate in self.config.gates.iter().filter(|gate| components.contains(&gate.component)) {
+            builder = builder.gate(gate.clone());
+        }
+        if let Some(reason) = acting.break_glass {
+            builder = builder.break_glass(self.local_journal().await, reason);
+        }
+        Ok(builder.build())
+    }
+
+    /// The store. With break-glass one that cannot be opened is no reason to stop.
+    async fn store(&self, break_glass: bool) -> Result<Arc<dyn Store>> {
+        match self.app.stores.open(&self.config.store, self.config.folder()).await {
+            Err(error) if break_glass => {
+                self.warn(&format!("the store cannot be opened: {}", error.message()));
+                Ok(Arc::new(DownStore::new(&error)))
+            }
+            opened => opened,
+        }
+    }
+
+    /// The journal of a break-glass run: beside the configuration, and in memory if even that cannot be written.
+    async fn local_journal(&self) -> Arc<dyn Store> {
+        match stores::break_glass(self.config.folder()).await {
+            Ok(store) => store,
+            Err(error) => {
+                self.warn(&format!(
+                    "the local journal cannot be opened either ({}): it is kept in memory only, and a run that is cut \
+                     off cannot be resumed",
+                    error.message()
+                ));
+                Arc::new(MemoryStore::new())
+            }
+        }
+    }
+
+    /// Tells a person of something, whatever the output's form is.
+    pub(crate) fn warn(&self, message: &str) {
+        let word = self.error_style().paint(Tone::Careful, "warning:");
+        let text = crate::render::clean(&self.config.hidden.hide(message));
+        self.console.print_error(&format!("{word} {text}\n"));
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        self.console.style(self.global.color)
+    }
+
+    pub(crate) fn error_style(&self) -> Style {
+        self.console.error_style(self.global.color)
+    }
+
+    /// Whether texts for people are wanted on standard output.
+    pub(crate) fn is_text(&self) -> bool {
+        self.global.output == Output::Text
+    }
+
+    /// Whether somebody is there who can answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        let terminals = self.console.terminals();
+        self.is_text() && terminals.input && terminals.errors
+    }
+
+    /// How progress is shown. Moving lines and log lines would tear each other apart.
+    pub(crate) fn manner(&self) -> Manner {
+        match () {
+            () if self.global.quiet => Manner::Silent,
+            () if self.console.terminals().errors && self.is_text() && self.global.verbose == 0 => {
+                Manner::Moving
+            }
+            () => Manner::Plain,
+        }
+    }
+}
