@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rollback_core::report::ComponentReport;
 use rollback_core::{IdempotencyKey, RunId, State};
 
-use super::fault_target::{Proved, Sent};
+use super::fault_target::{Looked, Sent};
 use super::lab::{Deployed, Ended, Lab};
 use super::world::{Landed, Moment};
 
@@ -65,7 +66,7 @@ pub(super) fn counts(lab: &Lab) -> BTreeMap<String, u64> {
 /// What the checks look things up in.
 struct History {
     sent: Vec<Sent>,
-    proved: Vec<Proved>,
+    looked: Vec<Looked>,
     ended: Vec<Ended>,
     refused: Vec<String>,
     froze: BTreeSet<String>,
@@ -77,7 +78,7 @@ impl History {
         let froze = lab.processes().into_iter().filter(|process| process.froze());
         Self {
             sent: book.sent(),
-            proved: book.proved(),
+            looked: book.looked(),
             ended: lab.ended(),
             refused: lab.refused(),
             froze: froze.map(|process| process.name().to_owned()).collect(),
@@ -185,44 +186,68 @@ fn reports_are_true(
 ) {
     let Some(component) = ended.report.components.get(&deployed.name) else { return };
     let run = ended.report.run;
+    let mut wrong = |what: &str| {
+        let claim = format!("{}: run {run} says {} to {}", deployed.name, component.state, ended.process);
+        found.push(format!("{claim}, {what}"));
+    };
+    let acted = landed.iter().any(|one| history.is_of(one, run));
+    if matches!(component.state, State::Refused | State::AlreadyThere) && acted {
+        wrong("and the run acted");
+    }
+    let Some(release) = claimed(component) else { return };
+    let Some((seen, proven)) = proof_of(release, deployed, landed, history, ended) else {
+        wrong("and nobody proved that after its last effect");
+        return;
+    };
+    let late = |one: &Landed| one.at > ended.at && history.froze.contains(&one.request.by);
+    let others = landed.iter().any(|one| one.at >= seen && (!history.is_of(one, run) || late(one)));
+    if !others && deployed.world.look().everywhere() != Some(release) {
+        wrong(&format!("nothing else happened since it was proven at {proven:?}, and it does not run"));
+    }
+}
+
+/// The release that a component's report says every part runs.
+fn claimed(component: &ComponentReport) -> Option<u32> {
     let claim = match component.state {
         State::Restored | State::RestoredUnhealthy | State::AlreadyThere => Some(&component.to),
         State::FailedRestored => component.from.as_ref(),
         _ => None,
     };
-    let mine: Vec<_> = landed.iter().filter(|one| history.is_of(one, run)).collect();
-    if matches!(component.state, State::Refused | State::AlreadyThere) && !mine.is_empty() {
-        found.push(format!("{}: run {run} says {} and acted", deployed.name, component.state));
-    }
-    let Some(claim) = claim else { return };
-    let release = claim.revision.as_str().trim_start_matches('r').parse::<u32>().ok();
-    // Requests of frozen processes of the same run that nothing could call back are no part of what was proven, and
-    // parts of a convergence that land late change nothing if what was proven is to stay.
-    let wild = |one: &Landed| history.froze.contains(&one.request.by) && one.at > ended.at;
-    let counted = mine.iter().filter(|one| !wild(one) && !one.request.repeatable);
-    let last = counted.map(|one| one.at).max().unwrap_or(Duration::ZERO);
+    claim?.revision.as_str().trim_start_matches('r').parse().ok()
+}
+
+/// The last time before the report at which the release was proven after the run's last effect, and the look before that.
+fn proof_of(
+    release: u32,
+    deployed: &Deployed,
+    landed: &[Landed],
+    history: &History,
+    ended: &Ended,
+) -> Option<(Duration, Duration)> {
+    // Requests of frozen processes that nothing could call back are no part of what was proven, and parts of a
+    // convergence that land late change nothing if what was proven is to stay.
+    let late = |one: &Landed| one.at > ended.at && history.froze.contains(&one.request.by);
+    let counted =
+        |one: &&Landed| history.is_of(one, ended.report.run) && !one.request.repeatable && !late(one);
+    let last = landed.iter().filter(counted).map(|one| one.at).max().unwrap_or(Duration::ZERO);
     let moments = deployed.world.moments();
-    let proofs = history.proved.iter().filter(|proved| {
-        proved.component == deployed.name.as_str() && last <= proved.at && proved.at <= ended.at
-    });
-    let proven =
-        proofs.filter(|proved| everywhere_at(&moments, proved.at) == release).map(|proved| proved.at).max();
-    let Some(proven) = proven else {
-        found.push(format!(
-            "{}: run {run} says {} ({}), and nobody proved that after its last effect",
-            deployed.name, component.state, claim.revision
-        ));
-        return;
+    let holds = |look: &&Looked| {
+        look.component == deployed.name.as_str()
+            && look.proof
+            && last <= look.at
+            && look.at <= ended.at
+            && everywhere_at(&moments, look.at) == Some(release)
     };
-    let others = landed.iter().any(|one| one.at >= proven && (!history.is_of(one, run) || wild(one)));
-    let now = deployed.world.look();
-    let rests = now.everywhere();
-    if !others && rests != release {
-        found.push(format!(
-            "{}: run {run} says {} ({}), nothing happened since, and the world runs {rests:?}",
-            deployed.name, component.state, claim.revision
-        ));
-    }
+    let proof = history.looked.iter().filter(holds).max_by_key(|look| look.at)?;
+    // Somebody else's rollout may begin between a look and the proof that follows it, before it reaches a part.
+    let before = |look: &&Looked| {
+        !look.proof
+            && look.process == proof.process
+            && look.component == proof.component
+            && look.at <= proof.at
+    };
+    let seen = history.looked.iter().filter(before).map(|look| look.at).max();
+    Some((seen.unwrap_or(proof.at), proof.at))
 }
 
 /// The release that every part ran at that time, if they all ran the same.

@@ -36,22 +36,24 @@ pub struct Sent {
     pub journalled: bool,
 }
 
-/// One call of `prove`.
+/// One call of `observe` or `prove`.
 #[derive(Debug, Clone)]
-pub struct Proved {
+pub struct Looked {
     /// Which process called.
     pub process: String,
     /// For which component.
     pub component: String,
     /// When it looked.
     pub at: Duration,
+    /// Whether it was `prove`.
+    pub proof: bool,
 }
 
 /// What all processes of a simulation did, for the invariants.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     sent: Arc<Mutex<Vec<Sent>>>,
-    proved: Arc<Mutex<Vec<Proved>>>,
+    looked: Arc<Mutex<Vec<Looked>>>,
 }
 
 impl Book {
@@ -61,10 +63,10 @@ impl Book {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Every call of `prove`, oldest first.
+    /// Every call of `observe` and `prove`, oldest first.
     #[must_use]
-    pub fn proved(&self) -> Vec<Proved> {
-        self.proved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn looked(&self) -> Vec<Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -125,6 +127,15 @@ impl FaultTarget {
         answer
     }
 
+    fn looks(&self, proof: bool) {
+        self.book.looked.lock().unwrap_or_else(PoisonError::into_inner).push(Looked {
+            process: self.process.name().to_owned(),
+            component: self.component.clone(),
+            at: self.clock.monotonic(),
+            proof,
+        });
+    }
+
     /// Whether any journal holds the key of this action.
     async fn journalled(&self, cx: &ActionContext) -> Result<bool> {
         let needle = cx.key.as_str().as_bytes();
@@ -152,6 +163,7 @@ impl DynTarget for FaultTarget {
 
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
         self.ask("observe").await?;
+        self.looks(false);
         let answer = self.inner.observe(after).await;
         self.told("observed", answer).await
     }
@@ -197,11 +209,7 @@ impl DynTarget for FaultTarget {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.ask("prove").await?;
-        self.book.proved.lock().unwrap_or_else(PoisonError::into_inner).push(Proved {
-            process: self.process.name().to_owned(),
-            component: self.component.clone(),
-            at: self.clock.monotonic(),
-        });
+        self.looks(true);
         let answer = self.inner.prove(goal).await;
         self.told("proved", answer).await
     }

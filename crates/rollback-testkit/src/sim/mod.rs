@@ -30,7 +30,7 @@ mod world_state;
 
 pub use self::clock::ManualClock;
 pub use self::fault_store::{FaultStore, Weather};
-pub use self::fault_target::{Book, FaultGap, FaultTarget, Proved, Sent};
+pub use self::fault_target::{Book, FaultGap, FaultTarget, Looked, Sent};
 pub use self::flaw::Flaw;
 pub use self::forms::{ToyAction, ToySnapshot};
 pub use self::process::{Fuse, Process};
