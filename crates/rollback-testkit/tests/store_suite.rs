@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use rollback_core::Result;
 use rollback_core::store::{
     Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned,
 };
+use rollback_core::{Error, ErrorKind, Result};
 use rollback_testkit::harness::Outcome;
 use rollback_testkit::store::{StoreFixture, suite};
 
@@ -28,6 +28,8 @@ enum Flaw {
     ChecksThenWrites,
     LosesTails,
     KeepsTextOnly,
+    QuotesValues,
+    StaysBusyWhenGivenUp,
     FoldsCase,
     ForgetsWhenClosed,
     ReadsFromItsOwnCache,
@@ -46,6 +48,7 @@ struct State {
     values: BTreeMap<Key, (Vec<u8>, u64)>,
     deleted: Vec<Key>,
     writes: u64,
+    busy: bool,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,15 @@ impl Broken {
         }
     }
 
+    async fn keep_busy(&self) -> Result<()> {
+        if std::mem::replace(&mut self.state().busy, true) {
+            return Err(Error::new(ErrorKind::Unavailable, "write", "another write is not done"));
+        }
+        tokio::task::yield_now().await;
+        self.state().busy = false;
+        Ok(())
+    }
+
     fn write(&self, state: &mut State, key: Key, value: &[u8]) -> u64 {
         state.writes += 1;
         let number = match self.flaw {
@@ -129,6 +141,13 @@ impl Store for Broken {
         let found = self.state().values.get(&key).map(|(_, number)| *number);
         if self.has(Flaw::ChecksThenWrites) {
             tokio::task::yield_now().await;
+        }
+        if self.has(Flaw::StaysBusyWhenGivenUp) {
+            self.keep_busy().await?;
+        }
+        if self.has(Flaw::QuotesValues) && value.len() > 1 << 20 {
+            let message = format!("it is too large: {}", String::from_utf8_lossy(value));
+            return Err(Error::new(ErrorKind::Invalid, "write", message));
         }
         let mut state = self.state();
         if !self.allows(found, condition) {
@@ -233,6 +252,8 @@ fn every_flaw_is_caught_by_the_case_about_it() {
         (Flaw::ChecksThenWrites, "a_counter_of_8_writers_loses_nothing"),
         (Flaw::LosesTails, "a_value_may_be_one_mebibyte"),
         (Flaw::KeepsTextOnly, "values_are_kept_byte_for_byte"),
+        (Flaw::QuotesValues, "a_larger_value_is_kept_or_refused_without_quoting_it"),
+        (Flaw::StaysBusyWhenGivenUp, "a_call_that_is_given_up_leaves_the_store_usable"),
         (Flaw::FoldsCase, "keys_do_not_touch_each_other"),
         (Flaw::ForgetsWhenClosed, "reopening_sees_everything"),
         (Flaw::ForgetsWhenClosed, "versions_hold_after_reopening"),

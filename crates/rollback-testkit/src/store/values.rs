@@ -1,11 +1,14 @@
 //! What is read is what was written.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
-use rollback_core::store::{Condition, Delete, KeyPrefix, Store};
+use rollback_core::store::{Condition, Delete, KeyPrefix, Put, Store};
+use rollback_core::{Effect, ErrorKind};
 
 use super::{Cases, Open, StoreFixture, deleted, holds, key, stored};
-use crate::harness::{CaseResult, Need, equal};
+use crate::harness::{CaseResult, Failure, Need, ensure, equal};
 
 /// The largest value that the contract of a store allows: one mebibyte.
 const LARGEST: usize = 1 << 20;
@@ -17,7 +20,9 @@ pub(super) fn add<F: StoreFixture>(cases: Cases<F>) -> Cases<F> {
         .one("get_of_nothing_is_nothing", nothing)
         .one("values_are_kept_byte_for_byte", every_byte)
         .one("a_value_may_be_one_mebibyte", largest)
+        .one("a_larger_value_is_kept_or_refused_without_quoting_it", larger)
         .one("keys_do_not_touch_each_other", separate)
+        .one("a_call_that_is_given_up_leaves_the_store_usable", given_up)
         .many("every_handle_sees_a_write", true, shared)
         .many("reopening_sees_everything", lasting(), reopened)
         .many("versions_hold_after_reopening", lasting(), versions_reopened)
@@ -46,6 +51,36 @@ async fn largest(store: Arc<dyn Store>) -> CaseResult {
     holds(&*store, &key, Some((&value, &version))).await?;
     let version = stored(&*store, &key, b"short again", Condition::Version(version)).await?;
     holds(&*store, &key, Some((b"short again", &version))).await
+}
+
+async fn larger(store: Arc<dyn Store>) -> CaseResult {
+    let key = key("values/larger")?;
+    let value = b"hunter2 ".repeat(LARGEST / 8 + 1);
+    let error = match store.put(&key, &value, &Condition::Absent).await {
+        Ok(Put::Stored(version)) => return holds(&*store, &key, Some((&value, &version))).await,
+        Ok(Put::Conflict) => return Err(Failure::new("a conflict over nothing")),
+        Err(error) => error,
+    };
+    equal("the kind of the refusal", &error.kind(), &ErrorKind::Invalid)?;
+    equal("the effect of the refusal", &error.effect(), &Effect::None)?;
+    let quoted = format!("{error}\n{error:?}").contains("hunter2");
+    ensure(!quoted, "the error quotes the value, which may be a secret")?;
+    holds(&*store, &key, None).await
+}
+
+/// The engine stops waiting for calls that take too long.
+async fn given_up(store: Arc<dyn Store>) -> CaseResult {
+    for number in 0..32 {
+        let key = key(&format!("values/{number}"))?;
+        let mut put = store.put(&key, b"given up", &Condition::Absent);
+        let answered = poll_fn(|context| Poll::Ready(put.as_mut().poll(context).is_ready())).await;
+        drop(put);
+        let found = store.get(&key).await?.map(|found| found.value);
+        let whole = found.is_none() && !answered || found.as_deref() == Some(b"given up");
+        ensure(whole, format!("under {key} there is neither nothing nor the value, but {found:?}"))?;
+        stored(&*store, &key, b"after", Condition::Any).await?;
+    }
+    Ok(())
 }
 
 async fn separate(store: Arc<dyn Store>) -> CaseResult {
