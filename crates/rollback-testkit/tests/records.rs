@@ -260,7 +260,6 @@ async fn a_refusal_is_answered_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "a known defect: records forget the doubt of an earlier try when a later one is refused"]
 async fn a_refusal_after_a_lost_answer_stays_unknown() {
     let world = World::new(&[Fault::LandsLate, Fault::Denied], &[]);
     let error = world.put(&Condition::Absent).await.unwrap_err();

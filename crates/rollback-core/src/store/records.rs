@@ -41,7 +41,8 @@ pub struct Record<T> {
 pub enum Written {
     /// Written and durable.
     Stored(StoreVersion),
-    /// Somebody else was first; nothing was written.
+    /// Somebody else's value is there. Nothing of ours was written, or, after a lost answer, it was and has been
+    /// replaced since.
     Conflict,
 }
 
@@ -49,12 +50,6 @@ pub enum Written {
 struct Stamped<T> {
     nonce: String,
     body: T,
-}
-
-/// One try of a call: an answer, or "ask again".
-enum Try<T> {
-    Done(T),
-    Again(Error),
 }
 
 impl Records {
@@ -106,7 +101,6 @@ impl Records {
                 Ok(Put::Stored(version)) => return Ok(Written::Stored(version)),
                 Ok(Put::Conflict) if !doubtful => return Ok(Written::Conflict),
                 Ok(Put::Conflict) => return self.ours(key, &nonce).await,
-                Err(error) if error.effect() == Effect::None && !error.is_transient() => return Err(error),
                 Err(error) => error,
             };
             if again.effect() != Effect::None {
@@ -195,14 +189,11 @@ impl Records {
         let mut pause = FIRST_PAUSE;
         let mut tried = 1;
         loop {
-            let outcome = match call().await {
-                Ok(value) => Try::Done(value),
-                Err(error) if error.is_transient() && tried < TRIES => Try::Again(error),
-                Err(error) => return Err(error),
-            };
-            match outcome {
-                Try::Done(value) => return Ok(value),
-                Try::Again(error) => tracing::debug!(%error, tried, "the store asks for patience"),
+            match call().await {
+                Err(error) if error.is_transient() && tried < TRIES => {
+                    tracing::debug!(%error, tried, "the store asks for patience");
+                }
+                done => return done,
             }
             self.clock.sleep(pause).await;
             pause *= 2;
