@@ -91,6 +91,9 @@ impl LocalTarget {
         if look.link != Link::At(on.clone()) {
             return Ok(Landing::Superseded { by: switch::describe(&look) });
         }
+        if cx.cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "restart", "it was cancelled before it began"));
+        }
         cx.progress(0, 1, "running the restart command");
         let ended = self.run(argv, self.commands.restart_timeout).await?;
         if ended.success() {
@@ -209,7 +212,7 @@ impl Target for LocalTarget {
     async fn prove(&self, goal: &Goal<LocalRelease>) -> Result<Evidence> {
         let seen = self.see(true).await?;
         let again = self.client.blocking("look at `current`", Client::look).await?;
-        let mut evidence = Evidence::default().part(seen.part);
+        let mut evidence = Evidence::default().part(seen.part.with_health(self.health().await));
         evidence.compared = seen.compared;
         evidence.unread = seen.unread;
         if let Some(first) = goal.snapshot.outside.first() {

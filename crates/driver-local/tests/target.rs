@@ -1,4 +1,5 @@
 //! The target as core sees it, on real folders and with a real process.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -259,6 +260,11 @@ async fn a_restart_never_starts_somebody_elses_release() {
         let landing = target.apply(&context("k", expected), &restart.action).await.unwrap();
         assert!(matches!(landing, Landing::Superseded { .. }), "{landing:?}");
     }
+    let cancelled = context("k", None);
+    cancelled.cancel.cancel();
+    let (_, live) = proposal(&target, &release(&target, "v2").await).await;
+    let error = target.apply(&cancelled, &live.steps[0].action).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Cancelled, Effect::None));
     assert!(!service.0.exists(), "nothing was started");
     assert!(matches!(
         target.probe(&context("k", None), &restart.action).await.unwrap(),
@@ -288,6 +294,10 @@ async fn the_health_command_decides_health_and_not_identity() {
     let observed = well.observe(None).await.unwrap();
     assert!(matches!(observed.parts[0].health, Health::Unhealthy(_)));
     assert!(observed.parts[0].identity.is_some());
+    let goal = Goal::runs(release(&well, "v2").await);
+    let evidence = well.prove(&goal).await.unwrap();
+    assert!(matches!(evidence.parts[0].health, Health::Unhealthy(_)));
+    assert!(evidence.judge(goal.snapshot.info.identity, &goal).is_proven(), "gates judge health");
     fs::write(site.home.join("well"), "").unwrap();
     assert_eq!(well.observe(None).await.unwrap().parts[0].health, Health::Healthy);
 }

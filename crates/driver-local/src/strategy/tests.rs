@@ -57,7 +57,7 @@ fn a_service_is_switched_and_then_restarted() {
     let [(name, proposal)] = &found[..] else { panic!("{found:?}") };
     assert_eq!((*name, proposal.restarts), ("switch-and-restart", true));
     let [switch, restart] = &proposal.steps[..] else { panic!("{proposal:?}") };
-    assert_eq!(restart.after, [switch.id.clone()]);
+    assert_eq!(restart.after, std::slice::from_ref(&switch.id));
     assert_eq!((switch.kind, restart.kind), (ActionKind::SingleEffect, ActionKind::Convergence));
     assert!(restart.timeout > Lasting::from_secs(60), "the driver's own limit comes first");
 }
