@@ -185,15 +185,23 @@ impl Suite {
     /// The main function of a test program with `harness = false`. Fails when nothing was executed.
     #[must_use]
     pub fn main(&self) -> ExitCode {
-        let arguments = Arguments::from_args();
-        let conclusion = libtest_mimic::run(&arguments, self.trials());
-        let filtered = arguments.list || arguments.filter.is_some() || arguments.ignored;
-        if conclusion.num_passed + conclusion.num_failed == 0 && !filtered {
-            eprintln!("no case was executed: this shows nothing about the driver");
-            return ExitCode::FAILURE;
-        }
-        conclusion.exit_code()
+        main_of([self.clone()])
     }
+}
+
+/// The main function of a test program with `harness = false` over several suites: one driver set up in several ways.
+/// Fails when nothing was executed.
+#[must_use]
+pub fn main_of(suites: impl IntoIterator<Item = Suite>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = suites.into_iter().flat_map(|suite| suite.trials()).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let filtered = arguments.list || arguments.filter.is_some() || arguments.ignored;
+    if conclusion.num_passed + conclusion.num_failed == 0 && !filtered {
+        eprintln!("no case was executed: this shows nothing about the driver");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
 }
 
 impl fmt::Debug for Suite {

@@ -50,13 +50,15 @@ mod act;
 mod bench;
 mod case;
 mod envelopes;
+mod fault_line;
 mod faults;
 mod fixture;
 mod look;
 mod plan;
 mod proof;
 
-pub use self::case::{Case, CaseResult, Needs, Results, Suite, Verdict, suite};
+pub use self::case::{Case, CaseResult, Needs, Results, Suite, Verdict, main_of, suite};
+pub use self::fault_line::FaultLine;
 pub use self::fixture::{Fault, Fixture, Release};
 
 /// Every case of the kit, in the order in which they run.
