@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rollback_core::lease::Holder;
 use rollback_core::target::{Inspection, Shown};
 use rollback_core::{Artifact, ErrorKind, Finding, Reading, Result};
 
@@ -67,7 +68,7 @@ fn ground(client: &Client, mut inspection: Inspection) -> Result<Inspection> {
     }
     let home = client.home()?;
     if host::may_write(&home) == Some(false) {
-        let what = format!("{home:?} may not be written by {}", host::user().unwrap_or_default());
+        let what = format!("{home:?} may not be written by {}", Holder::this_process().user);
         inspection = inspection.finding(
             Finding::warning("not-writable", what).next("run this as the user that owns the folder"),
         );

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rollback_core::lease::Holder;
 use rollback_core::target::{Health, HistoryEntry, HistoryQuery, Inspection, Phase, Standing};
 use rollback_core::{
     ActionContext, Capabilities, Effect, Error, ErrorKind, Evidence, Goal, Identity, Landing, Observation,
@@ -127,13 +128,11 @@ impl Target for LocalTarget {
                         )
                         .next("move it to a path that can be shown and typed")
                     })?;
-                let info =
-                    TargetInfo::new(TargetId::new(format!("local:{}:{shown}", host::id()))?, host::name())
-                        .with_capabilities(capabilities);
-                Ok(match host::user() {
-                    Some(user) => info.with_caller(format!("{user}@{}", host::name())),
-                    None => info,
-                })
+                let me = Holder::this_process();
+                let id = TargetId::new(format!("local:{}:{shown}", host::id()))?;
+                Ok(TargetInfo::new(id, me.host.clone())
+                    .with_caller(me.person())
+                    .with_capabilities(capabilities))
             })
             .await
     }

@@ -30,6 +30,7 @@ struct Site {
     service: bool,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
 fn failed(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Other, "arrange the site", error.to_string())
 }

@@ -1,31 +1,14 @@
-//! Who and where we are.
+//! Where we are, and what we may do here.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// The host's name.
-pub(crate) fn name() -> String {
-    first_line("/proc/sys/kernel/hostname")
-        .or_else(|| first_line("/etc/hostname"))
-        .unwrap_or_else(|| "localhost".into())
-}
+use rollback_core::lease::Holder;
 
 /// An id that two operators on the same host share.
 pub(crate) fn id() -> String {
-    first_line("/etc/machine-id").unwrap_or_else(name)
-}
-
-/// The user that this process acts as.
-pub(crate) fn user() -> Option<String> {
-    let me = Caller::read()?;
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(me.user)).then(|| name.to_owned())
-    });
-    Some(named.unwrap_or_else(|| format!("user {}", me.user)))
+    first_line("/etc/machine-id").unwrap_or_else(|| Holder::this_process().host)
 }
 
 /// Whether the permission bits let this process make files in a folder. `None`: it cannot be told. Access lists

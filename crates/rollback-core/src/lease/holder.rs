@@ -64,11 +64,33 @@ impl Liveness for SystemLiveness {
     }
 }
 
+/// Who this process acts as: by the system, else by what the surroundings say.
 fn user() -> String {
-    ["USER", "LOGNAME", "USERNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    let named = ["USER", "LOGNAME", "USERNAME"];
+    account()
+        .or_else(|| {
+            named.into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        })
         .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The name of the account that owns this process, or its number where it has no name.
+#[cfg(unix)]
+fn account() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = std::fs::metadata("/proc/self").ok()?.uid();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    Some(named.unwrap_or_else(|| format!("user {id}")))
+}
+
+#[cfg(not(unix))]
+fn account() -> Option<String> {
+    None
 }
 
 fn host() -> String {
