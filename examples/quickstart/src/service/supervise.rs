@@ -365,4 +365,14 @@ mod tests {
             assert_eq!(stop(&file).await.unwrap_err().kind(), ErrorKind::Corrupt, "{text}");
         }
     }
+
+    #[tokio::test]
+    async fn restarts_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let first = turn(&file).await.unwrap();
+        assert!(within(&SystemClock, 5 * PAUSE, turn(&file)).await.is_none(), "two at once");
+        drop(first);
+        assert!(turn(&file).await.is_ok());
+    }
 }
