@@ -39,15 +39,22 @@ impl World {
         symlink(target, self.path("current")).unwrap();
     }
 
+    fn restarting_on(&self, port: u16) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollback-quickstart"));
+        command.args(["restart", "--port", &port.to_string()]);
+        command.arg("--current").arg(self.path("current")).arg("--pid-file").arg(self.path("pid"));
+        command
+    }
+
+    fn serving_on(&self, port: u16, release: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollback-quickstart"));
+        command.args(["serve", "--port", &port.to_string()]);
+        command.arg("--release").arg(self.path(release)).arg("--pid-file").arg(self.path("pid"));
+        command
+    }
+
     fn restart_on(&self, port: u16) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_rollback-quickstart"))
-            .args(["restart", "--port", &port.to_string()])
-            .arg("--current")
-            .arg(self.path("current"))
-            .arg("--pid-file")
-            .arg(self.path("pid"))
-            .output()
-            .unwrap()
+        self.restarting_on(port).output().unwrap()
     }
 
     fn restart(&self) -> Output {
@@ -85,6 +92,11 @@ impl Drop for World {
             let _ = Command::new("sh").args(["-c", "kill -KILL $0", &pid]).stderr(Stdio::null()).status();
         }
     }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -163,13 +175,7 @@ fn a_port_that_is_taken_is_an_error_and_leaves_no_pid_file() {
 #[test]
 fn the_service_ends_when_asked_and_removes_its_pid_file() {
     let world = World::new();
-    let mut service = Command::new(env!("CARGO_BIN_EXE_rollback-quickstart"))
-        .args(["serve", "--port", "0", "--release"])
-        .arg(world.path("v1"))
-        .arg("--pid-file")
-        .arg(world.path("pid"))
-        .spawn()
-        .unwrap();
+    let mut service = world.serving_on(0, "v1").spawn().unwrap();
     while world.pid_file().is_none() {
         assert!(service.try_wait().unwrap().is_none(), "it ended at once");
         std::thread::yield_now();
@@ -177,4 +183,43 @@ fn the_service_ends_when_asked_and_removes_its_pid_file() {
     world.signal("-TERM");
     assert!(service.wait().unwrap().success());
     assert_eq!(world.pid_file(), None);
+}
+
+#[tokio::test]
+async fn several_restarts_at_once_leave_one_service() {
+    let world = World::new();
+    world.point_to("v1");
+    let port = free_port();
+    let restarts: Vec<_> =
+        (0..6).map(|_| world.restarting_on(port).stdout(Stdio::piped()).spawn().unwrap()).collect();
+    let mut pids: Vec<String> = Vec::new();
+    for restart in restarts {
+        let output = restart.wait_with_output().unwrap();
+        assert!(output.status.success());
+        pids.push(text(&output.stdout).split(' ').nth(1).unwrap().to_owned());
+    }
+    let last = world.pid_file().unwrap()["pid"].to_string();
+    assert!(pids.contains(&last));
+    for pid in pids.iter().filter(|pid| **pid != last) {
+        // Dead and not yet collected by its new parent counts as gone.
+        let script = "kill -0 $0 2>/dev/null && ! grep -q '^State:.Z' /proc/$0/status";
+        let alive = Command::new("sh").args(["-c", script, pid]).status().unwrap().success();
+        assert!(!alive, "process {pid} still runs beside {last}");
+    }
+    assert!(world.get("/health").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_process_that_is_just_starting_is_replaced() {
+    // What a restart leaves that was killed right after it started the service.
+    for _ in 0..10 {
+        let world = World::new();
+        world.point_to("v1");
+        let port = free_port();
+        let mut left = world.serving_on(port, "v2").stderr(Stdio::null()).spawn().unwrap();
+        let output = world.restart_on(port);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(world.get("/").await.contains("v1"));
+        left.wait().unwrap();
+    }
 }

@@ -4,9 +4,9 @@
 //! now, so the file beside it (`….info`) also says when the process started and where it listens: supervising goes by
 //! that one, and nothing is ever signalled whose start does not fit.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,6 +24,13 @@ const STOPPING: Duration = Duration::from_secs(5);
 
 /// How long the new process may take until it accepts connections.
 const STARTING: Duration = Duration::from_secs(10);
+
+/// How long others' restarts are waited for.
+const TURN: Duration = Duration::from_secs(60);
+
+/// How often a start is tried while something else holds the port, and the pause between.
+const ATTEMPTS: u32 = 10;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -124,11 +131,15 @@ fn started_on_linux(stat: &str) -> Option<String> {
     (!matches!(state, "Z" | "X")).then(|| fields.nth(18).map(str::to_owned)).flatten()
 }
 
-/// The file beside a pid file.
-fn info_file(pid_file: &Path) -> PathBuf {
+/// A file beside a pid file.
+fn beside(pid_file: &Path, suffix: &str) -> PathBuf {
     let mut name = pid_file.as_os_str().to_owned();
-    name.push(".info");
+    name.push(suffix);
     name.into()
+}
+
+fn info_file(pid_file: &Path) -> PathBuf {
+    beside(pid_file, ".info")
 }
 
 /// Writes a file at once: a reader sees the old one or the new one, never a half.
@@ -204,14 +215,56 @@ pub(crate) async fn stop(pid_file: &Path) -> Result<()> {
 
 /// Stops the old process and starts one that serves the current release; returns once it accepts connections.
 ///
-/// Can be repeated from any point: it always ends with one process that serves what `current` names. The release
-/// is read before the old process is stopped, so that a broken one takes nothing down.
+/// Can be repeated from any point, and by several at once (one after the other gets its turn): it always ends with one
+/// process that serves what `current` names. The release is read before the old process is stopped, so that a broken
+/// one takes nothing down. That holds for a given port; with port 0 a process that was cut off at its start is not found.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Invalid`] for a wrong release, [`ErrorKind::Unhealthy`] when the new process ends at once, and
-/// what [`stop`] says.
+/// [`ErrorKind::Invalid`] for a wrong release, [`ErrorKind::Conflict`] when other restarts do not end,
+/// [`ErrorKind::Unhealthy`] when the new process ends at once, and what [`stop`] says.
 pub(crate) async fn restart(options: &Restart) -> Result<Running> {
+    // Given back by the system when this process ends, however it ends.
+    let _turn = turn(&options.pid_file).await?;
+    let mut attempt = 1;
+    loop {
+        let outcome = replace(options).await;
+        let Err(error) = &outcome else { return outcome };
+        // A restart that was killed may have left a process that holds the port and has not written its pid file yet.
+        if attempt == ATTEMPTS || error.kind() != ErrorKind::Unhealthy || !is_taken(options.port).await {
+            return outcome;
+        }
+        attempt += 1;
+        SystemClock.sleep(ATTEMPT_PAUSE).await;
+    }
+}
+
+/// Waits until no other restart with the same pid file is under way.
+async fn turn(pid_file: &Path) -> Result<File> {
+    let path = beside(pid_file, ".lock");
+    let failed =
+        |kind, what: &str| Error::new(kind, "restart the service", format!("{}: {what}", path.display()));
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| {
+        failed(ErrorKind::Denied, "it cannot be written").next("choose another pid file").with_source(error)
+    })?;
+    let free = async {
+        while lock.try_lock().is_err() {
+            SystemClock.sleep(PAUSE).await;
+        }
+    };
+    match within(&SystemClock, TURN, free).await {
+        Some(()) => Ok(lock),
+        None => {
+            Err(failed(ErrorKind::Conflict, "another restart holds it").next("wait until that one has ended"))
+        }
+    }
+}
+
+async fn is_taken(port: u16) -> bool {
+    port > 0 && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()
+}
+
+async fn replace(options: &Restart) -> Result<Running> {
     let folder = options.current.canonicalize().map_err(|error| {
         let what = format!("{} leads nowhere", options.current.display());
         Error::new(ErrorKind::Invalid, "restart the service", what)
@@ -311,5 +364,15 @@ mod tests {
             fs::write(info_file(&file), text).unwrap();
             assert_eq!(stop(&file).await.unwrap_err().kind(), ErrorKind::Corrupt, "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn restarts_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let first = turn(&file).await.unwrap();
+        assert!(within(&SystemClock, 5 * PAUSE, turn(&file)).await.is_none(), "two at once");
+        drop(first);
+        assert!(turn(&file).await.is_ok());
     }
 }
