@@ -14,7 +14,7 @@ use super::{Style, Tone, clean, maybe_time};
 pub(crate) fn candidates(style: Style, candidates: &[Candidate], command: Option<&str>) -> String {
     let mut header = vec!["REVISION", "VERSION", "STANDING", "RAN", "NOTES"];
     header.extend(command.map(|_| "TO CHOOSE IT"));
-    let mut table = Table::new(style, &header);
+    let mut table = Table::new(style, &header, &["NOTES"]);
     for candidate in candidates {
         let info = &candidate.snapshot.info;
         let version = info.version.as_ref().map_or_else(|| "-".to_owned(), |version| clean(version.as_str()));
