@@ -76,10 +76,13 @@ pub(crate) enum Command {
     /// Make a plan; changes nothing
     Plan(PlanArgs),
     /// Run a plan that was saved and reviewed
+    #[command(after_help = EXIT_CODES)]
     Apply(ApplyArgs),
     /// Plan, ask, and roll back
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Take up a run that was cut off
+    #[command(after_help = EXIT_CODES)]
     Resume(ResumeArgs),
     /// List runs, newest first
     Runs(RunsArgs),

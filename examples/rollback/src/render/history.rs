@@ -28,7 +28,12 @@ pub(crate) fn candidates(style: Style, candidates: &[Candidate], command: Option
         if let Some(command) = command {
             let chosen = shell_word(&format!("revision={}", info.revision));
             let can = candidate.unrestorable.is_none() && candidate.standing != Standing::Current;
-            row.push(Field::from(if can { format!("{command} --to {chosen}") } else { "-".to_owned() }));
+            let meant = if candidate.quarantined.is_some() { " --allow-quarantined" } else { "" };
+            row.push(Field::from(if can {
+                format!("{command} --to {chosen}{meant}")
+            } else {
+                "-".to_owned()
+            }));
         }
         table.row(row);
     }
