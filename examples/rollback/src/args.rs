@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Record what runs now as deployed, or as good
     Record(RecordArgs),
+    /// Bring the journal of break-glass runs into the store
+    Merge,
     /// Write completions for a shell to standard output
     Completions(CompletionsArgs),
 }
@@ -243,6 +245,7 @@ impl Command {
             Self::Runs(_) => "runs",
             Self::Show(_) => "show",
             Self::Record(_) => "record",
+            Self::Merge => "merge",
             Self::Completions(_) => "completions",
         }
     }

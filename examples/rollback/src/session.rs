@@ -132,7 +132,13 @@ impl<'a> Session<'a> {
                 self.warn(&format!("the store cannot be opened: {}", error.message()));
                 Ok(Arc::new(DownStore::new(&error)))
             }
-            opened => opened,
+            Ok(store) => {
+                if !break_glass && stores::break_glass_file(self.config.folder()).exists() {
+                    self.warn("there are break-glass runs that the store does not know of: `rollback merge`");
+                }
+                Ok(store)
+            }
+            Err(error) => Err(error),
         }
     }
 

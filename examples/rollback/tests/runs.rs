@@ -197,3 +197,21 @@ async fn nothing_to_resume_is_said() {
     let ran = bench.run("runs").await;
     assert_eq!((ran.code, ran.out.as_str()), (0, "no runs yet\n"));
 }
+
+#[tokio::test]
+async fn break_glass_runs_are_brought_home() {
+    let bench = Bench::new(CONFIGURATION);
+    let nothing = bench.run("merge").await;
+    assert_eq!((nothing.code, nothing.out.as_str()), (0, "there are no break-glass runs to merge\n"));
+    assert_eq!(bench.run("run --to revision=v1 --yes --break-glass fire").await.code, 0);
+
+    let runs = bench.run("runs").await;
+    assert_eq!(runs.out, "no runs yet\n");
+    assert!(runs.err.contains("`rollback merge`"), "{}", runs.err);
+    let merged = bench.run("merge").await;
+    assert_eq!(merged.code, 0, "{}", merged.err);
+    let runs = bench.run("runs").await;
+    assert!(runs.out.contains("restored") && runs.out.contains("[break-glass]"), "{}", runs.out);
+    assert_eq!(runs.err, "", "what is merged is not warned of any more");
+    assert_eq!(bench.run("merge --output json").await.json()["copied"], 0);
+}
