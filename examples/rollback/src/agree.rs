@@ -88,7 +88,7 @@ mod tests {
         };
         let file = std::path::Path::new("rollback.toml");
         let config = Config::parse(file, "", &app.drivers, &|_| None)?;
-        let session = Session { app: &app, console: &console, global: &global, config };
+        let session = Session::over(&app, &console, &global, config);
         agree(&session, &samples::plan(confirm))
     }
 

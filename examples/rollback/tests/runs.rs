@@ -1,6 +1,6 @@
 //! Whole rollbacks of a toy, as a pipeline sees them.
 
-#![expect(unreachable_pub, reason = "the common module is shared by several tests")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "tests, with a module that several share")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The command line without a run: usage, configuration, plans that must not be applied, nobody to ask.
 
-#![expect(unreachable_pub, reason = "the common module is shared by several tests")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "tests, with a module that several share")]
 
 mod common;
 
