@@ -21,6 +21,16 @@ pub(crate) fn agree(session: &Session<'_>, plan: &Plan) -> Result<Approval> {
     }
 }
 
+/// The reason, where somebody is there to give one.
+pub(crate) fn ask_reason(session: &Session<'_>) -> Option<String> {
+    if !session.can_ask() || session.global.yes {
+        return None;
+    }
+    let reason = ask(session, "Why? (for the plan, the journal and the report) ");
+    let reason = reason.trim();
+    (!reason.is_empty()).then(|| reason.to_owned())
+}
+
 /// The environment's phrase, from `--confirm` or typed.
 fn confirm(session: &Session<'_>, phrase: &str) -> Result<()> {
     let shown = clean(phrase);
@@ -50,4 +60,77 @@ fn ask(session: &Session<'_>, question: &str) -> String {
 
 fn refused(why: &str) -> Error {
     Error::new(ErrorKind::Refused, "act", format!("{why}; nothing was done"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rollback_core::ErrorKind;
+
+    use super::*;
+    use crate::App;
+    use crate::args::Arguments;
+    use crate::config::Config;
+    use crate::console::{Console, Terminals};
+    use crate::render::samples;
+
+    const TERMINALS: Terminals = Terminals { input: true, output: true, errors: true };
+
+    /// What agreeing came to, with these flags; `typed` is what a person types, `None` = nobody is there.
+    fn agreed(flags: &[&str], typed: Option<&str>, confirm: Option<&str>) -> Result<Approval> {
+        use clap::Parser as _;
+        let app = App::new();
+        let line = ["rollback"].iter().chain(flags).chain(&["runs"]);
+        let global = Arguments::parse_from(line).global;
+        let console = Console::plain(".", std::io::sink(), std::io::sink());
+        let console = match typed {
+            Some(typed) => console.with_input(std::io::Cursor::new(typed.to_owned()), TERMINALS),
+            None => console,
+        };
+        let file = std::path::Path::new("rollback.toml");
+        let config = Config::parse(file, "", &app.drivers, &|_| None)?;
+        let session = Session::over(&app, &console, &global, config);
+        agree(&session, &samples::plan(confirm))
+    }
+
+    fn refusal(result: Result<Approval>) -> String {
+        let error = result.expect_err("it must be refused");
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        error.to_string()
+    }
+
+    #[test]
+    fn without_a_terminal_nobody_is_waited_for() {
+        assert!(refusal(agreed(&[], None, None)).contains("add --yes"));
+        assert!(refusal(agreed(&[], None, Some("ROLLBACK-PROD"))).contains("add --confirm ROLLBACK-PROD"));
+        assert!(refusal(agreed(&["--yes"], None, Some("ROLLBACK-PROD"))).contains("--yes is not enough"));
+        // JSON is for pipelines: a terminal does not turn it into a conversation.
+        assert!(refusal(agreed(&["--output", "json"], Some("y\n"), None)).contains("add --yes"));
+    }
+
+    #[test]
+    fn flags_agree() {
+        let digest = samples::plan(None).digest();
+        assert_eq!(agreed(&["--yes"], None, None).unwrap(), Approval::yes().digest(digest));
+        let digest = samples::plan(Some("DO IT")).digest();
+        let approval = agreed(&["--confirm", "DO IT"], None, Some("DO IT")).unwrap();
+        assert_eq!(approval, Approval::yes().digest(digest).phrase("DO IT"));
+    }
+
+    #[test]
+    fn people_agree() {
+        for typed in ["y\n", "YES\n", " yes \n"] {
+            assert!(agreed(&[], Some(typed), None).is_ok(), "{typed:?}");
+        }
+        for typed in ["", "\n", "n\n", "yeah\n"] {
+            assert!(refusal(agreed(&[], Some(typed), None)).contains("nobody agreed"), "{typed:?}");
+        }
+        assert!(agreed(&[], Some("DO IT\n"), Some("DO IT")).is_ok());
+        for typed in ["", "yes\n", "do it\n"] {
+            assert!(
+                refusal(agreed(&[], Some(typed), Some("DO IT"))).contains("the phrase is DO IT"),
+                "{typed:?}"
+            );
+        }
+        assert!(refusal(agreed(&["--confirm", "no"], Some("DO IT\n"), Some("DO IT"))).contains("phrase"));
+    }
 }

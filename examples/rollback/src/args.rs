@@ -76,10 +76,13 @@ pub(crate) enum Command {
     /// Make a plan; changes nothing
     Plan(PlanArgs),
     /// Run a plan that was saved and reviewed
+    #[command(after_help = EXIT_CODES)]
     Apply(ApplyArgs),
     /// Plan, ask, and roll back
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Take up a run that was cut off
+    #[command(after_help = EXIT_CODES)]
     Resume(ResumeArgs),
     /// List runs, newest first
     Runs(RunsArgs),
@@ -87,6 +90,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Record what runs now as deployed, or as good
     Record(RecordArgs),
+    /// Bring the journal of break-glass runs into the store
+    Merge,
     /// Write completions for a shell to standard output
     Completions(CompletionsArgs),
 }
@@ -240,6 +245,7 @@ impl Command {
             Self::Runs(_) => "runs",
             Self::Show(_) => "show",
             Self::Record(_) => "record",
+            Self::Merge => "merge",
             Self::Completions(_) => "completions",
         }
     }

@@ -32,25 +32,7 @@ use self::stores::Stores;
 
 /// The `rollback` command with its drivers, probes and stores.
 ///
-/// A binary with one more driver:
-///
-/// ```no_run
-/// # use std::sync::Arc;
-/// # use rollback_core::{ComponentName, Driver, DynTarget, Result, target::Capabilities};
-/// # use serde_json::Value;
-/// # struct Mainframe;
-/// # #[async_trait::async_trait]
-/// # impl Driver for Mainframe {
-/// #     fn name(&self) -> &'static str { "mainframe" }
-/// #     fn summary(&self) -> &'static str { "jobs on the mainframe" }
-/// #     fn config_schema(&self) -> Value { serde_json::json!({ "properties": {} }) }
-/// #     fn capabilities(&self) -> Capabilities { Capabilities::default() }
-/// #     async fn connect(&self, _: &ComponentName, _: Value) -> Result<Arc<dyn DynTarget>> { unimplemented!() }
-/// # }
-/// fn main() -> std::process::ExitCode {
-///     rollback_cli::App::new().driver(Mainframe).main()
-/// }
-/// ```
+/// [`main`](Self::main) runs it on the process's own streams, [`run`](Self::run) on any others.
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) drivers: DriverRegistry,

@@ -6,6 +6,7 @@ use rollback_core::progress::Progress;
 use rollback_core::registry::known;
 use rollback_core::store::MemoryStore;
 use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Error, ErrorKind, Result, Store};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
@@ -23,6 +24,8 @@ pub(crate) struct Session<'a> {
     pub(crate) console: &'a Console,
     pub(crate) global: &'a Global,
     pub(crate) config: Config,
+    /// Opened once: engines of one command share it.
+    store: OnceCell<Arc<dyn Store>>,
 }
 
 /// What an engine that acts is set up with.
@@ -37,7 +40,11 @@ impl<'a> Session<'a> {
     pub(crate) fn load(app: &'a App, console: &'a Console, global: &'a Global) -> Result<Self> {
         let file = Config::find(console.folder(), global.config.as_deref())?;
         let config = Config::load(&file, &app.drivers, &|name| console.variable(name))?;
-        Ok(Self { app, console, global, config })
+        Ok(Self::over(app, console, global, config))
+    }
+
+    pub(crate) fn over(app: &'a App, console: &'a Console, global: &'a Global, config: Config) -> Self {
+        Self { app, console, global, config, store: OnceCell::new() }
     }
 
     /// The environment that is meant.
@@ -127,12 +134,22 @@ impl<'a> Session<'a> {
 
     /// The store. With break-glass one that cannot be opened is no reason to stop.
     async fn store(&self, break_glass: bool) -> Result<Arc<dyn Store>> {
+        self.store.get_or_try_init(|| self.open_store(break_glass)).await.cloned()
+    }
+
+    async fn open_store(&self, break_glass: bool) -> Result<Arc<dyn Store>> {
         match self.app.stores.open(&self.config.store, self.config.folder()).await {
             Err(error) if break_glass => {
                 self.warn(&format!("the store cannot be opened: {}", error.message()));
                 Ok(Arc::new(DownStore::new(&error)))
             }
-            opened => opened,
+            Ok(store) => {
+                if !break_glass && stores::break_glass_file(self.config.folder()).exists() {
+                    self.warn("there are break-glass runs that the store does not know of: `rollback merge`");
+                }
+                Ok(store)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -108,9 +108,16 @@ impl StoreOpener for Memory {
     }
 }
 
+const BREAK_GLASS: &str = ".rollback/break-glass.db";
+
+/// Where the journal of break-glass runs is.
+pub(crate) fn break_glass_file(folder: &Path) -> PathBuf {
+    folder.join(BREAK_GLASS)
+}
+
 /// The journal of break-glass runs, beside the configuration.
 pub(crate) async fn break_glass(folder: &Path) -> Result<Arc<dyn Store>> {
-    Sqlite.open(".rollback/break-glass.db", folder).await
+    Sqlite.open(BREAK_GLASS, folder).await
 }
 
 /// A store that could not be opened. Every call says why, so that break-glass can go on without it.

@@ -90,8 +90,8 @@ environment = "prod"
 # confirm = "ROLLBACK-PROD"
 # The account, cluster or host that every component must be in; a plan shows what it is:
 # expect_account = "web-1"
-# Whether --reason must be given:
-require_reason = false
+# Whether a reason must be given (--reason, or the answer to a question):
+require_reason = true
 # What may happen without a person: "act", "propose" or "off".
 automatic = "propose"
 # Whether everybody works on this one machine. Otherwise an environment with a phrase wants a shared store.

@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod history;
 mod init;
+mod merge;
 mod plan;
 mod record;
 mod resume;
@@ -52,6 +53,7 @@ pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outc
         Command::Runs(args) => runs::run(session, args).await,
         Command::Show(args) => show::run(session, args).await,
         Command::Record(args) => record::run(session, args).await,
+        Command::Merge => merge::run(session).await,
     }
 }
 

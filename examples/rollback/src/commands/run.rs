@@ -1,10 +1,11 @@
 //! `rollback run`.
 
-use rollback_core::{Engine, Environment, Error, ErrorKind, Plan, Planned, Result, State};
+use rollback_core::plan::ComponentPlan;
+use rollback_core::{ComponentName, Engine, Environment, Error, ErrorKind, Plan, Planned, Result, State};
 
 use super::{ended, plan};
 use crate::Exit;
-use crate::agree::agree;
+use crate::agree::{agree, ask_reason};
 use crate::args::RunArgs;
 use crate::drive::Live;
 use crate::outcome::Outcome;
@@ -13,14 +14,31 @@ use crate::session::Session;
 
 pub(crate) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let request = plan::request(session, environment, &args.request)?;
+    let mut request = plan::request(session, environment, &args.request)?;
+    if environment.require_reason && request.reason.is_none() {
+        request.reason = ask_reason(session);
+    }
     let components: Vec<_> = request.components.keys().cloned().collect();
     let (live, acting) = Live::new(args.glass.break_glass.clone());
     let engine = session.engine(environment, &components, acting).await?;
     match engine.plan(&request).await? {
         Planned::Undecided(components) => plan::undecided(session, &components),
+        Planned::Ready(plan) if plan.components.values().all(|component| component.already_there) => {
+            already_there(session, &plan)
+        }
         Planned::Ready(plan) => act(session, environment, &engine, live, &plan).await,
     }
+}
+
+/// A plan that was made this moment proved that there is nothing to do: nobody is asked.
+fn already_there(session: &Session<'_>, plan: &Plan) -> Result<Outcome> {
+    let style = session.style();
+    let line = |(name, component): (&ComponentName, &ComponentPlan)| {
+        let to = render::clean(&component.to.info.label());
+        format!("{name}: {}  {to}  proven, nothing was done\n", style.state(State::AlreadyThere))
+    };
+    let text: String = plan.components.iter().map(line).collect();
+    Outcome::done(text).with("state", &State::AlreadyThere)?.with("plan", plan)
 }
 
 /// Shows the plan, asks, and runs it.
@@ -33,11 +51,6 @@ pub(super) async fn act(
 ) -> Result<Outcome> {
     if session.is_text() {
         session.console.print(&render::plan::render(plan, session.style(), false));
-    }
-    if plan.components.values().all(|component| component.already_there) {
-        return Outcome::done("already there: nothing to do\n")
-            .with("state", &State::AlreadyThere)?
-            .with("plan", plan);
     }
     let blockers = plan::blockers(plan);
     if !blockers.is_empty() {

@@ -260,3 +260,13 @@ fn the_nearest_file_is_found() {
     assert_eq!(Config::find(&inner, None).unwrap(), folder.path().join(FILE_NAME));
     assert_eq!(Config::find(&inner, Some(Path::new("other.toml"))).unwrap(), inner.join("other.toml"));
 }
+
+#[test]
+fn the_configuration_of_the_readme_is_good() {
+    let readme = include_str!("../../README.md");
+    let text = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let text = text.replace("driver = \"local\"", "driver = \"toy\"").replace("restart = [", "limits = [");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.components.len(), 2);
+    assert_eq!(config.gates[0].rule.all.len(), 2);
+}

@@ -14,7 +14,7 @@ use super::{Style, Tone, clean, maybe_time};
 pub(crate) fn candidates(style: Style, candidates: &[Candidate], command: Option<&str>) -> String {
     let mut header = vec!["REVISION", "VERSION", "STANDING", "RAN", "NOTES"];
     header.extend(command.map(|_| "TO CHOOSE IT"));
-    let mut table = Table::new(style, &header);
+    let mut table = Table::new(style, &header, &["NOTES"]);
     for candidate in candidates {
         let info = &candidate.snapshot.info;
         let version = info.version.as_ref().map_or_else(|| "-".to_owned(), |version| clean(version.as_str()));
@@ -28,7 +28,12 @@ pub(crate) fn candidates(style: Style, candidates: &[Candidate], command: Option
         if let Some(command) = command {
             let chosen = shell_word(&format!("revision={}", info.revision));
             let can = candidate.unrestorable.is_none() && candidate.standing != Standing::Current;
-            row.push(Field::from(if can { format!("{command} --to {chosen}") } else { "-".to_owned() }));
+            let meant = if candidate.quarantined.is_some() { " --allow-quarantined" } else { "" };
+            row.push(Field::from(if can {
+                format!("{command} --to {chosen}{meant}")
+            } else {
+                "-".to_owned()
+            }));
         }
         table.row(row);
     }

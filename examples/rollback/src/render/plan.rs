@@ -85,8 +85,8 @@ fn methods(out: &mut String, style: Style, methods: &[Method]) {
     if methods.is_empty() {
         return;
     }
-    let mut table =
-        Table::new(style, &["METHOD", "VERDICT", "RISK", "DOWNTIME", "EXPECTED", "UNDO", "WHAT, OR WHY NOT"]);
+    let header = ["METHOD", "VERDICT", "RISK", "DOWNTIME", "EXPECTED", "UNDO", "WHAT, OR WHY NOT"];
+    let mut table = Table::new(style, &header, &["WHAT, OR WHY NOT"]);
     for method in methods {
         let name = Field::from(clean(&method.strategy));
         let (verdict, what) = match &method.verdict {

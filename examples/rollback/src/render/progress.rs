@@ -34,7 +34,11 @@ impl Display {
         let (sender, receiver) = mpsc::channel();
         let console = console.clone();
         let thread = std::thread::spawn(move || match manner {
-            Manner::Moving => Moving::new(style).follow(&receiver),
+            Manner::Moving => {
+                Moving::new(style).follow(&receiver);
+                // The cursor stays behind the last moving line.
+                console.print_error("\n");
+            }
             Manner::Plain => plain(&console, style, &receiver),
             Manner::Silent => receiver.iter().for_each(drop),
         });

@@ -10,7 +10,8 @@ use super::{Style, Tone, clean, report, time, tone_of};
 
 /// A row for each run.
 pub(crate) fn list(style: Style, runs: &[RunSummary]) -> String {
-    let mut table = Table::new(style, &["RUN", "STARTED", "STATE", "COMPONENTS", "BY", "REASON"]);
+    let header = ["RUN", "STARTED", "STATE", "COMPONENTS", "BY", "REASON"];
+    let mut table = Table::new(style, &header, &["COMPONENTS", "REASON"]);
     for (run, id) in runs.iter().zip(short_ids(runs)) {
         let state = match run.state {
             Some(state) => Field::toned(tone_of(state), state.to_string()),

@@ -15,7 +15,7 @@ pub(crate) fn render(
     hidden: &Hidden,
 ) -> String {
     let header = ["COMPONENT", "DRIVER", "RUNS", "PHASE", "PARTS", "LAST GOOD", "NOTES"];
-    let mut table = Table::new(style, &header);
+    let mut table = Table::new(style, &header, &["PHASE", "NOTES"]);
     let dash = || Field::from("-".to_owned());
     for (name, status) in components {
         let name = Field::toned(Tone::Strong, name.as_str());
