@@ -182,12 +182,16 @@ impl Client {
             return Ok(tree);
         }
         let tree = Arc::new(tree::read(&root)?);
+        self.remember(name, &tree);
+        Ok(tree)
+    }
+
+    pub(crate) fn remember(&self, name: &ReleaseName, tree: &Arc<Tree>) {
         let mut read = self.0.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.len() >= REMEMBERED {
             read.clear();
         }
-        read.insert(name.clone(), Arc::clone(&tree));
-        Ok(tree)
+        read.insert(name.clone(), Arc::clone(tree));
     }
 
     fn remembered(&self, name: &ReleaseName) -> Option<Arc<Tree>> {

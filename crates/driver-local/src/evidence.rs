@@ -110,7 +110,7 @@ impl Seen {
             Some(ProcessState::Missing(why)) => {
                 seen.part = seen.part.with_replicas(1, 0);
                 seen.compared.push(why.clone());
-                seen.waiting = Some(why);
+                seen.waiting = Some(format!("no process runs: {why}"));
             }
             Some(ProcessState::Unreadable(why)) => {
                 seen.part.identity = None;

@@ -251,3 +251,41 @@ fn entry(name: ReleaseName, tree: &Tree, look: &Look) -> HistoryEntry<LocalRelea
         None => entry,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::Arc;
+
+    use rollback_core::Digest;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_may_remember_and_a_proof_must_not() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("releases/v1")).unwrap();
+        fs::write(folder.path().join("releases/v1/index.html"), "v1").unwrap();
+        symlink("releases/v1", folder.path().join("current")).unwrap();
+        let target = LocalTarget::builder(folder.path().join("releases")).build().unwrap();
+        let name = ReleaseName::new("v1").unwrap();
+        let read = target.client.tree(&name, true).unwrap();
+        let wrong = Digest::of_bytes(b"remembered");
+        let remembered = Tree {
+            entries: Vec::new(),
+            digest: wrong,
+            outside: Vec::new(),
+            fingerprint: read.fingerprint,
+            files: read.files,
+            bytes: read.bytes,
+            modified: read.modified,
+        };
+        target.client.remember(&name, &Arc::new(remembered));
+        let looked = target.observe(None).await.unwrap();
+        assert_eq!(looked.parts[0].identity, Some(Identity(wrong)));
+        let goal = Goal::runs(snapshot(name, &read));
+        let evidence = target.prove(&goal).await.unwrap();
+        assert_eq!(evidence.parts[0].identity, Some(Identity(read.digest)));
+    }
+}

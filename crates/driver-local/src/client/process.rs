@@ -135,6 +135,27 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_a_release_only_while_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = |text: &str| {
+            let link = folder.path().join("link");
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(text, &link).unwrap();
+            place(&link, Path::new("/srv/releases"))
+        };
+        let v1 = ReleaseName::new("v1").unwrap();
+        assert_eq!(seen("/srv/releases/v1"), Place::Release(v1.clone()));
+        assert_eq!(seen("/srv/releases/v1/bin/server"), Place::Release(v1));
+        assert!(matches!(seen("/srv/releases/v1 (deleted)"), Place::Removed(_)));
+        assert!(matches!(seen("/srv/releases/v1/bin/server (deleted)"), Place::Removed(_)));
+        assert!(matches!(seen("/srv/releases/.tmp/server"), Place::Removed(_)));
+        for elsewhere in ["/srv/releases", "/srv/releases-of-others/v1", "/usr/bin/python3 (deleted)"] {
+            assert_eq!(seen(elsewhere), Place::Elsewhere, "{elsewhere}");
+        }
+        assert_eq!(place(Path::new("/no/such/link"), Path::new("/srv/releases")), Place::Hidden);
+    }
+
+    #[test]
     fn hostile_pid_files_are_unreadable_and_a_missing_one_means_nothing_runs() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");

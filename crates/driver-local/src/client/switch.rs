@@ -78,20 +78,25 @@ pub(crate) fn apply(client: &Client, wanted: &Switch) -> Result<Landing> {
     check_release(client, wanted)?;
     clean(&paths);
     prepare(client, &paths, wanted)?;
-    // The last look before the rename: what happened while the release was read counts.
-    let release = client.release(&wanted.to);
+    let landing = commit(client, &paths, wanted);
+    if !matches!(landing, Ok(Landing::Applied(_))) {
+        clean(&paths);
+    }
+    landing
+}
+
+/// The last look, and then at once the rename: what happened while the release was read counts.
+fn commit(client: &Client, paths: &Paths, wanted: &Switch) -> Result<Landing> {
+    client.release(&wanted.to)?;
     let look = client.look()?;
     if let Some(superseded) = moved(wanted.expected.as_ref(), &look) {
-        clean(&paths);
         return Ok(superseded);
     }
-    release.and_then(|_| refuse_unusable(&look))?;
-    rename(&paths)?;
-    let look = client.look().map_err(|error| error.with_effect(Effect::Unknown))?;
-    match landed(&paths, &wanted.key, &look)? {
-        true => Ok(applied(look.token)),
-        false => Ok(superseded(&look)),
-    }
+    refuse_unusable(&look)?;
+    rename(paths)?;
+    let after = client.look().map_err(|error| error.with_effect(Effect::Unknown))?;
+    let landed = landed(paths, &wanted.key, &after).map_err(|error| error.with_effect(Effect::Unknown))?;
+    Ok(if landed { applied(after.token) } else { superseded(&after) })
 }
 
 /// Finds out what became of the request. Changes nothing.

@@ -164,10 +164,12 @@ fn leftovers_of_others_are_removed_only_if_they_are_ours_by_name_and_kind() {
     for name in kept {
         fs::write(site.home.join(name), "keep me").unwrap();
     }
-    symlink("x", site.home.join(".current.rollback-something-else")).unwrap();
+    for name in [".current.rollback-something-else", ".current.rollback-beef"] {
+        symlink("x", site.home.join(name)).unwrap();
+    }
     apply(&site.client, &site.switch("run-1", "v1")).unwrap();
     let names = site.names();
-    assert_eq!(names.len(), 3 + 1 + 3, "{names:?}");
+    assert_eq!(names.len(), 3 + 2 + 3, "{names:?}");
     assert!(kept.iter().all(|name| names.iter().any(|found| found == name)), "{names:?}");
 }
 
@@ -183,6 +185,31 @@ fn a_release_that_changed_or_vanished_is_not_switched_to() {
     assert_eq!((error.kind(), error.effect()), (ErrorKind::NotFound, Effect::None));
     assert_eq!(site.current(), "v2");
     assert_eq!(site.names(), ["current", "releases"]);
+}
+
+#[test]
+fn what_happens_while_the_release_is_read_is_seen_right_before_the_rename() {
+    let commit_after = |change: fn(&Site)| {
+        let site = Site::new();
+        let wanted = site.switch("run-1", "v1");
+        let paths = Paths::new(&site.client, &wanted.key).unwrap();
+        prepare(&site.client, &paths, &wanted).unwrap();
+        change(&site);
+        let link = fs::read_link(site.home.join("current")).ok();
+        let expected = wanted.expected.clone().filter(|_| link.is_some());
+        let result = commit(&site.client, &paths, &Switch { expected, ..wanted });
+        assert_eq!(fs::read_link(site.home.join("current")).ok(), link, "left alone");
+        result
+    };
+    let gone = commit_after(|site| fs::remove_dir_all(site.home.join("releases/v1")).unwrap());
+    assert_eq!(gone.unwrap_err().effect(), Effect::None);
+    let deployed = commit_after(|site| site.deploy("v3"));
+    assert!(matches!(deployed.unwrap(), Landing::Superseded { .. }));
+    let by_hand = commit_after(|site| {
+        fs::remove_file(site.home.join("current")).unwrap();
+        fs::create_dir(site.home.join("current")).unwrap();
+    });
+    assert_eq!(by_hand.unwrap_err().kind(), ErrorKind::Refused);
 }
 
 #[test]
@@ -204,6 +231,7 @@ fn a_current_that_is_not_ours_is_left_alone() {
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Refused, Effect::None));
     assert!(error.next_step().is_some());
     assert_eq!(site.current(), "by hand");
+    assert_eq!(site.names(), ["current", "releases"], "nothing was even prepared");
 
     fs::remove_dir_all(site.home.join("current")).unwrap();
     symlink("/etc", site.home.join("current")).unwrap();

@@ -100,7 +100,10 @@ fn fingerprint(found: &[(PathBuf, Metadata)]) -> Digest {
 
 /// Reads every byte. `root` is canonical.
 pub(crate) fn read(root: &Path) -> Result<Tree> {
-    let before = scan(root)?;
+    read_scanned(root, scan(root)?)
+}
+
+fn read_scanned(root: &Path, before: Scan) -> Result<Tree> {
     let mut tree = Tree {
         entries: Vec::with_capacity(before.found.len()),
         digest: before.fingerprint,

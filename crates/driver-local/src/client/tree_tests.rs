@@ -73,6 +73,15 @@ fn counts_are_of_regular_files() {
 }
 
 #[test]
+fn a_release_that_changes_while_it_is_read_is_not_read() {
+    let (_keep, root) = release();
+    let before = scan(&root).unwrap();
+    fs::write(root.join("index.html"), "still uploading").unwrap();
+    let error = read_scanned(&root, before).unwrap_err();
+    assert!(error.is_transient() && error.kind() == ErrorKind::Conflict, "{error}");
+}
+
+#[test]
 fn a_pipe_is_refused_and_not_opened() {
     let (_keep, root) = release();
     let made = std::process::Command::new("mkfifo").arg(root.join("pipe")).status().unwrap();
