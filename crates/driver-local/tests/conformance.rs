@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use rollback_core::{DynTarget, Error, ErrorKind, Result};
@@ -28,6 +29,7 @@ struct Site {
     home: TempDir,
     line: FaultLine,
     service: bool,
+    deploys: AtomicU64,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
@@ -43,7 +45,7 @@ impl Site {
     fn new(service: bool) -> Result<Self> {
         let home = tempfile::tempdir().map_err(failed)?;
         fs::write(home.path().join("restart.sh"), RESTART).map_err(failed)?;
-        Ok(Self { home, line: FaultLine::default(), service })
+        Ok(Self { home, line: FaultLine::default(), service, deploys: AtomicU64::new(0) })
     }
 
     /// Unpacks a release, as a pipeline does once.
@@ -90,6 +92,7 @@ impl Fixture for Site {
     }
 
     async fn deploy(&self, release: Release) -> Result<()> {
+        self.deploys.fetch_add(1, Ordering::Relaxed);
         self.unpack(release).and_then(|()| point(self.home.path(), &folder(release))).map_err(failed)?;
         if self.service {
             let restart = self.restart();
@@ -108,6 +111,10 @@ impl Fixture for Site {
             return Ok(false);
         }
         self.line.inject(fault).await
+    }
+
+    async fn effects(&self) -> Result<Option<u64>> {
+        Ok(Some(self.deploys.load(Ordering::Relaxed) + self.line.landed()))
     }
 }
 

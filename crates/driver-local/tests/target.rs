@@ -126,7 +126,7 @@ async fn proof(target: &Arc<dyn DynTarget>, goal: &Goal<SnapshotRecord>) -> Proo
 
 fn against(proof: Proof) -> String {
     match proof {
-        Proof::NotProven { against } => against.join("; "),
+        Proof::NotProven { against, .. } => against.join("; "),
         Proof::Proven => panic!("it must not be proven"),
     }
 }

@@ -188,6 +188,29 @@ impl Request {
         self
     }
 
+    /// Checks the texts that people gave: they are stored and shown.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a reason of more than 2,000 characters or with control characters, and for an actor of
+    /// more than 200 or with any.
+    pub fn check_texts(&self) -> Result<()> {
+        let check = |what: &str, text: Option<&String>, longest: usize| {
+            let Some(text) = text else { return Ok(()) };
+            if text.chars().count() > longest || text.chars().any(char::is_control) {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("use the {what}"),
+                    "it cannot be stored as it is",
+                )
+                .next(format!("write it in one line of at most {longest} characters")));
+            }
+            Ok(())
+        };
+        check("reason", self.reason.as_ref(), 2_000)?;
+        check("actor", self.actor.as_ref(), 200)
+    }
+
     /// Says why.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {

@@ -180,7 +180,7 @@ impl ComponentRun {
         Ending::new(State::Stuck, why)
             .evidence(evidence)
             .next("look at the target by hand; the steps and evidence above say what is known")
-            .next(format!("then plan again, or take this run up: rollback resume {}", self.run))
+            .next("then plan again: rollback plan --explain")
     }
 
     async fn halted(&self, halt: Halt) -> Ending {

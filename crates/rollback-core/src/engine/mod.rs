@@ -364,6 +364,6 @@ async fn proven(target: &dyn DynTarget) -> Result<SnapshotRecord> {
     let goal = Goal::runs(snapshot.clone());
     match target.prove(&goal).await?.judge(snapshot.info.identity, &goal) {
         Proof::Proven => Ok(snapshot),
-        Proof::NotProven { against } => Err(unproven(against.join("; "))),
+        Proof::NotProven { against, .. } => Err(unproven(against.join("; "))),
     }
 }

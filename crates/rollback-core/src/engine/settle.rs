@@ -19,7 +19,7 @@ use crate::time::Lasting;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The least time that a target is given to settle.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a target at rest is asked for a proof before it counts as certain that it is not there.
 const PROOFS: u32 = 4;
 /// How long parts may take to say that they are well.
@@ -57,8 +57,8 @@ impl ComponentRun {
                             self.note(JournalEvent::Proved { parts }).await?;
                             return Ok(LegEnd::Proven(evidence));
                         }
-                        Ok((_, Proof::NotProven { against })) => {
-                            proofs += 1;
+                        Ok((_, Proof::NotProven { against, may_heal })) => {
+                            proofs += u32::from(!may_heal);
                             (format!("not proven: {}", against.join("; ")), None)
                         }
                         Err(error) => (error.to_string(), Some(error)),

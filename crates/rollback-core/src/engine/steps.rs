@@ -203,6 +203,12 @@ impl ComponentRun {
         });
         let record = error.as_ref().map(Error::to_record);
         self.note(JournalEvent::Outcome { intent, landing: landing.clone(), error: record.clone() }).await?;
+        // A convergence that stopped between its parts because it was asked to.
+        if self.cancel.is_cancelled()
+            && error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Cancelled)
+        {
+            return Err(Halt::Cancelled);
+        }
         Ok(match landing {
             Landing::Applied(_) => Sent::Applied,
             Landing::Running { .. } | Landing::Unknown { .. } => Sent::Unclear,

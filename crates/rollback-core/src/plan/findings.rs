@@ -123,6 +123,9 @@ fn phase_findings(observed: &Observation<SnapshotRecord>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &observed.phase {
         Phase::Settled => {}
+        Phase::Progressing(what) if observed.heading.is_none() => {
+            findings.push(Finding::warning("not-at-rest", format!("the target is not at rest: {what}")));
+        }
         Phase::Progressing(what) => {
             findings.push(Finding::warning("in-flight", format!("a change is on its way: {what}")));
         }

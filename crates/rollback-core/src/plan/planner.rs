@@ -71,6 +71,7 @@ impl Planner<'_> {
     }
 
     fn check(&self, request: &Request) -> Result<()> {
+        request.check_texts()?;
         let wrong = |message: String| Error::new(ErrorKind::Invalid, "plan the rollback", message);
         if request.components.is_empty() {
             return Err(wrong("no component was named".to_owned()).next("name at least one"));

@@ -76,42 +76,53 @@ impl Evidence {
     /// although that was wanted = not proven.
     pub fn judge<S>(&self, identity: Identity, goal: &Goal<S>) -> Proof {
         let mut against = self.unread.iter().map(|what| format!("could not read {what}")).collect::<Vec<_>>();
+        // What is not there yet may come; what is there and wrong stays wrong.
+        let mut may_heal = true;
         if self.parts.is_empty() {
             against.push("nothing runs that could be compared".to_owned());
+            may_heal = false;
         }
         for part in &self.parts {
-            against.extend(part_fault(part, identity, goal.restarted_since.as_ref()));
+            if let Some((fault, heals)) = part_fault(part, identity, goal.restarted_since.as_ref()) {
+                against.push(fault);
+                may_heal &= heals;
+            }
         }
-        if against.is_empty() { Proof::Proven } else { Proof::NotProven { against } }
+        if against.is_empty() { Proof::Proven } else { Proof::NotProven { against, may_heal } }
     }
 }
 
-/// What speaks against one part running `wanted`.
+/// What speaks against one part running `wanted`, and whether waiting can help.
 fn part_fault(
     part: &PartState,
     wanted: Identity,
     before: Option<&BTreeMap<PartId, Incarnation>>,
-) -> Option<String> {
+) -> Option<(String, bool)> {
     let name = &part.part;
     if let Some(replicas) = part.replicas {
         if replicas.ready == 0 {
-            return Some(format!("{name}: no replica runs"));
+            return Some((format!("{name}: no replica runs"), replicas.wanted > 0));
         }
         if replicas.ready < replicas.wanted {
-            return Some(format!("{name}: {} of {} replicas are ready", replicas.ready, replicas.wanted));
+            return Some((
+                format!("{name}: {} of {} replicas are ready", replicas.ready, replicas.wanted),
+                true,
+            ));
         }
     }
     match part.identity {
-        None => return Some(format!("{name}: what runs there is not known")),
+        None => return Some((format!("{name}: what runs there is not known"), true)),
         Some(found) if found != wanted => {
-            return Some(format!("{name}: runs {}, wanted {}", found.short(), wanted.short()));
+            return Some((format!("{name}: runs {}, wanted {}", found.short(), wanted.short()), false));
         }
         Some(_) => {}
     }
     let before = before?;
     match (before.get(name), &part.incarnation) {
-        (Some(old), Some(new)) if old == new => Some(format!("{name}: was not restarted (still {old})")),
-        (Some(_), None) => Some(format!("{name}: whether it was restarted is not known")),
+        (Some(old), Some(new)) if old == new => {
+            Some((format!("{name}: was not restarted (still {old})"), false))
+        }
+        (Some(_), None) => Some((format!("{name}: whether it was restarted is not known"), true)),
         _ => None,
     }
 }
@@ -126,6 +137,8 @@ pub enum Proof {
     NotProven {
         /// What, for people.
         against: Vec<String>,
+        /// Whether waiting can help: something is not ready or could not be read, but nothing is wrong.
+        may_heal: bool,
     },
 }
 

@@ -34,6 +34,7 @@ pub struct FaultLine {
 #[derive(Default)]
 struct State {
     next: Option<Fault>,
+    landed: u64,
     late: Vec<(Arc<dyn DynTarget>, ActionContext, Envelope)>,
 }
 
@@ -67,6 +68,12 @@ impl FaultLine {
         }
     }
 
+    /// How many actions on this line changed the target's token.
+    #[must_use]
+    pub fn landed(&self) -> u64 {
+        self.lock().landed
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,6 +89,17 @@ impl fmt::Debug for FaultLine {
 struct OnTheLine {
     inner: Arc<dyn DynTarget>,
     line: FaultLine,
+}
+
+impl OnTheLine {
+    /// Hands an action on, and counts it if it changed anything.
+    async fn hand_on(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+        let before = self.inner.observe(None).await?.token;
+        let answer = self.inner.apply(cx, action).await;
+        let changed = self.inner.observe(None).await.is_ok_and(|after| after.token != before);
+        self.line.lock().landed += u64::from(changed);
+        answer
+    }
 }
 
 fn no_answer() -> Error {
@@ -122,12 +140,12 @@ impl DynTarget for OnTheLine {
                 Err(Error::new(ErrorKind::Throttled, "send the action", "too many requests").next("wait"))
             }
             Some(Fault::LoseRequest) => Err(no_answer()),
-            Some(Fault::LoseAnswer) => self.inner.apply(cx, action).await.and(Err(no_answer())),
+            Some(Fault::LoseAnswer) => self.hand_on(cx, action).await.and(Err(no_answer())),
             Some(Fault::Delay) => {
                 self.line.lock().late.push((Arc::clone(&self.inner), cx.clone(), action.clone()));
                 Err(no_answer())
             }
-            _ => self.inner.apply(cx, action).await,
+            _ => self.hand_on(cx, action).await,
         }
     }
 

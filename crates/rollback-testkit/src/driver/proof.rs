@@ -63,7 +63,7 @@ async fn steps_reach_the_goal(bench: &Bench) -> Result<Verdict> {
         let wanted = bench.one.info.identity;
         keep!(reached == wanted, "{strategy:?} leads to {} instead of {}", reached.short(), wanted.short());
         let since = proposal.restarts.then_some(before);
-        if let Proof::NotProven { against } = bench.proof_since(&bench.one, since).await? {
+        if let Proof::NotProven { against, .. } = bench.proof_since(&bench.one, since).await? {
             return Ok(Verdict::Broken(format!(
                 "{strategy:?} was applied and is not proven: {}",
                 against.join("; ")
