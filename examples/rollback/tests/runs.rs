@@ -145,6 +145,8 @@ async fn an_environment_with_a_phrase_wants_it() {
         assert!(ran.err.contains("ROLLBACK-PROD"), "{}", ran.err);
     }
     assert_eq!(bench.run("run --to revision=v1 --yes --confirm ROLLBACK-PROD").await.code, 3, "no reason");
+    let planned = bench.run("plan --to revision=v1 -o p.json").await;
+    assert!(planned.err.contains("prod demands a reason and this plan has none"), "{}", planned.err);
     assert_eq!(bench.current(), "v2");
     let ran = bench.run(&format!("{line} --confirm ROLLBACK-PROD")).await;
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
