@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rollback_core::probe::Gate;
 use rollback_core::progress::Progress;
 use rollback_core::registry::known;
 use rollback_core::store::MemoryStore;
@@ -91,6 +92,17 @@ impl<'a> Session<'a> {
         self.journal(Acting::default()).await
     }
 
+    /// A gate that could not be asked after the rollback is found out before it.
+    fn check_gate(&self, gate: &Gate) -> Result<()> {
+        let Err(error) = self.app.probes.build(&gate.probe) else { return Ok(()) };
+        let record = error.to_record();
+        let named = Error::new(record.kind, format!("set up the gate {:?}", gate.name), record.message);
+        Err(match record.next {
+            Some(next) => named.next(next),
+            None => named,
+        })
+    }
+
     /// An engine that only reads, with the local journal of break-glass runs.
     pub(crate) async fn journal(&self, acting: Acting) -> Result<Engine> {
         let mut builder = Engine::builder(self.store(acting.break_glass.is_some()).await?);
@@ -124,6 +136,7 @@ impl<'a> Session<'a> {
             }
         }
         for gate in self.config.gates.iter().filter(|gate| components.contains(&gate.component)) {
+            self.check_gate(gate)?;
             builder = builder.gate(gate.clone());
         }
         if let Some(reason) = acting.break_glass {

@@ -145,6 +145,8 @@ async fn an_environment_with_a_phrase_wants_it() {
         assert!(ran.err.contains("ROLLBACK-PROD"), "{}", ran.err);
     }
     assert_eq!(bench.run("run --to revision=v1 --yes --confirm ROLLBACK-PROD").await.code, 3, "no reason");
+    let planned = bench.run("plan --to revision=v1 -o p.json").await;
+    assert!(planned.err.contains("prod demands a reason and this plan has none"), "{}", planned.err);
     assert_eq!(bench.current(), "v2");
     let ran = bench.run(&format!("{line} --confirm ROLLBACK-PROD")).await;
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
@@ -214,4 +216,58 @@ async fn break_glass_runs_are_brought_home() {
     assert!(runs.out.contains("restored") && runs.out.contains("[break-glass]"), "{}", runs.out);
     assert_eq!(runs.err, "", "what is merged is not warned of any more");
     assert_eq!(bench.run("merge --output json").await.json()["copied"], 0);
+}
+
+#[tokio::test]
+async fn one_component_that_cannot_be_read_does_not_hide_the_others() {
+    let bench = Bench::new(
+        "store = \"kept:\"\n[components.bad]\ndriver = \"toy\"\nsize = \"large\"\n[components.web]\ndriver = \"toy\"\n",
+    );
+    let ran = bench.run("status").await;
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    let wanted = "\
+COMPONENT  DRIVER  RUNS  PHASE    PARTS  LAST GOOD  NOTES
+bad        -       -     -        -      -          cannot be read: size is \"large\"
+web        toy     v2    settled  1/1    none yet   -
+";
+    assert_eq!(ran.out, wanted);
+    let document = bench.run("status --output json").await.json();
+    assert_eq!(document["components"]["bad"]["error"]["kind"], "invalid");
+    assert_eq!(document["components"]["web"]["driver"], "toy");
+}
+
+#[tokio::test]
+async fn candidates_come_with_the_command_that_chooses_them() {
+    let bench = Bench::new(CONFIGURATION);
+    let ran = bench.run("history web").await;
+    let rows: Vec<_> =
+        ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(rows[0], "REVISION VERSION STANDING RAN NOTES TO CHOOSE IT");
+    assert!(rows[1].starts_with("v2 - runs now") && rows[1].ends_with(" -"), "{}", ran.out);
+    assert!(
+        rows[2].starts_with("v1 -") && rows[2].ends_with("rollback run web --to revision=v1"),
+        "{}",
+        ran.out
+    );
+}
+
+#[tokio::test]
+async fn colour_is_for_terminals_or_on_request() {
+    let bench = Bench::new(CONFIGURATION);
+    assert!(!bench.run("status").await.out.contains('\u{1b}'));
+    assert!(bench.run("status --color always").await.out.contains('\u{1b}'));
+    let json = bench.run("status --color always --output json").await;
+    assert!(!json.out.contains('\u{1b}'), "a document is never coloured");
+}
+
+#[tokio::test]
+async fn components_go_in_their_order() {
+    let bench = Bench::new(
+        "store = \"kept:\"\n[components.db]\ndriver = \"toy\"\n[components.web]\ndriver = \"toy\"\nafter = [\"db\"]\n",
+    );
+    let document = bench.run("plan --to revision=v1 --output json").await.json();
+    assert_eq!(document["plan"]["plan"]["components"]["web"]["after"][0], "db");
+    let only = bench.run("plan --to web:revision=v1 --output json").await.json();
+    let components = only["plan"]["plan"]["components"].as_object().unwrap();
+    assert_eq!(components.keys().collect::<Vec<_>>(), ["web"], "its neighbour was not asked for");
 }

@@ -65,6 +65,23 @@ async fn a_wrong_name_is_answered_with_the_nearest() {
 }
 
 #[tokio::test]
+async fn a_gate_that_could_not_be_asked_is_found_out_before() {
+    let gate = "[[gates]]\nname = \"health\"\ncomponent = \"web\"\nprobe = { kind = \"nope\", key = \"${SECRET}\" }\n";
+    let bench = Bench::new(&format!("{CONFIGURATION}{gate}"));
+    for line in ["plan --to revision=v1", "run --to revision=v1 --yes"] {
+        let ran = bench.run(line).await;
+        assert_eq!(ran.code, 2, "{line}: {}", ran.err);
+        assert!(ran.err.contains("set up the gate \"health\""), "{}", ran.err);
+        assert!(
+            ran.err.contains("no probe of kind \"nope\"") && !ran.err.contains("hunter22"),
+            "{}",
+            ran.err
+        );
+    }
+    assert_eq!(bench.current(), "v2");
+}
+
+#[tokio::test]
 async fn secrets_stay_out_of_errors_that_others_write() {
     let bench = Bench::new("store = \"kept:\"\n[components.web]\ndriver = \"toy\"\nsize = \"${SECRET}\"\n");
     for line in ["history web", "status", "status --output json"] {

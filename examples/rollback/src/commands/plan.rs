@@ -10,6 +10,7 @@ use rollback_core::{
 };
 
 use crate::Exit;
+use crate::agree::ask_reason;
 use crate::args::{Failure, PlanArgs, RequestArgs};
 use crate::destinations::choose;
 use crate::outcome::Outcome;
@@ -18,7 +19,16 @@ use crate::session::{Acting, Session};
 
 pub(crate) async fn run(session: &Session<'_>, args: &PlanArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let request = request(session, environment, &args.request)?;
+    let mut request = request(session, environment, &args.request)?;
+    if environment.require_reason && request.reason.is_none() && args.out.is_some() {
+        request.reason = ask_reason(session);
+        if request.reason.is_none() {
+            session.warn(&format!(
+                "{} demands a reason and this plan has none: it cannot be applied; plan again with --reason",
+                environment.name
+            ));
+        }
+    }
     let out = args.out.as_deref().map(|file| session.console.folder().join(file));
     if let Some(file) = out.as_deref().filter(|file| !args.force && file.exists()) {
         return Err(Error::new(ErrorKind::Refused, "save the plan", format!("{} exists", file.display()))
