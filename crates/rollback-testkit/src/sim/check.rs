@@ -8,6 +8,7 @@ use rollback_core::{IdempotencyKey, RunId, State};
 
 use super::fault_target::{Looked, Sent};
 use super::lab::{Deployed, Ended, Lab};
+use super::process::Process;
 use super::world::{Landed, Moment};
 
 /// Every invariant that was broken, in words.
@@ -35,6 +36,7 @@ pub(super) fn violations(lab: &Lab) -> Vec<String> {
         }
     }
     one_end(lab, &mut found);
+    superseded_by_somebody(lab, &mut found);
     found
 }
 
@@ -75,7 +77,7 @@ struct History {
 impl History {
     fn of(lab: &Lab) -> Self {
         let book = &lab.book;
-        let froze = lab.processes().into_iter().filter(|process| process.froze());
+        let froze = lab.processes().into_iter().filter(Process::froze);
         Self {
             sent: book.sent(),
             looked: book.looked(),
@@ -112,6 +114,24 @@ fn one_end(lab: &Lab, found: &mut Vec<String>) {
                     ended.process, told.state
                 ));
             }
+        }
+    }
+}
+
+/// A run that was alone, on a world that nobody else changed, was not superseded.
+fn superseded_by_somebody(lab: &Lab, found: &mut Vec<String>) {
+    let stored = lab.stored();
+    let [report] = stored.as_slice() else { return };
+    for deployed in &lab.deployed {
+        let landed = deployed.world.landed();
+        let foreign = landed.iter().filter(|one| one.request.key.is_none()).count();
+        let state = report.components.get(&deployed.name).map(|component| component.state);
+        // One foreign change is the deploy that the story begins with.
+        if state == Some(State::Superseded) && foreign <= 1 {
+            found.push(format!(
+                "{}: run {} says superseded, and nobody else was there",
+                deployed.name, report.run
+            ));
         }
     }
 }
@@ -157,7 +177,7 @@ fn nothing_after_losing_the_head(deployed: &Deployed, landed: &[Landed], found: 
     let allowed = usize::from(!deployed.world.settings().refuses_stale_writers);
     for process in processes {
         let mine = |one: &&Landed| one.request.by == *process;
-        let Some(first) = keyed.iter().position(|one| mine(one)) else { continue };
+        let Some(first) = keyed.iter().position(&mine) else { continue };
         let Some(other) = keyed[first..].iter().position(|one| !mine(one)) else { continue };
         let after = keyed[first + other..].iter().filter(|one| mine(one));
         let after: BTreeSet<_> = after.filter_map(|one| one.request.key.as_ref()).collect();

@@ -221,6 +221,7 @@ impl DynTarget for FaultTarget {
 pub struct FaultGap {
     world: World,
     process: Process,
+    clock: Arc<dyn Clock>,
     weather: Weather,
     random: Mutex<Random>,
 }
@@ -229,7 +230,14 @@ impl FaultGap {
     /// The gap before `process`'s requests to `world`.
     #[must_use]
     pub fn new(world: World, process: Process, weather: Weather, random: Random) -> Self {
-        Self { world, process, weather, random: Mutex::new(random) }
+        let clock = process.clock();
+        Self { world, process, clock, weather, random: Mutex::new(random) }
+    }
+
+    /// How long a request hangs before it lands: longer than anybody waits for it.
+    fn hangs(&self) -> Option<Duration> {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.chance(self.weather.slow).then(|| random.millis(30_000..200_000))
     }
 
     fn trouble(&self) -> Trouble {
@@ -252,6 +260,10 @@ impl FaultGap {
 impl Gap for FaultGap {
     async fn pass(&self) {
         self.process.step("send").await;
+        if let Some(hangs) = self.hangs() {
+            self.process.note(|| format!("the request hangs for {hangs:?}"));
+            self.clock.sleep(hangs).await;
+        }
         let trouble = self.trouble();
         self.process.note(|| format!("the request meets {trouble:?}"));
         // Nothing runs between this and the driver's sending: the trouble hits exactly its request.

@@ -124,7 +124,8 @@ fn weather(random: &mut Random) -> Weather {
         1 => 2,
         _ => random.within(3..10),
     };
-    Weather { latency: random.within(0..300), refused: rate(random), lost: rate(random) }
+    let slow = if random.chance(15) { 5 } else { 0 };
+    Weather { latency: random.within(0..300), refused: rate(random), lost: rate(random), slow }
 }
 
 /// In `percent` of the cases it dies somewhere, in as many it freezes somewhere.
@@ -167,8 +168,8 @@ fn revision(release: u32) -> Option<Destination> {
 fn mishap(random: &mut Random, components: usize) -> Mishap {
     let release = |random: &mut Random| u32::try_from(random.within(1..4)).unwrap_or(1);
     let what = match random.within(0..10) {
-        0..6 => Event::Deploy(release(random)),
-        6..8 => Event::Sicken(1),
+        0..5 => Event::Deploy(release(random)),
+        5..8 => Event::Sicken(1),
         _ => Event::Remove(1),
     };
     let component = usize::try_from(random.within(0..components as u64)).unwrap_or(0);
