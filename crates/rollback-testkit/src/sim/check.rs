@@ -19,6 +19,7 @@ pub(super) fn violations(lab: &Lab) -> Vec<String> {
         let landed = deployed.world.landed();
         lands_once(deployed, &landed, &history, &mut found);
         journalled_before(deployed, &landed, &history, &mut found);
+        one_at_a_time(deployed, &history, &mut found);
         nothing_after_losing_the_head(deployed, &landed, &mut found);
         refused_did_nothing(deployed, &landed, &history, &mut found);
         for ended in &history.ended {
@@ -169,6 +170,21 @@ fn journalled_before(deployed: &Deployed, landed: &[Landed], history: &History, 
     }
 }
 
+/// (c) Nobody is authorised any more once somebody else was: calls of two sessions do not interleave.
+fn one_at_a_time(deployed: &Deployed, history: &History, found: &mut Vec<String>) {
+    let here = history.sent.iter().filter(|sent| sent.component == deployed.name.as_str());
+    let mut calls: Vec<_> = here.collect();
+    calls.sort_by_key(|sent| sent.called);
+    let mut over = BTreeSet::new();
+    for pair in calls.windows(2).filter(|pair| pair[0].session != pair[1].session) {
+        over.insert(&pair[0].session);
+        if over.contains(&pair[1].session) {
+            let (again, other) = (&pair[1].session, &pair[0].session);
+            found.push(format!("{}: {again} sent again after {other} had sent", deployed.name));
+        }
+    }
+}
+
 /// (c) Once another process acted, the earlier one does at most the request that was already authorised, and nothing where
 /// the world refuses stale writers.
 fn nothing_after_losing_the_head(deployed: &Deployed, landed: &[Landed], found: &mut Vec<String>) {
@@ -262,7 +278,7 @@ fn proof_of(
     // Somebody else's rollout may begin between a look and the proof that follows it, before it reaches a part.
     let before = |look: &&Looked| {
         !look.proof
-            && look.process == proof.process
+            && look.session == proof.session
             && look.component == proof.component
             && look.at <= proof.at
     };

@@ -77,6 +77,8 @@ pub enum Event {
     Remove(u32),
     /// This release no longer starts on the last part.
     Sicken(u32),
+    /// The last part misses so many rollouts, and the control plane takes them for done.
+    Deafen(u32),
 }
 
 impl Script {
@@ -168,8 +170,9 @@ fn revision(release: u32) -> Option<Destination> {
 fn mishap(random: &mut Random, components: usize) -> Mishap {
     let release = |random: &mut Random| u32::try_from(random.within(1..4)).unwrap_or(1);
     let what = match random.within(0..10) {
-        0..5 => Event::Deploy(release(random)),
-        5..8 => Event::Sicken(1),
+        0..4 => Event::Deploy(release(random)),
+        4..6 => Event::Sicken(1),
+        6..8 => Event::Deafen(release(random)),
         _ => Event::Remove(1),
     };
     let component = usize::try_from(random.within(0..components as u64)).unwrap_or(0);
