@@ -77,6 +77,7 @@ impl FaultStore {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Store for FaultStore {
     fn info(&self) -> StoreInfo {
         self.inner.info()

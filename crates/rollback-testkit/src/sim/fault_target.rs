@@ -164,6 +164,7 @@ impl FaultTarget {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl DynTarget for FaultTarget {
     fn driver(&self) -> &str {
         self.inner.driver()
