@@ -8,6 +8,7 @@ use rollback_core::{IdempotencyKey, RunId, State};
 
 use super::fault_target::{Looked, Sent};
 use super::lab::{Deployed, Ended, Lab};
+use super::process::Process;
 use super::world::{Landed, Moment};
 
 /// Every invariant that was broken, in words.
@@ -18,6 +19,7 @@ pub(super) fn violations(lab: &Lab) -> Vec<String> {
         let landed = deployed.world.landed();
         lands_once(deployed, &landed, &history, &mut found);
         journalled_before(deployed, &landed, &history, &mut found);
+        one_at_a_time(deployed, &history, &mut found);
         nothing_after_losing_the_head(deployed, &landed, &mut found);
         refused_did_nothing(deployed, &landed, &history, &mut found);
         for ended in &history.ended {
@@ -35,6 +37,7 @@ pub(super) fn violations(lab: &Lab) -> Vec<String> {
         }
     }
     one_end(lab, &mut found);
+    superseded_by_somebody(lab, &mut found);
     found
 }
 
@@ -75,7 +78,7 @@ struct History {
 impl History {
     fn of(lab: &Lab) -> Self {
         let book = &lab.book;
-        let froze = lab.processes().into_iter().filter(|process| process.froze());
+        let froze = lab.processes().into_iter().filter(Process::froze);
         Self {
             sent: book.sent(),
             looked: book.looked(),
@@ -116,6 +119,24 @@ fn one_end(lab: &Lab, found: &mut Vec<String>) {
     }
 }
 
+/// A run that was alone, on a world that nobody else changed, was not superseded.
+fn superseded_by_somebody(lab: &Lab, found: &mut Vec<String>) {
+    let stored = lab.stored();
+    let [report] = stored.as_slice() else { return };
+    for deployed in &lab.deployed {
+        let landed = deployed.world.landed();
+        let foreign = landed.iter().filter(|one| one.request.key.is_none()).count();
+        let state = report.components.get(&deployed.name).map(|component| component.state);
+        // One foreign change is the deploy that the story begins with.
+        if state == Some(State::Superseded) && foreign <= 1 {
+            found.push(format!(
+                "{}: run {} says superseded, and nobody else was there",
+                deployed.name, report.run
+            ));
+        }
+    }
+}
+
 /// (a) No single effect lands twice, except for the one request of a frozen process that nothing could call back.
 fn lands_once(deployed: &Deployed, landed: &[Landed], history: &History, found: &mut Vec<String>) {
     let mut by_key: BTreeMap<&IdempotencyKey, Vec<&Landed>> = BTreeMap::new();
@@ -149,6 +170,21 @@ fn journalled_before(deployed: &Deployed, landed: &[Landed], history: &History, 
     }
 }
 
+/// (c) Nobody is authorised any more once somebody else was: calls of two sessions do not interleave.
+fn one_at_a_time(deployed: &Deployed, history: &History, found: &mut Vec<String>) {
+    let here = history.sent.iter().filter(|sent| sent.component == deployed.name.as_str());
+    let mut calls: Vec<_> = here.collect();
+    calls.sort_by_key(|sent| sent.called);
+    let mut over = BTreeSet::new();
+    for pair in calls.windows(2).filter(|pair| pair[0].session != pair[1].session) {
+        over.insert(&pair[0].session);
+        if over.contains(&pair[1].session) {
+            let (again, other) = (&pair[1].session, &pair[0].session);
+            found.push(format!("{}: {again} sent again after {other} had sent", deployed.name));
+        }
+    }
+}
+
 /// (c) Once another process acted, the earlier one does at most the request that was already authorised, and nothing where
 /// the world refuses stale writers.
 fn nothing_after_losing_the_head(deployed: &Deployed, landed: &[Landed], found: &mut Vec<String>) {
@@ -157,7 +193,7 @@ fn nothing_after_losing_the_head(deployed: &Deployed, landed: &[Landed], found: 
     let allowed = usize::from(!deployed.world.settings().refuses_stale_writers);
     for process in processes {
         let mine = |one: &&Landed| one.request.by == *process;
-        let Some(first) = keyed.iter().position(|one| mine(one)) else { continue };
+        let Some(first) = keyed.iter().position(&mine) else { continue };
         let Some(other) = keyed[first..].iter().position(|one| !mine(one)) else { continue };
         let after = keyed[first + other..].iter().filter(|one| mine(one));
         let after: BTreeSet<_> = after.filter_map(|one| one.request.key.as_ref()).collect();
@@ -242,7 +278,7 @@ fn proof_of(
     // Somebody else's rollout may begin between a look and the proof that follows it, before it reaches a part.
     let before = |look: &&Looked| {
         !look.proof
-            && look.process == proof.process
+            && look.session == proof.session
             && look.component == proof.component
             && look.at <= proof.at
     };

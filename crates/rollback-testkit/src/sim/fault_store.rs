@@ -19,6 +19,8 @@ pub struct Weather {
     pub refused: u64,
     /// In how many of a hundred calls the answer is lost on its way back.
     pub lost: u64,
+    /// In how many of a hundred mutating requests to a target minutes pass before it lands.
+    pub slow: u64,
 }
 
 /// A store as one process sees it. What it stores and what it answers keeps the store contract.
@@ -75,6 +77,7 @@ impl FaultStore {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Store for FaultStore {
     fn info(&self) -> StoreInfo {
         self.inner.info()

@@ -22,15 +22,17 @@ use super::world::{Trouble, World};
 /// One call of `apply`, as the simulation saw it.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Which process called.
-    pub process: String,
+    /// Which session of which process called.
+    pub session: String,
     /// For which run.
     pub run: RunId,
     /// For which component.
     pub component: String,
     /// Under which key.
     pub key: IdempotencyKey,
-    /// When.
+    /// When it was called.
+    pub called: Duration,
+    /// When it came to the driver.
     pub at: Duration,
     /// Whether the key was in a journal before.
     pub journalled: bool,
@@ -39,8 +41,8 @@ pub struct Sent {
 /// One call of `observe` or `prove`.
 #[derive(Debug, Clone)]
 pub struct Looked {
-    /// Which process called.
-    pub process: String,
+    /// Which session of which process called.
+    pub session: String,
     /// For which component.
     pub component: String,
     /// When it looked.
@@ -75,6 +77,7 @@ impl Book {
 pub struct FaultTarget {
     inner: Arc<dyn DynTarget>,
     component: String,
+    session: String,
     process: Process,
     clock: Arc<dyn Clock>,
     weather: Weather,
@@ -85,11 +88,12 @@ pub struct FaultTarget {
 }
 
 impl FaultTarget {
-    /// `inner` as `process` sees it in this weather.
+    /// `inner` as one session of `process` sees it in this weather.
     #[expect(clippy::too_many_arguments, reason = "the parts of a simulation, put together in one place")]
     pub fn new(
         inner: Arc<dyn DynTarget>,
         component: impl Into<String>,
+        session: impl Into<String>,
         process: Process,
         clock: Arc<dyn Clock>,
         weather: Weather,
@@ -98,7 +102,17 @@ impl FaultTarget {
         memory: MemoryStore,
     ) -> Self {
         let random = Mutex::new(random);
-        Self { inner, component: component.into(), process, clock, weather, random, book, memory }
+        Self {
+            inner,
+            component: component.into(),
+            session: session.into(),
+            process,
+            clock,
+            weather,
+            random,
+            book,
+            memory,
+        }
     }
 
     fn draw(&self) -> (u64, Duration) {
@@ -129,7 +143,7 @@ impl FaultTarget {
 
     fn looks(&self, proof: bool) {
         self.book.looked.lock().unwrap_or_else(PoisonError::into_inner).push(Looked {
-            process: self.process.name().to_owned(),
+            session: self.session.clone(),
             component: self.component.clone(),
             at: self.clock.monotonic(),
             proof,
@@ -150,6 +164,7 @@ impl FaultTarget {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl DynTarget for FaultTarget {
     fn driver(&self) -> &str {
         self.inner.driver()
@@ -185,15 +200,17 @@ impl DynTarget for FaultTarget {
     }
 
     async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+        let called = self.clock.monotonic();
         self.process.step(&format!("{} apply {} under {}", self.component, action.body, cx.key)).await;
         let (_, latency) = self.draw();
         self.clock.sleep(latency).await;
         let journalled = self.journalled(cx).await?;
         self.book.sent.lock().unwrap_or_else(PoisonError::into_inner).push(Sent {
-            process: self.process.name().to_owned(),
+            session: self.session.clone(),
             run: cx.run,
             component: self.component.clone(),
             key: cx.key.clone(),
+            called,
             at: self.clock.monotonic(),
             journalled,
         });
@@ -221,6 +238,7 @@ impl DynTarget for FaultTarget {
 pub struct FaultGap {
     world: World,
     process: Process,
+    clock: Arc<dyn Clock>,
     weather: Weather,
     random: Mutex<Random>,
 }
@@ -229,7 +247,14 @@ impl FaultGap {
     /// The gap before `process`'s requests to `world`.
     #[must_use]
     pub fn new(world: World, process: Process, weather: Weather, random: Random) -> Self {
-        Self { world, process, weather, random: Mutex::new(random) }
+        let clock = process.clock();
+        Self { world, process, clock, weather, random: Mutex::new(random) }
+    }
+
+    /// How long a request hangs before it lands: longer than anybody waits for it.
+    fn hangs(&self) -> Option<Duration> {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.chance(self.weather.slow).then(|| random.millis(30_000..200_000))
     }
 
     fn trouble(&self) -> Trouble {
@@ -252,6 +277,10 @@ impl FaultGap {
 impl Gap for FaultGap {
     async fn pass(&self) {
         self.process.step("send").await;
+        if let Some(hangs) = self.hangs() {
+            self.process.note(|| format!("the request hangs for {hangs:?}"));
+            self.clock.sleep(hangs).await;
+        }
         let trouble = self.trouble();
         self.process.note(|| format!("the request meets {trouble:?}"));
         // Nothing runs between this and the driver's sending: the trouble hits exactly its request.

@@ -87,6 +87,7 @@ fn lax_action(action: &Envelope) -> Envelope {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl DynTarget for Lax {
     fn driver(&self) -> &str {
         self.inner.driver()

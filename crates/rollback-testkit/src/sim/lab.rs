@@ -85,8 +85,14 @@ impl Lab {
         process
     }
 
-    /// The engine of one process: everything it sees goes through the process and the weather.
-    pub(super) fn engine(&self, process: &Process, weather: Weather, cancel: CancellationToken) -> Engine {
+    /// The engine of one session of a process: everything it sees goes through the process and the weather.
+    pub(super) fn engine(
+        &self,
+        process: &Process,
+        session: &str,
+        weather: Weather,
+        cancel: CancellationToken,
+    ) -> Engine {
         let fork = || lock(&self.random).fork();
         let clock = Arc::clone(&self.clock);
         let memory = Arc::new(self.memory.clone());
@@ -104,6 +110,7 @@ impl Lab {
             let target = FaultTarget::new(
                 toy.erase(),
                 name.as_str(),
+                session,
                 process.clone(),
                 Arc::clone(&clock),
                 weather,

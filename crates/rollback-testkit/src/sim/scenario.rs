@@ -96,7 +96,7 @@ async fn play(lab: &Arc<Lab>) -> Vec<String> {
 /// Release 1 ran and was good; release 2 runs.
 async fn prepare(lab: &Lab) {
     let process = lab.process("setup", Fuse::default());
-    let engine = lab.engine(&process, Weather::default(), CancellationToken::new());
+    let engine = lab.engine(&process, process.name(), Weather::default(), CancellationToken::new());
     for (number, deployed) in lab.deployed.iter().enumerate() {
         // A component without records has no last good state.
         if number != 1
@@ -139,7 +139,7 @@ async fn operator(lab: &Arc<Lab>, number: usize, script: &Operator) {
 }
 
 async fn operate(lab: &Lab, process: &Process, script: &Operator, cancel: CancellationToken) {
-    let engine = lab.engine(process, lab.script().weather, cancel);
+    let engine = lab.engine(process, process.name(), lab.script().weather, cancel);
     let Ok(environment) = EnvironmentName::new("simulated") else { return };
     let mut request = Request::new(environment).on_failure(script.on_failure).actor(process.name());
     for deployed in &lab.deployed {
@@ -177,9 +177,10 @@ async fn rescuer(lab: &Lab, name: String, script: Rescuer) {
 
 /// Resumes whatever is open. What is left open after so many rounds.
 async fn rescue(lab: &Lab, process: &Process, weather: Weather, rounds: u32) -> Vec<RunId> {
-    let engine = lab.engine(process, weather, CancellationToken::new());
     let mut open = Vec::new();
-    for _ in 0..rounds {
+    for round in 0..rounds {
+        let session = format!("{}#{round}", process.name());
+        let engine = lab.engine(process, &session, weather, CancellationToken::new());
         open = match engine.runs(100).await {
             Ok(runs) => runs.into_iter().filter(|run| run.state.is_none()).map(|run| run.run).collect(),
             Err(error) => {
@@ -210,6 +211,7 @@ async fn mishap(lab: &Lab, script: &Mishap) {
         Event::Deploy(release) => drop(deployed.world.deploy(release, "a colleague")),
         Event::Remove(release) => deployed.world.remove(release),
         Event::Sicken(release) => deployed.world.sicken(release),
+        Event::Deafen(rollouts) => deployed.world.deafen(rollouts),
     }
 }
 
@@ -234,7 +236,7 @@ async fn janitor(lab: &Lab) -> Vec<String> {
 
 /// Reads what the store says of each run.
 async fn read_reports(lab: &Lab, process: &Process) -> Option<String> {
-    let engine = lab.engine(process, Weather::default(), CancellationToken::new());
+    let engine = lab.engine(process, process.name(), Weather::default(), CancellationToken::new());
     let runs = match engine.runs(100).await {
         Ok(runs) => runs,
         Err(error) => return Some(format!("the runs cannot be read: {error}")),

@@ -77,6 +77,8 @@ pub enum Event {
     Remove(u32),
     /// This release no longer starts on the last part.
     Sicken(u32),
+    /// The last part misses so many rollouts, and the control plane takes them for done.
+    Deafen(u32),
 }
 
 impl Script {
@@ -124,7 +126,8 @@ fn weather(random: &mut Random) -> Weather {
         1 => 2,
         _ => random.within(3..10),
     };
-    Weather { latency: random.within(0..300), refused: rate(random), lost: rate(random) }
+    let slow = if random.chance(15) { 5 } else { 0 };
+    Weather { latency: random.within(0..300), refused: rate(random), lost: rate(random), slow }
 }
 
 /// In `percent` of the cases it dies somewhere, in as many it freezes somewhere.
@@ -167,8 +170,9 @@ fn revision(release: u32) -> Option<Destination> {
 fn mishap(random: &mut Random, components: usize) -> Mishap {
     let release = |random: &mut Random| u32::try_from(random.within(1..4)).unwrap_or(1);
     let what = match random.within(0..10) {
-        0..6 => Event::Deploy(release(random)),
-        6..8 => Event::Sicken(1),
+        0..4 => Event::Deploy(release(random)),
+        4..6 => Event::Sicken(1),
+        6..8 => Event::Deafen(release(random)),
         _ => Event::Remove(1),
     };
     let component = usize::try_from(random.within(0..components as u64)).unwrap_or(0);

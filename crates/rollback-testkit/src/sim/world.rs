@@ -161,6 +161,7 @@ impl World {
             parts: (0..settings.parts.max(1)).map(part).collect(),
             missing: BTreeSet::new(),
             sick: BTreeSet::new(),
+            deaf: 0,
             marks: BTreeMap::new(),
             ran: vec![(1, clock.now())],
             late: Vec::new(),
@@ -275,6 +276,11 @@ impl World {
     /// Lets every rollout of `release` fail at its last part.
     pub fn sicken(&self, release: u32) {
         self.now().sick.insert(release);
+    }
+
+    /// Lets the last part miss so many rollouts, while the control plane takes them for done.
+    pub fn deafen(&self, rollouts: u32) {
+        self.now().deaf = rollouts;
     }
 
     /// Whether `release` could be deployed.
