@@ -71,8 +71,12 @@ impl Exit {
     pub const fn of_error(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Invalid => Self::Usage,
-            // A lease that is held, a plan that expired or was edited, a guard: nothing was done.
-            ErrorKind::Refused | ErrorKind::Stale | ErrorKind::Conflict | ErrorKind::Corrupt => Self::Refused,
+            // A lease that is held, a plan that expired or was edited, a newer schema, a guard: nothing was done.
+            ErrorKind::Refused
+            | ErrorKind::Stale
+            | ErrorKind::Conflict
+            | ErrorKind::Corrupt
+            | ErrorKind::Unsupported => Self::Refused,
             ErrorKind::Cancelled => Self::Stopped,
             _ => Self::Failed,
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Context;
 use crate::document::Envelope;
@@ -126,7 +127,8 @@ impl ComponentRun {
 
     /// Goes towards the destination until it is proven, or every approved way has failed.
     pub(super) async fn forward(&self) -> Forward {
-        self.drive().await.unwrap_or_else(Forward::Halted)
+        let span = tracing::info_span!("component", name = %self.name, driver = self.target.driver());
+        self.drive().instrument(span).await.unwrap_or_else(Forward::Halted)
     }
 
     async fn drive(&self) -> Result<Forward, Halt> {
@@ -172,6 +174,7 @@ impl ComponentRun {
     /// Sends what is to be sent, waits until the target rests, and proves it.
     pub(super) async fn run_leg(&self, leg: &Leg, goal: &SnapshotRecord) -> Result<LegEnd, Halt> {
         let proposal = self.proposal(leg)?;
+        tracing::info!(strategy = leg.strategy, purpose = ?leg.purpose, "acting");
         self.emit_stage(Stage::Acting, leg.strategy.clone());
         if let Some((why, error)) = self.act(&proposal).await? {
             return Ok(LegEnd::Failed { why, error });

@@ -2,7 +2,7 @@
 
 use super::component::{ComponentRun, Forward, Halt, LegEnd};
 use crate::error::ErrorRecord;
-use crate::journal::{JournalEvent, Progressed, Purpose};
+use crate::journal::{JournalEvent, Progressed, Purpose, counted};
 use crate::lease::held_by;
 use crate::ledger::{Deployment, Ledger, Quarantine};
 use crate::progress::{Event, Stage};
@@ -41,9 +41,15 @@ impl ComponentRun {
     /// remembers it, and gives the lease back. Whether the end is ours to write.
     pub(super) async fn finish(mut self, forward: Forward, back: bool) -> (ComponentReport, bool) {
         let ending = self.ending(forward, back).await;
-        let ours = ending.ours;
+        let mut ours = ending.ours;
         let mut report = self.report(ending).await;
         if ours && let Err(halt) = self.note(JournalEvent::Ended { report: Box::new(report.clone()) }).await {
+            if let Halt::Lost(by) = &halt {
+                // Somebody else goes on with this very run: whatever was found out here, the last word is theirs.
+                ours = false;
+                report.state = State::Superseded;
+                report.summary = format!("{by}; this process did nothing more");
+            }
             report.findings.push(unwritten(&halt));
         }
         if ours {
@@ -69,6 +75,11 @@ impl ComponentRun {
                 format!("{goal} was running already, proven; nothing was done"),
             )
             .evidence(Some(evidence)),
+            Forward::Refused { why, .. }
+                if self.state(Progressed::has_effects).await || self.has_open().await =>
+            {
+                self.ascertain(why).await
+            }
             Forward::Refused { why, error } => {
                 let next = error.as_ref().and_then(|error| error.next.clone());
                 let mut ending = Ending::new(State::Refused, why)
@@ -302,15 +313,12 @@ impl ComponentRun {
 }
 
 fn reached(goal: &str, evidence: Evidence, healthy: bool) -> Ending {
-    let parts = evidence.parts.len();
+    let parts = counted(evidence.parts.len() as u64, "part");
     let ending = if healthy {
-        Ending::new(State::Restored, format!("{goal} runs on {parts} part(s), proven"))
+        Ending::new(State::Restored, format!("{goal} runs on {parts}, proven"))
     } else {
-        Ending::new(
-            State::RestoredUnhealthy,
-            format!("{goal} runs on {parts} part(s), proven, but a gate failed"),
-        )
-        .next("the destination may be bad too: choose another, or look at what it depends on")
+        Ending::new(State::RestoredUnhealthy, format!("{goal} runs on {parts}, proven, but a gate failed"))
+            .next("the destination may be bad too: choose another, or look at what it depends on")
     };
     ending.evidence(Some(evidence))
 }

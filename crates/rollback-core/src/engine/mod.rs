@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 pub use self::builder::EngineBuilder;
 pub(crate) use self::context::Context;
@@ -209,7 +210,7 @@ impl Engine {
             report: None,
         };
         record.create(&self.context.records).await?;
-        Run::open(Arc::clone(&self.context), record, false).await?.execute().await
+        self.execute(record, false).await
     }
 
     /// Takes up a run that was cut off, and brings it to its end. A run that ended gives its report again.
@@ -221,8 +222,14 @@ impl Engine {
         let record = RunRecord::read(&self.context.records, run).await?.value;
         match record.report {
             Some(report) => Ok(report),
-            None => Run::open(Arc::clone(&self.context), record, true).await?.execute().await,
+            None => self.execute(record, true).await,
         }
+    }
+
+    async fn execute(&self, record: RunRecord, resumed: bool) -> Result<Report> {
+        let span = tracing::info_span!("rollback", run = %record.run, resumed);
+        let work = async { Run::open(Arc::clone(&self.context), record, resumed).await?.execute().await };
+        work.instrument(span).await
     }
 
     /// The newest runs.

@@ -9,7 +9,7 @@ use super::steps::longer;
 use crate::condition::{Condition, Rule, Verdict};
 use crate::document::Envelope;
 use crate::error::ErrorRecord;
-use crate::journal::JournalEvent;
+use crate::journal::{JournalEvent, counted};
 use crate::probe::Gate;
 use crate::progress::{Event, Stage};
 use crate::snapshot::SnapshotRecord;
@@ -129,7 +129,7 @@ impl ComponentRun {
     /// Asks every gate of the component, all at once.
     pub(super) async fn ask_gates(&self, evidence: Evidence) -> Result<Forward, Halt> {
         if !self.gates.is_empty() {
-            self.emit_stage(Stage::Gates, format!("{} gate(s)", self.gates.len()));
+            self.emit_stage(Stage::Gates, counted(self.gates.len() as u64, "gate"));
         }
         let mut healthy = self.parts_are_well(&evidence).await?;
         for passed in join_all(self.gates.iter().map(|gate| self.gate(gate).boxed())).await {

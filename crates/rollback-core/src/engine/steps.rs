@@ -231,7 +231,7 @@ impl ComponentRun {
             .state(|state| {
                 let outputs = state.leg().map(crate::journal::LegState::outputs).unwrap_or_default();
                 let sent = state.leg().and_then(|leg| leg.steps.get(&step.id));
-                (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(|sent| sent.open.is_some()))
+                (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(|sent| sent.is_unclear()))
             })
             .await;
         let mark = format!("{}/{leg}/{}", self.name, step.id);

@@ -184,13 +184,18 @@ impl JournalEvent {
                 None => describe_landing(landing),
             },
             Self::LegFailed { why, .. } => format!("failed: {why}"),
-            Self::Proved { parts } => format!("proven on {parts} part(s)"),
+            Self::Proved { parts } => format!("proven on {}", counted(*parts, "part")),
             Self::GateEnded { name, passed, detail } => {
                 format!("gate {name} {}: {detail}", if *passed { "passed" } else { "failed" })
             }
             Self::Ended { report } => format!("ended: {}: {}", report.state, report.summary),
         }
     }
+}
+
+/// A number with its noun: `1 part`, `3 parts`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A landing in words.

@@ -43,11 +43,18 @@ pub(crate) struct StepState {
     pub(crate) open: Option<u64>,
     /// The last outcome.
     pub(crate) landing: Option<Landing>,
+    /// The intent of a sending that may have changed something, although a later one of the same convergence did not.
+    pub(crate) half_done: Option<u64>,
 }
 
 impl StepState {
     pub(crate) fn is_applied(&self) -> bool {
         matches!(self.landing, Some(Landing::Applied(_)))
+    }
+
+    /// Whether it may have changed something without having been applied.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.open.is_some() || self.half_done.is_some()
     }
 }
 
@@ -64,7 +71,7 @@ impl LegState {
     /// Whether any of its actions may have changed the world.
     pub(crate) fn has_effects(&self) -> bool {
         self.steps.values().any(|step| {
-            step.open.is_some() || matches!(step.landing, Some(Landing::Applied(_) | Landing::Unknown { .. }))
+            step.is_unclear() || matches!(step.landing, Some(Landing::Applied(_) | Landing::Unknown { .. }))
         })
     }
 }
@@ -89,6 +96,7 @@ impl Progressed {
                 let Some(current) = self.legs.len().checked_sub(1) else { return };
                 let state = self.legs[current].steps.entry(step.clone()).or_default();
                 state.attempts = *attempt;
+                state.half_done = state.open.or(state.half_done);
                 state.open = Some(number);
                 self.intents.insert(number, (current, step.clone()));
             }
@@ -116,6 +124,11 @@ impl Progressed {
         if !matches!(landing, Landing::Unknown { .. } | Landing::Running { .. }) && state.open == Some(intent)
         {
             state.open = None;
+        }
+        match landing {
+            Landing::Unknown { .. } | Landing::Running { .. } => state.half_done = Some(intent),
+            Landing::NotApplied { .. } if state.half_done != Some(intent) => {}
+            _ => state.half_done = None,
         }
         state.landing = Some(landing.clone());
         if let Landing::Applied(receipt) = landing {

@@ -91,6 +91,15 @@ struct Held {
     version: StoreVersion,
 }
 
+/// A head that somebody else holds, and since when it has not changed.
+#[derive(Debug)]
+struct Watched {
+    version: StoreVersion,
+    since: Duration,
+    holder: Holder,
+    run: RunId,
+}
+
 /// Why an action was not authorised.
 #[derive(Debug)]
 pub(crate) enum Unauthorised {
@@ -126,7 +135,7 @@ impl Leasing {
     /// [`ErrorKind::Conflict`] naming the holder once it shows a sign of life.
     pub(crate) async fn acquire(&self, target: &TargetId, run: RunId) -> Result<Lease> {
         let key = head_key(target)?;
-        let mut watched: Option<(StoreVersion, Duration)> = None;
+        let mut watched: Option<Watched> = None;
         loop {
             let found = self.records.get::<Head>(&key).await?;
             let ripe = match &found {
@@ -138,7 +147,6 @@ impl Leasing {
                     return Ok(lease);
                 }
                 // Somebody was quicker: look at what is there now.
-                watched = None;
                 continue;
             }
             self.clock.sleep(self.ttl.as_duration() / 10).await;
@@ -149,11 +157,25 @@ impl Leasing {
     fn is_ripe(
         &self,
         record: &Record<Head>,
-        watched: &mut Option<(StoreVersion, Duration)>,
+        watched: &mut Option<Watched>,
         target: &TargetId,
     ) -> Result<bool> {
         let head = &record.value;
-        let Some(holder) = &head.holder else { return Ok(true) };
+        let refused = |holder: &Holder, run: RunId, tense: &str| {
+            Error::new(
+                ErrorKind::Conflict,
+                format!("take the lease of {target}"),
+                format!("{holder} {tense} it for run {run}"),
+            )
+            .next(format!("see what it does: rollback show {run}"))
+        };
+        let Some(holder) = &head.holder else {
+            // Given back while we waited for it: that run has just changed what ours was planned for.
+            return match watched {
+                Some(watched) => Err(refused(&watched.holder, watched.run, "held")),
+                None => Ok(true),
+            };
+        };
         if self.liveness.is_dead(holder) {
             tracing::warn!(%target, %holder, "the holder of the lease is dead; taking over");
             return Ok(true);
@@ -161,17 +183,13 @@ impl Leasing {
         let now = self.clock.monotonic();
         match watched {
             // Only our own monotonic clock counts; nobody's wall clock is compared.
-            Some((version, since)) if *version == record.version => {
-                Ok(now.saturating_sub(*since) >= head.ttl.as_duration())
+            Some(watched) if watched.version == record.version => {
+                Ok(now.saturating_sub(watched.since) >= head.ttl.as_duration())
             }
-            Some(_) => Err(Error::new(
-                ErrorKind::Conflict,
-                format!("take the lease of {target}"),
-                format!("{holder} holds it for run {}", head.run),
-            )
-            .next(format!("wait for it, or look at it: rollback show {}", head.run))),
+            Some(_) => Err(refused(holder, head.run, "holds")),
             None => {
-                *watched = Some((record.version.clone(), now));
+                let (version, holder, run) = (record.version.clone(), holder.clone(), head.run);
+                *watched = Some(Watched { version, since: now, holder, run });
                 Ok(false)
             }
         }

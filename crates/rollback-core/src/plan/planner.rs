@@ -18,7 +18,7 @@ use crate::name::ComponentName;
 use crate::request::Request;
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peer, Proposal, View};
-use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::target::{Capabilities, Goal, Inspection, Observation, Phase, TargetInfo};
 
 /// Makes plans over the components of an engine.
 pub(crate) struct Planner<'a> {
@@ -274,7 +274,7 @@ pub(crate) fn propose(target: &dyn DynTarget, view: &View<SnapshotRecord>) -> Re
     let considered = target.propose(view)?;
     for one in &considered {
         if let Decision::Propose(proposal) = &one.decision {
-            check_steps(proposal).map_err(|what| {
+            check_steps(proposal, view.capabilities).map_err(|what| {
                 Error::new(
                     ErrorKind::Invalid,
                     format!("use strategy {} of driver {}", one.strategy, target.driver()),
@@ -315,10 +315,16 @@ fn compare(considered: Vec<Considered>) -> Vec<Method> {
     ranked.chain(rejected).collect()
 }
 
-/// A proposal's steps must be a graph that can be carried out.
-fn check_steps(proposal: &Proposal<Envelope>) -> Result<(), String> {
+/// A proposal's steps must be a graph that can be carried out, and ask for nothing that the target cannot do.
+fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilities) -> Result<(), String> {
     if proposal.steps.is_empty() {
         return Err("it has no steps".to_owned());
+    }
+    if proposal.restarts && !capabilities.restarts {
+        return Err("it wants a restart proven, and the target does not tell incarnations".to_owned());
+    }
+    if !capabilities.parts && proposal.steps.iter().any(|step| step.part.is_some()) {
+        return Err("a step is for one part, and the target has no parts".to_owned());
     }
     let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
     if ids.len() != proposal.steps.len() {

@@ -25,7 +25,7 @@ async fn restored_to_the_last_good_release() {
     assert_eq!(ledger.quarantined().await.unwrap()[0].label, "r3 (1.3.0)");
     let details = engine.run(report.run).await.unwrap();
     assert_eq!(details.report.as_ref(), Some(&report));
-    assert!(details.journal[&name("web")].iter().any(|(_, line)| line.contains("proven on 3 part(s)")));
+    assert!(details.journal[&name("web")].iter().any(|(_, line)| line.contains("proven on 3 parts")));
 }
 
 #[tokio::test(start_paused = true)]
