@@ -134,7 +134,7 @@ mod tests {
             (NotFound, 1),
             (Denied, 1),
             (Throttled, 1),
-            (Unsupported, 1),
+            (Unsupported, 3),
             (Unavailable, 1),
             (Timeout, 1),
             (Unhealthy, 1),

@@ -10,7 +10,7 @@ use crate::action::{ActionContext, ActionKind, Landing, Receipt, Step};
 use crate::digest::Digest;
 use crate::document::Envelope;
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord};
-use crate::journal::{JournalEvent, Progressed, describe_landing};
+use crate::journal::{JournalEvent, Progressed, StepState, describe_landing};
 use crate::lease::{Authorised, Unauthorised};
 use crate::name::{IdempotencyKey, StepId};
 use crate::progress::Event;
@@ -231,7 +231,7 @@ impl ComponentRun {
             .state(|state| {
                 let outputs = state.leg().map(crate::journal::LegState::outputs).unwrap_or_default();
                 let sent = state.leg().and_then(|leg| leg.steps.get(&step.id));
-                (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(|sent| sent.is_unclear()))
+                (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(StepState::is_unclear))
             })
             .await;
         let mark = format!("{}/{leg}/{}", self.name, step.id);
