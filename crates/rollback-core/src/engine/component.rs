@@ -219,7 +219,8 @@ impl ComponentRun {
                 return Ok(None);
             }
         };
-        let token = self.state(|state| state.token.clone()).await;
+        // What a convergence did before it failed moved the token too.
+        let token = self.state(|state| state.token.clone().filter(|_| !state.is_unclear())).await;
         let identity = observed.settled.known().map(|record| record.info.identity);
         if token.is_some_and(|token| token != observed.token) && identity != Some(goal.info.identity) {
             return Err(Halt::Superseded(format!(

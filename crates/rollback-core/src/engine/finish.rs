@@ -40,6 +40,10 @@ impl ComponentRun {
     /// Brings the component to its end: goes back if that is wanted and possible, finds out what is true, journals and
     /// remembers it, and gives the lease back. Whether the end is ours to write.
     pub(super) async fn finish(mut self, forward: Forward, back: bool) -> (ComponentReport, bool) {
+        let forward = match self.usurped().await {
+            Some(halt) => Forward::Halted(halt),
+            None => forward,
+        };
         let ending = self.ending(forward, back).await;
         let mut ours = ending.ours;
         let mut report = self.report(ending).await;
@@ -235,6 +239,20 @@ impl ComponentRun {
                 ending.ours = false;
                 ending
             }
+        }
+    }
+
+    /// Without a lease nothing may be journalled over the head of a process that has taken up this very run.
+    async fn usurped(&self) -> Option<Halt> {
+        if self.lease.is_some() || self.context.break_glass.is_some() {
+            return None;
+        }
+        match held_by(&self.context.records, &self.plan.target.id).await {
+            Ok(Some(head)) if head.run == self.run => {
+                Some(Halt::Lost("another process works on this run".to_owned()))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Halt::Store(error)),
         }
     }
 

@@ -150,6 +150,11 @@ impl Progressed {
             .collect()
     }
 
+    /// Whether some step may have changed the world without having been applied.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.legs.iter().any(|leg| leg.steps.values().any(StepState::is_unclear))
+    }
+
     /// Whether any action may have changed the world.
     pub(crate) fn has_effects(&self) -> bool {
         self.legs.iter().any(LegState::has_effects)

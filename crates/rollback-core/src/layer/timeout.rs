@@ -133,11 +133,16 @@ impl DynTarget for Timeout {
         }
         let probed =
             self.read("find out what became of it", self.limits.read, self.inner.probe(cx, action)).await?;
-        Ok(match probed {
-            Landing::NotApplied { .. } if alive => {
-                Landing::Running { what: "our own request has not been answered yet".to_owned() }
-            }
-            landing => landing,
+        // As long as our own request may still land, neither its absence nor somebody else's equal change is believed.
+        let doubtful = match &probed {
+            Landing::NotApplied { .. } => true,
+            Landing::Applied(receipt) => receipt.presumed,
+            _ => false,
+        };
+        Ok(if alive && doubtful {
+            Landing::Running { what: "our own request has not been answered yet".to_owned() }
+        } else {
+            probed
         })
     }
 
