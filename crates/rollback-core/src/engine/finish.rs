@@ -314,6 +314,14 @@ impl ComponentRun {
         else {
             return Ok(());
         };
+        let unrecorded = !known.iter().any(|record| record.snapshot.info.identity == left.identity);
+        let origin =
+            self.plan.from.known().filter(|origin| unrecorded && origin.info.identity == left.identity);
+        if let Some(origin) = origin {
+            // Nobody recorded its deployment, but this run saw it run: that is worth knowing the next time.
+            let seen = self.run.made_at().unwrap_or(now);
+            ledger.record(&Deployment::new(origin.clone(), seen, self.actor())).await?;
+        }
         ledger.mark_left(left.identity, self.run).await?;
         if state == State::Restored && self.request.quarantine {
             let reason = self.request.reason.clone().unwrap_or_else(|| "rolled back from".to_owned());

@@ -23,6 +23,8 @@ async fn restored_to_the_last_good_release() {
     assert_eq!(newest.made_by, Some(report.run));
     assert!(!newest.is_good(), "a rollback must earn being good again");
     assert_eq!(ledger.quarantined().await.unwrap()[0].label, "r3 (1.3.0)");
+    let left = &ledger.deployments().await.unwrap()[1];
+    assert_eq!((left.snapshot.info.label().as_str(), left.left_by), ("r3 (1.3.0)", Some(report.run)));
     let details = engine.run(report.run).await.unwrap();
     assert_eq!(details.report.as_ref(), Some(&report));
     assert!(details.journal[&name("web")].iter().any(|(_, line)| line.contains("proven on 3 parts")));
