@@ -121,6 +121,8 @@ impl<'a> Session<'a> {
     ) -> Result<Engine> {
         let store = self.store(acting.break_glass.is_some()).await?;
         let mut builder = Engine::builder(store)
+            .lease(self.config.lease)
+            .retention(self.config.retention)
             .environment(environment.clone())
             .probes(self.app.probes.clone())
             .progress(acting.progress)

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rollback_core::ledger::DEFAULT_RETENTION;
 use rollback_core::probe::Gate;
 use rollback_core::registry::known;
+use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, DriverRegistry, Environment, EnvironmentName, Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
@@ -31,6 +33,10 @@ pub struct Config {
     pub file: PathBuf,
     /// Where state is kept, as a URL: `sqlite:.rollback/state.db`, relative to the file's folder.
     pub store: String,
+    /// How long a holder of a target may be silent before others take over.
+    pub lease: Lasting,
+    /// How long deployment records are kept. The newest good one is never removed.
+    pub retention: Lasting,
     /// The environment that is meant when none is named.
     pub environment: Option<EnvironmentName>,
     /// The rules of each environment.
@@ -187,10 +193,12 @@ impl Config {
         let mut reader = Reader { file, text, variable, read: Vec::new() };
         let table = reader.document()?;
         let top = Section::top(file, &table);
-        top.only(&["store", "environment", "environments", "components", "gates"])?;
+        top.only(&["store", "lease", "retention", "environment", "environments", "components", "gates"])?;
         let config = Self {
             file: file.to_owned(),
             store: top.text("store")?.unwrap_or_else(|| DEFAULT_STORE.to_owned()),
+            lease: parts::lease(&top)?,
+            retention: top.parsed("retention")?.unwrap_or(DEFAULT_RETENTION),
             environment: top.parsed("environment")?,
             environments: parts::environments(&top)?,
             components: parts::components(&top, drivers)?,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rollback_core::condition::{Check, Rule};
 use rollback_core::environment::{Automatic, FreezeWindow};
+use rollback_core::lease::DEFAULT_TTL;
 use rollback_core::probe::{Gate, ProbeSpec};
 use rollback_core::registry::known;
 use rollback_core::time::Lasting;
@@ -18,6 +19,15 @@ use super::{ComponentConfig, Config};
 /// What a configuration without environments is planned in.
 pub(super) fn unnamed() -> EnvironmentName {
     EnvironmentName::new("default").expect("it is a good name")
+}
+
+/// The time to live of leases. Below a second every busy moment of a store would look like death.
+pub(super) fn lease(top: &Section<'_>) -> Result<Lasting> {
+    let lease = top.parsed("lease")?.unwrap_or(DEFAULT_TTL);
+    if lease < Lasting::from_secs(1) {
+        return Err(top.fault("lease", "is too short to be kept").next("write at least 1s; 15s is usual"));
+    }
+    Ok(lease)
 }
 
 /// The environments; one that asks for nothing if the file has none.

@@ -46,6 +46,7 @@ fn parse(text: &str) -> Result<Config> {
 
 const GOOD: &str = r#"
 store = "sqlite:${ROOT}/state.db"
+lease = "20s"
 environment = "prod"
 
 [environments.dev]
@@ -103,6 +104,10 @@ fn a_good_file_says_everything() {
     assert_eq!(prod.automatic, rollback_core::environment::Automatic::Act);
     assert_eq!(prod.contacts, ["on-call: +49 30 1"]);
     assert_eq!(prod.plan_expires_after.to_string(), "1h30m");
+    assert_eq!(
+        (config.lease.to_string(), config.retention.to_string()),
+        ("20s".to_owned(), "30d".to_owned())
+    );
     assert_eq!(prod.freeze[0].from.to_string(), "2026-12-24T00:00:00Z");
     assert_eq!(prod.freeze[0].to.to_string(), "2026-12-27T00:00:00Z");
     assert!(!config.environment(Some(&environment("dev"))).unwrap().require_reason);
@@ -158,6 +163,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("store = \"x", &["ops/rollback.toml, line 1", "column", "texts need quotes"]),
     ("a = 1\na = 2", &["line 2", "duplicate key", "next:"]),
     ("\nstores = \"x\"", &["line 2", "unknown key \"stores\"", "did you mean \"store\"?"]),
+    ("lease = \"10ms\"", &["line 1", "lease is too short", "at least 1s"]),
     ("store = 5", &["line 1", "store is a number, must be a text"]),
     ("[environments.prod]\nconfrim = \"x\"", &["line 2", "[environments.prod]", "did you mean \"confirm\"?"]),
     ("[environments.prod]\nconfirm = \"\"", &["line 2", "environments.prod.confirm is empty"]),
