@@ -58,7 +58,15 @@ impl Ran {
 
 impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "code {:?}\n--- out\n{}\n--- err\n{}", self.code, self.out, self.err)
+        // A document is long, and what it says of the end comes last but for the plan.
+        let state = serde_json::from_str::<Value>(&self.out).map(|document| {
+            format!(
+                "state {} report {:#} error {:#}",
+                document["state"], document["report"], document["error"]
+            )
+        });
+        let out = state.as_ref().unwrap_or(&self.out);
+        write!(f, "code {:?}\n--- out\n{out}\n--- err\n{}", self.code, self.err)
     }
 }
 
