@@ -1,1 +1,72 @@
-//! Under construction.
+//! What the end-to-end tests stand on: a site in a folder of its own, real processes, and a look at the world.
+//!
+//! Everything here is bounded: whatever is waited for, a test ends with a message within a minute or two.
+
+mod process;
+mod random;
+mod site;
+mod tree;
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rollback_core::time::{Clock as _, SystemClock};
+
+pub use self::process::{Ran, Running, alive, signal};
+pub use self::random::Random;
+pub use self::site::{Binaries, Release, Site, Watch};
+pub use self::tree::Tree;
+
+/// Whatever went wrong, for tests and test binaries.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// The longest that anything is waited for.
+pub const LIMIT: Duration = Duration::from_secs(90);
+
+/// The binaries of this package. Only its integration tests can say where they are.
+#[macro_export]
+macro_rules! binaries {
+    () => {
+        $crate::Binaries {
+            rollback: env!("CARGO_BIN_EXE_e2e-rollback"),
+            held: env!("CARGO_BIN_EXE_e2e-held"),
+            service: env!("CARGO_BIN_EXE_e2e-service"),
+        }
+    };
+}
+
+/// Lets others run for about that long.
+pub fn pause(duration: Duration) {
+    std::thread::park_timeout(duration);
+}
+
+/// Looks until `look` finds something.
+///
+/// # Errors
+///
+/// When it finds nothing within [`LIMIT`].
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let began = SystemClock.monotonic();
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if SystemClock.monotonic().saturating_sub(began) > LIMIT {
+            return Err(format!("waited for {what} in vain").into());
+        }
+        pause(Duration::from_millis(2));
+    }
+}
+
+/// Appends to a file.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn append(file: &Path, text: &str) -> Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(file)?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The `rollback` command with a driver that can be held between authorising and sending.
+//!
+//! `HELD_APPLY=N` holds the N-th request: the file `HELD_MARKER` is written, and the request is sent once the file
+//! `HELD_RELEASE` is there. By then the engine has authorised it and looked for the last time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rollback_core::erased::Considered;
+use rollback_core::snapshot::SnapshotRecord;
+use rollback_core::strategy::View;
+use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
+use rollback_core::time::{Clock as _, SystemClock};
+use rollback_core::{
+    ActionContext, Capabilities, ComponentName, Driver, DynTarget, Envelope, Error, ErrorKind, Evidence,
+    Goal, Landing, Observation, Result, TargetInfo, Token,
+};
+use rollback_driver_local::LocalDriver;
+use serde_json::Value;
+
+/// After so long it gives up waiting, so that nothing stays behind a failed test.
+const LONGEST: Duration = Duration::from_secs(180);
+
+fn main() -> std::process::ExitCode {
+    rollback_cli::App::new().driver(HeldDriver).main()
+}
+
+/// The local driver, whose targets can be held.
+#[derive(Debug)]
+struct HeldDriver;
+
+#[async_trait]
+impl Driver for HeldDriver {
+    fn name(&self) -> &'static str {
+        LocalDriver.name()
+    }
+
+    fn summary(&self) -> &'static str {
+        "the local driver, held on request"
+    }
+
+    fn config_schema(&self) -> Value {
+        LocalDriver.config_schema()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        LocalDriver.capabilities()
+    }
+
+    async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
+        let inner = LocalDriver.connect(component, config).await?;
+        Ok(Arc::new(Held { inner, applied: AtomicU32::new(0) }))
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    inner: Arc<dyn DynTarget>,
+    applied: AtomicU32,
+}
+
+impl Held {
+    async fn hold(&self) -> Result<()> {
+        let number = self.applied.fetch_add(1, Ordering::SeqCst) + 1;
+        if std::env::var("HELD_APPLY").ok().and_then(|text| text.parse().ok()) != Some(number) {
+            return Ok(());
+        }
+        let path = |name: &str| std::env::var_os(name).map(PathBuf::from).unwrap_or_default();
+        let failed = |error: std::io::Error| Error::new(ErrorKind::Other, "hold", error.to_string());
+        std::fs::write(path("HELD_MARKER"), "").map_err(failed)?;
+        let release = path("HELD_RELEASE");
+        let began = SystemClock.monotonic();
+        while !release.exists() {
+            if SystemClock.monotonic().saturating_sub(began) > LONGEST {
+                return Err(Error::new(ErrorKind::Timeout, "hold", "nobody let it go"));
+            }
+            SystemClock.sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DynTarget for Held {
+    fn driver(&self) -> &str {
+        self.inner.driver()
+    }
+
+    async fn info(&self) -> Result<TargetInfo> {
+        self.inner.info().await
+    }
+
+    async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
+        self.inner.observe(after).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
+        self.inner.history(query).await
+    }
+
+    async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection> {
+        self.inner.inspect(from, to).await
+    }
+
+    fn propose(&self, view: &View<SnapshotRecord>) -> Result<Vec<Considered>> {
+        self.inner.propose(view)
+    }
+
+    async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+        self.hold().await?;
+        self.inner.apply(cx, action).await
+    }
+
+    async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+        self.inner.probe(cx, action).await
+    }
+
+    async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
+        self.inner.prove(goal).await
+    }
+}

@@ -1,0 +1,327 @@
+//! A deployed site in a folder of its own.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::process::{Ran, Running, alive, signal};
+use crate::{Result, pause, until};
+
+/// Where the binaries of this package are; see [`binaries!`](crate::binaries).
+#[derive(Debug, Clone, Copy)]
+pub struct Binaries {
+    /// The command.
+    pub rollback: &'static str,
+    /// The command that can be held before it sends.
+    pub held: &'static str,
+    /// The service.
+    pub service: &'static str,
+}
+
+/// What `current` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// It points to this release, which is there.
+    At(String),
+    /// It is missing, dangling or something else.
+    Broken(String),
+}
+
+/// Releases v0, v1 and v2 with `current` at v2, a configuration, and a store that nobody has written yet.
+#[derive(Debug)]
+pub struct Site {
+    folder: tempfile::TempDir,
+    binaries: Binaries,
+}
+
+impl Site {
+    /// A static site.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn plain(binaries: Binaries) -> Result<Self> {
+        let site = Self { folder: tempfile::tempdir()?, binaries };
+        for (name, text) in [("v0", "v0 good"), ("v1", "v1 good"), ("v2", "v2 bad")] {
+            fs::create_dir_all(site.path("releases").join(name))?;
+            fs::write(site.path("releases").join(name).join("index.html"), text)?;
+        }
+        symlink("releases/v2", site.path("current"))?;
+        site.configure("")?;
+        Ok(site)
+    }
+
+    /// A site whose restart command runs this shell script, in the site's folder.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn restarted_by(binaries: Binaries, script: &str) -> Result<Self> {
+        let site = Self::plain(binaries)?;
+        site.configure(&format!("restart = [\"/bin/sh\", \"-c\", {}]\n", Value::from(script)))?;
+        Ok(site)
+    }
+
+    /// A site with a service that runs, started from v2.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says, or if the service does not start.
+    pub fn served(binaries: Binaries) -> Result<Self> {
+        let site = Self::plain(binaries)?;
+        let mut command = Command::new(binaries.service);
+        command.arg("restart").arg(site.root());
+        Running::start(command)?.end()?.expect(0);
+        site.configure(&format!(
+            "restart = [{:?}, \"restart\", {:?}]\npid_file = {:?}\n",
+            binaries.service,
+            site.root(),
+            site.path("pid"),
+        ))?;
+        Ok(site)
+    }
+
+    /// Writes the configuration: one component `web` with more settings, and whatever tables follow them.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn configure(&self, more: &str) -> Result<()> {
+        self.write_configuration(&format!(
+            "[components.web]\ndriver = \"local\"\nreleases = {:?}\ncurrent = {:?}\n{more}",
+            self.path("releases"),
+            self.path("current"),
+        ))
+    }
+
+    /// Writes the whole configuration.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn write_configuration(&self, text: &str) -> Result<()> {
+        Ok(fs::write(self.path("rollback.toml"), text)?)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path in the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// The command, in the site's folder.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Command {
+        self.command_of(self.binaries.rollback, words)
+    }
+
+    /// The command that is held before its `number`-th request; see [`Site::held`].
+    #[must_use]
+    pub fn held_command(&self, number: u32, words: &[&str]) -> Command {
+        let mut command = self.command_of(self.binaries.held, words);
+        command.env("HELD_APPLY", number.to_string());
+        command.env("HELD_MARKER", self.path("held")).env("HELD_RELEASE", self.path("release"));
+        command
+    }
+
+    fn command_of(&self, binary: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(binary);
+        command.args(words).current_dir(self.root());
+        command.env_remove("ROLLBACK_CONFIG").env_remove("NO_COLOR");
+        command
+    }
+
+    /// Runs the command to its end. Words are separated by spaces.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub fn run(&self, line: &str) -> Result<Ran> {
+        self.start(line)?.end()
+    }
+
+    /// Starts the command. Words are separated by spaces.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start(&self, line: &str) -> Result<Running> {
+        Running::start(self.command(&line.split_whitespace().collect::<Vec<_>>()))
+    }
+
+    /// Starts the command and waits until it holds its `number`-th request, authorised and not sent.
+    ///
+    /// # Errors
+    ///
+    /// When it ends before that.
+    pub fn held(&self, number: u32, line: &str) -> Result<Running> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let mut running = Running::start(self.held_command(number, &words))?;
+        until("the request to be held", || {
+            let held = self.path("held").exists();
+            (held || running.has_ended()).then_some(held)
+        })?
+        .then_some(running)
+        .ok_or_else(|| "it ended and nothing was held".into())
+    }
+
+    /// Lets the held request go.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn let_go(&self) -> Result<()> {
+        Ok(fs::write(self.path("release"), "")?)
+    }
+
+    /// What `current` says.
+    #[must_use]
+    pub fn current(&self) -> Release {
+        look(&self.path("current"), &self.path("releases"))
+    }
+
+    /// Fails unless `current` is this release.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    #[track_caller]
+    pub fn assert_current(&self, name: &str) {
+        assert_eq!(self.current(), Release::At(name.to_owned()));
+    }
+
+    /// What the service answers, or that there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn served_page(&self) -> Result<String> {
+        let port: u16 = fs::read_to_string(self.path("port"))?.parse()?;
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.rsplit_once("\r\n\r\n").ok_or("no HTTP answer")?.1.to_owned())
+    }
+
+    /// How often something was restarted, as the restart command noted in the file `restarts`.
+    #[must_use]
+    pub fn restarts(&self) -> usize {
+        fs::read_to_string(self.path("restarts")).unwrap_or_default().lines().count()
+    }
+
+    /// All runs, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be listed.
+    pub fn runs(&self) -> Result<Vec<Value>> {
+        let ran = self.run("runs --output json")?;
+        let runs = ran.json()["runs"].as_array().cloned();
+        runs.ok_or_else(|| format!("no runs: {ran}").into())
+    }
+
+    /// The lines of the journal of `web` in a run.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn journal(&self, run: &str) -> Result<Vec<(String, String)>> {
+        let shown = self.run(&format!("show {run} --output json"))?;
+        let document = shown.json();
+        let found = find(&document, "journal").and_then(|journal| journal["web"].as_array());
+        let lines = found.ok_or_else(|| format!("no journal: {shown}"))?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(lines.iter().map(|line| (text(&line[0]), text(&line[1]))).collect())
+    }
+
+    /// Watches `current` until the watch is asked.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (current, releases) = (self.path("current"), self.path("releases"));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            loop {
+                let last = stopped.load(Ordering::Relaxed);
+                let now = look(&current, &releases);
+                if seen.last() != Some(&now) {
+                    seen.push(now);
+                }
+                if last {
+                    return seen;
+                }
+                pause(Duration::from_micros(300));
+            }
+        });
+        Watch { stop, thread }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // A restart that was left behind must not start anything any more.
+        let _ = fs::write(self.path("closed"), "");
+        if let Ok(lock) = fs::File::create(self.path("restart.lock")) {
+            let _ = lock.lock();
+        }
+        let pid = fs::read_to_string(self.path("pid")).ok().and_then(|text| text.trim().parse().ok());
+        if let Some(pid) = pid.filter(|pid| alive(*pid)) {
+            let _ = signal(pid, "TERM");
+        }
+    }
+}
+
+/// Somebody who reads the site all the time.
+#[derive(Debug)]
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Release>>,
+}
+
+impl Watch {
+    /// Everything that was seen, in order, without repetitions.
+    ///
+    /// # Errors
+    ///
+    /// When the reader failed.
+    pub fn seen(self) -> Result<Vec<Release>> {
+        self.stop.store(true, Ordering::Relaxed);
+        Ok(self.thread.join().map_err(|_| "the reader panicked")?)
+    }
+}
+
+fn look(current: &Path, releases: &Path) -> Release {
+    // Reading through the link is what a web server does: it must work at every moment.
+    let page = match fs::read_to_string(current.join("index.html")) {
+        Ok(page) => page,
+        Err(error) => return Release::Broken(error.to_string()),
+    };
+    let name = page.split_whitespace().next().unwrap_or_default().to_owned();
+    if releases.join(&name).is_dir() { Release::At(name) } else { Release::Broken(page) }
+}
+
+/// The value of a key, wherever in the document it is.
+fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|inner| find(inner, key))),
+        _ => None,
+    }
+}
