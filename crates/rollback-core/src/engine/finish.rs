@@ -3,7 +3,7 @@
 use super::component::{ComponentRun, Forward, Halt, LegEnd};
 use crate::error::ErrorRecord;
 use crate::journal::{JournalEvent, Progressed, Purpose, counted};
-use crate::lease::held_by;
+use crate::lease::{Unauthorised, held_by};
 use crate::ledger::{Deployment, Ledger, Quarantine};
 use crate::progress::{Event, Stage};
 use crate::report::{ComponentReport, State};
@@ -52,7 +52,7 @@ impl ComponentRun {
                 // Somebody else goes on with this very run: whatever was found out here, the last word is theirs.
                 ours = false;
                 report.state = State::Superseded;
-                report.summary = format!("{by}; this process did nothing more");
+                report.summary = format!("{by}; this process stopped");
             }
             report.findings.push(unwritten(&halt));
         }
@@ -224,7 +224,7 @@ impl ComponentRun {
                 .evidence(self.look_once().await)
                 .next("see who works on it: rollback status, rollback runs"),
             Halt::Lost(by) => {
-                let ending = Ending::new(State::Superseded, format!("{by}; this run did nothing more"));
+                let ending = Ending::new(State::Superseded, format!("{by}; this run stopped"));
                 let mut ending =
                     ending.evidence(self.look_once().await).next("see the run that took over: rollback runs");
                 ending.ours = self.taken_by_another_run().await;
@@ -242,9 +242,17 @@ impl ComponentRun {
         }
     }
 
-    /// Without a lease nothing may be journalled over the head of a process that has taken up this very run.
+    /// Why this process has nothing to say about the end, if somebody else has the target: what it found out last may be
+    /// their doing. Without a lease, nothing may be journalled over the head of a process that took up this very run.
     async fn usurped(&self) -> Option<Halt> {
-        if self.lease.is_some() || self.context.break_glass.is_some() {
+        if let Some(lease) = &self.lease {
+            return match lease.confirm().await {
+                Err(Unauthorised::Lost(by)) => Some(Halt::Lost(by)),
+                // A store that does not answer now will not take the end either.
+                Ok(()) | Err(Unauthorised::Failed(_)) => None,
+            };
+        }
+        if self.context.break_glass.is_some() {
             return None;
         }
         match held_by(&self.context.records, &self.plan.target.id).await {

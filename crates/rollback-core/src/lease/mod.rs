@@ -324,6 +324,15 @@ impl Lease {
         ))
     }
 
+    /// Whether the target is still held, found out by a beat.
+    ///
+    /// # Errors
+    ///
+    /// As [`authorise`](Self::authorise).
+    pub(crate) async fn confirm(&self) -> Result<(), Unauthorised> {
+        self.shared.write(|_| {}).await
+    }
+
     /// Cancelled when somebody else was seen to hold the target.
     pub(crate) fn lost(&self) -> &CancellationToken {
         &self.shared.lost
