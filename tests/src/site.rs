@@ -113,6 +113,17 @@ impl Site {
         Ok(fs::write(self.path("rollback.toml"), text)?)
     }
 
+    /// Sets how long a silent holder is waited for.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn lease(self, lease: &str) -> Result<Self> {
+        let text = fs::read_to_string(self.path("rollback.toml"))?;
+        self.write_configuration(&format!("lease = \"{lease}\"\n{text}"))?;
+        Ok(self)
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {
