@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::process::{Ran, Running, alive, signal};
+use crate::tree::Tree;
 use crate::{Result, pause, until};
 
 /// Where the binaries of this package are; see [`binaries!`](crate::binaries).
@@ -112,6 +113,17 @@ impl Site {
         Ok(fs::write(self.path("rollback.toml"), text)?)
     }
 
+    /// Sets how long a silent holder is waited for.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn lease(self, lease: &str) -> Result<Self> {
+        let text = fs::read_to_string(self.path("rollback.toml"))?;
+        self.write_configuration(&format!("lease = \"{lease}\"\n{text}"))?;
+        Ok(self)
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -153,6 +165,47 @@ impl Site {
     /// When it does not end in time.
     pub fn run(&self, line: &str) -> Result<Ran> {
         self.start(line)?.end()
+    }
+
+    /// Runs the command, which must end with `code`, say each of `texts` and what to do next, and change nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    ///
+    /// # Panics
+    ///
+    /// When it does anything else.
+    #[track_caller]
+    pub fn refuses(&self, line: &str, code: i32, texts: &[&str]) -> Result<Ran> {
+        self.refuses_command(self.command(&line.split_whitespace().collect::<Vec<_>>()), code, texts)
+    }
+
+    /// As [`refuses`](Self::refuses), for any command.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    ///
+    /// # Panics
+    ///
+    /// When it does anything else.
+    #[track_caller]
+    pub fn refuses_command(&self, command: Command, code: i32, texts: &[&str]) -> Result<Ran> {
+        let told = format!("{command:?}");
+        let before = Tree::read(self.root())?;
+        let ran = Running::start(command)?.end()?;
+        let after = Tree::read(self.root())?;
+        assert_eq!(ran.code, Some(code), "{told}: {ran}");
+        let said = format!("{}\n{}", ran.out, ran.err);
+        for text in texts {
+            assert!(said.contains(text), "{told}: {text:?} is not said: {ran}");
+        }
+        let advised = said.contains("next") || said.contains("try '--help'");
+        assert!(advised, "{told}: it does not say what to do: {ran}");
+        assert!(!said.contains("panicked"), "{told}: {ran}");
+        assert_eq!(before, after, "{told}: something changed: {ran}");
+        Ok(ran)
     }
 
     /// Starts the command. Words are separated by spaces.

@@ -7,6 +7,8 @@ use rollback_tests::{Binaries, Ran, Random, Release, Result, Running, Site, paus
 use serde_json::Value;
 
 const BINARIES: Binaries = rollback_tests::binaries!();
+/// Shorter than usual, so that a frozen holder is soon taken for dead; long enough for a busy machine.
+const LEASE: &str = "6s";
 const FIRST: &str = "run web --to revision=v1 --yes --output json";
 const SECOND: &str = "run web --to revision=v0 --yes --output json";
 
@@ -32,7 +34,7 @@ fn frozen_before_sending(site: &Site, number: u32, second: &str) -> Result<(Ran,
 
 #[test]
 fn a_switch_that_was_authorised_and_not_sent() -> Result<()> {
-    let site = Site::plain(BINARIES)?;
+    let site = Site::plain(BINARIES)?.lease(LEASE)?;
     let (first, second) = frozen_before_sending(&site, 1, SECOND)?;
     let second = second.expect(0);
     assert_eq!(state(&second), "restored", "{second}");
@@ -44,7 +46,7 @@ fn a_switch_that_was_authorised_and_not_sent() -> Result<()> {
 
 #[test]
 fn a_restart_that_was_authorised_and_not_sent() -> Result<()> {
-    let site = Site::served(BINARIES)?;
+    let site = Site::served(BINARIES)?.lease(LEASE)?;
     let (first, second) = frozen_before_sending(&site, 2, SECOND)?;
     let second = second.expect(0);
     assert_eq!(state(&second), "restored", "{second}");
@@ -57,7 +59,7 @@ fn a_restart_that_was_authorised_and_not_sent() -> Result<()> {
 
 #[test]
 fn the_same_destination_is_finished_by_the_second() -> Result<()> {
-    let site = Site::served(BINARIES)?;
+    let site = Site::served(BINARIES)?.lease(LEASE)?;
     let (first, second) = frozen_before_sending(&site, 1, FIRST)?;
     let second = second.expect(0);
     assert_eq!(state(&second), "restored", "{second}");
@@ -71,7 +73,7 @@ fn the_same_destination_is_finished_by_the_second() -> Result<()> {
 /// Freezes a run after so many lines and a moment more, lets a second one go elsewhere, and wakes the first.
 fn frozen_at(lines: u64, more: Duration) -> Result<String> {
     // Each restart leaves a line, so that effects can be counted.
-    let site = Site::restarted_by(BINARIES, "echo restarted >> restarts")?;
+    let site = Site::restarted_by(BINARIES, "echo restarted >> restarts")?.lease(LEASE)?;
     let mut first = site.start(FIRST)?;
     for _ in 0..lines {
         if first.line().is_none() {
@@ -159,7 +161,7 @@ fn frozen_anywhere_the_reports_are_true() -> Result<()> {
 
 #[test]
 fn a_frozen_process_is_really_frozen() -> Result<()> {
-    let site = Site::plain(BINARIES)?;
+    let site = Site::plain(BINARIES)?.lease(LEASE)?;
     let mut first: Running = site.held(1, FIRST)?;
     assert!(first.freeze()?);
     site.let_go()?;

@@ -71,9 +71,13 @@ enum Met {
     Ended,
 }
 
-fn one(site: &Site, moment: Moment) -> Result<Met> {
+/// Kills a run, then so many times what takes it up again, then checks what the last one says.
+fn one(site: &Site, moment: Moment, again: &[Moment]) -> Result<Met> {
     let watch = site.watch();
     kill_at(&mut site.start(RUN)?, moment)?;
+    for moment in again {
+        kill_at(&mut site.start("resume")?, *moment)?;
+    }
     let before = site.current();
     let runs = site.runs()?;
     let resumed = site.run("resume --output json --quiet")?;
@@ -110,15 +114,23 @@ fn kill_many(
 ) -> Result<()> {
     let mut random = Random::from_surroundings(what);
     let measured = measure(make)?;
-    let moments: Vec<_> = (0..count).map(|_| measured.moment(&mut random)).collect();
+    // Each third one is killed up to twice more while it is taken up again.
+    let moments: Vec<_> = (0..count)
+        .map(|number| {
+            let more = if number % 3 == 0 { 1 + random.below(2) } else { 0 };
+            let again: Vec<_> = (0..more).map(|_| measured.moment(&mut random)).collect();
+            (measured.moment(&mut random), again)
+        })
+        .collect();
     let queue = Mutex::new(moments.into_iter());
     let met = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
             loop {
-                let Some(moment) = queue.lock().unwrap().next() else { return Ok(()) };
+                let Some((moment, again)) = queue.lock().unwrap().next() else { return Ok(()) };
                 let site = make()?;
-                let found = one(&site, moment).map_err(|error| format!("{moment:?}: {error}"))?;
+                let found =
+                    one(&site, moment, &again).map_err(|error| format!("{moment:?} {again:?}: {error}"))?;
                 check(&site, found)?;
                 met.lock().unwrap().push(found);
             }

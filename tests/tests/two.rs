@@ -20,7 +20,7 @@ fn sent(site: &Site, step: &str) -> Result<usize> {
 
 #[test]
 fn a_living_holder_is_named_and_left_in_peace() -> Result<()> {
-    let site = Site::plain(BINARIES)?;
+    let site = Site::plain(BINARIES)?.lease("6s")?;
     let first = site.held(1, RUN)?;
     let second = site.run(RUN)?.expect(3);
     let who = format!("(process {})", first.pid());
