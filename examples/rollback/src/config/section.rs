@@ -191,7 +191,10 @@ impl<'a> Section<'a> {
                 format!("{path} does not fit (its value comes from the environment and is not shown)");
             return wrong(self.file, node.line, message).next("look at the variable that it names");
         }
-        wrong(self.file, node.line, format!("{path}: {}", why.replace("\n  next:", ";")))
+        match why.split_once("\n  next: ") {
+            Some((why, next)) => wrong(self.file, node.line, format!("{path}: {why}")).next(next),
+            None => wrong(self.file, node.line, format!("{path}: {why}")),
+        }
     }
 }
 
