@@ -7,7 +7,7 @@ use rollback_core::time::{Clock as _, SystemClock};
 use rollback_tests::{Binaries, Random, Release, Result, Running, Site, pause};
 
 const BINARIES: Binaries = rollback_tests::binaries!();
-const RUN: &str = "run web --to revision=v1 --yes";
+const RUN: &str = "run --to revision=v1 --yes";
 const THREADS: usize = 4;
 
 /// When a run is killed.
@@ -154,7 +154,21 @@ fn kill_many(
 
 #[test]
 fn a_killed_run_of_a_static_site_is_brought_to_its_end() -> Result<()> {
-    kill_many("static site", 130, || Site::plain(BINARIES), |_, _| Ok(()))
+    kill_many("static site", 110, || Site::plain(BINARIES), |_, _| Ok(()))
+}
+
+#[test]
+fn a_killed_run_of_two_components_is_brought_to_its_end() -> Result<()> {
+    kill_many(
+        "two components",
+        40,
+        || Site::pair(BINARIES),
+        |site, met| {
+            let wanted = if met == Met::NoRun { "v2" } else { "v1" };
+            assert_eq!(site.current_of_db(), Release::At(wanted.to_owned()));
+            Ok(())
+        },
+    )
 }
 
 #[test]
