@@ -220,7 +220,10 @@ pub(crate) struct RecordArgs {
     /// Claim that it is good: `last-good` may go back to it
     #[arg(long)]
     pub(crate) good: bool,
-    /// Who says so; else user and host
+    /// Lift the quarantine that it is under
+    #[arg(long, requires = "good")]
+    pub(crate) lift_quarantine: bool,
+    /// Who says so; else the identity that the backend knows, else user and host
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
 }

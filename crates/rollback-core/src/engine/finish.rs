@@ -311,25 +311,22 @@ impl ComponentRun {
         let now = self.context.clock.now();
         let ledger = Ledger::new(self.context.records.clone(), &self.plan.target.id)?;
         let known = ledger.deployments().await?;
+        let left = self.plan.leaving.as_ref().filter(|left| left.identity != self.plan.to.info.identity);
+        let unrecorded = |identity| !known.iter().any(|record| record.snapshot.info.identity == identity);
+        let origin = self.plan.from.known().filter(|origin| Some(&origin.info) == left);
+        if let Some(origin) = origin.filter(|origin| unrecorded(origin.info.identity)) {
+            // Nobody recorded its deployment, but this run saw it run: that is worth knowing the next time. Before the
+            // one that followed it, which may have begun in the same millisecond.
+            let seen = self.run.made_at().unwrap_or(now);
+            ledger.record(&Deployment::new(origin.clone(), seen, self.actor())).await?;
+        }
         if !known.iter().any(|record| record.made_by == Some(self.run)) {
             let mut deployment = Deployment::new(self.plan.to.clone(), now, self.actor());
             deployment.made_by = Some(self.run);
             deployment.proven = true;
             ledger.record(&deployment).await?;
         }
-        let Some(left) =
-            self.plan.leaving.as_ref().filter(|left| left.identity != self.plan.to.info.identity)
-        else {
-            return Ok(());
-        };
-        let unrecorded = !known.iter().any(|record| record.snapshot.info.identity == left.identity);
-        let origin =
-            self.plan.from.known().filter(|origin| unrecorded && origin.info.identity == left.identity);
-        if let Some(origin) = origin {
-            // Nobody recorded its deployment, but this run saw it run: that is worth knowing the next time.
-            let seen = self.run.made_at().unwrap_or(now);
-            ledger.record(&Deployment::new(origin.clone(), seen, self.actor())).await?;
-        }
+        let Some(left) = left else { return Ok(()) };
         ledger.mark_left(left.identity, self.run).await?;
         if state == State::Restored && self.request.quarantine {
             let reason = self.request.reason.clone().unwrap_or_else(|| "rolled back from".to_owned());

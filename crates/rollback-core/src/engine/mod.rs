@@ -146,6 +146,8 @@ pub struct RunDetails {
 pub struct Claim {
     /// Whether it is said to be good.
     pub good: bool,
+    /// Whether a quarantine that it is under is lifted with it.
+    pub lift_quarantine: bool,
     /// Who says so; left out: the backend's signed-in identity, else user and host.
     pub by: Option<String>,
 }
@@ -161,6 +163,13 @@ impl Claim {
     #[must_use]
     pub fn good() -> Self {
         Self { good: true, ..Self::default() }
+    }
+
+    /// Lifts the quarantine that it is under, if it is.
+    #[must_use]
+    pub fn lift_quarantine(mut self, lift: bool) -> Self {
+        self.lift_quarantine = lift;
+        self
     }
 
     /// Says who claims it.
@@ -293,7 +302,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unhealthy`] when what runs cannot be proven.
+    /// [`ErrorKind::Unhealthy`] when what runs cannot be proven; [`ErrorKind::Refused`] for a claim that something under
+    /// quarantine is good, unless the claim lifts it.
     pub async fn record(&self, component: &ComponentName, claim: &Claim) -> Result<Deployment> {
         let target = self.context.target(component)?;
         let info = target.info().await?;
@@ -303,8 +313,12 @@ impl Engine {
         let snapshot = proven(&**target).await?;
         let identity = snapshot.info.identity;
         let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
+        if claim.good {
+            clear_quarantine(&ledger, &snapshot, claim).await?;
+        }
         let newest = ledger.deployments().await?.into_iter().next();
-        match newest.filter(|newest| newest.snapshot.info.identity == identity) {
+        // One that was left and runs again is a deployment of its own.
+        match newest.filter(|newest| newest.snapshot.info.identity == identity && newest.left_by.is_none()) {
             Some(mut newest) => {
                 if good.is_some() {
                     newest.good.clone_from(&good);
@@ -352,6 +366,22 @@ impl Engine {
             }
         }
         Ok(copied)
+    }
+}
+
+/// Nothing is good and under quarantine at once.
+async fn clear_quarantine(ledger: &Ledger, snapshot: &SnapshotRecord, claim: &Claim) -> Result<()> {
+    let identity = snapshot.info.identity;
+    let quarantined = ledger.quarantined().await?;
+    match quarantined.iter().find(|entry| entry.identity == identity) {
+        Some(_) if claim.lift_quarantine => ledger.lift(identity).await.map(drop),
+        Some(entry) => Err(Error::new(
+            ErrorKind::Refused,
+            format!("record {} as good", snapshot.info.label()),
+            format!("it is under quarantine: {}", entry.describe()),
+        )
+        .next("if that is over, say so: rollback record COMPONENT --good --lift-quarantine")),
+        None => Ok(()),
     }
 }
 

@@ -209,3 +209,18 @@ async fn rolling_back_twice_goes_on_to_an_older_release_only_when_asked() {
     let claim = engine.record(&name("web"), &Claim::good()).await.unwrap();
     assert!(claim.is_good());
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_good_and_under_quarantine_at_once() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    ended(&run(&engine, &setup.request(None)).await, State::Restored);
+    setup.deploy(3).await;
+    let error = engine.record(&name("web"), &Claim::good()).await.unwrap_err();
+    assert_eq!(error.kind(), rollback_core::ErrorKind::Refused, "{error}");
+    let lifted = engine.record(&name("web"), &Claim::good().lift_quarantine(true)).await.unwrap();
+    assert!(lifted.is_good());
+    let ledger = engine.ledger(&name("web")).await.unwrap();
+    assert!(ledger.quarantined().await.unwrap().is_empty());
+    assert_eq!(ledger.last_good().await.unwrap().unwrap().snapshot.info.label(), "r3 (1.3.0)");
+}

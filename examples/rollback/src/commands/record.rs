@@ -12,7 +12,8 @@ pub(crate) async fn run(session: &Session<'_>, args: &RecordArgs) -> Result<Outc
     let environment = session.environment()?;
     let component = &args.component;
     let engine = session.engine(environment, std::slice::from_ref(component), Acting::default()).await?;
-    let mut claim = if args.good { Claim::good() } else { Claim::deployed() };
+    let claim = if args.good { Claim::good() } else { Claim::deployed() };
+    let mut claim = claim.lift_quarantine(args.lift_quarantine);
     if let Some(by) = &args.by {
         claim = claim.by(by);
     }
