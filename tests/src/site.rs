@@ -28,6 +28,9 @@ pub struct Binaries {
     pub service: &'static str,
 }
 
+/// The releases of a site, with what they serve.
+const RELEASES: [(&str, &str); 3] = [("v0", "v0 good"), ("v1", "v1 good"), ("v2", "v2 bad")];
+
 /// What `current` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
@@ -52,7 +55,7 @@ impl Site {
     /// What the file system says.
     pub fn plain(binaries: Binaries) -> Result<Self> {
         let site = Self { folder: tempfile::tempdir()?, binaries };
-        for (name, text) in [("v0", "v0 good"), ("v1", "v1 good"), ("v2", "v2 bad")] {
+        for (name, text) in RELEASES {
             fs::create_dir_all(site.path("releases").join(name))?;
             fs::write(site.path("releases").join(name).join("index.html"), text)?;
         }
@@ -111,6 +114,25 @@ impl Site {
     /// What the file system says.
     pub fn write_configuration(&self, text: &str) -> Result<()> {
         Ok(fs::write(self.path("rollback.toml"), text)?)
+    }
+
+    /// A static site whose `web` comes after another component, `db`, with the same releases in the folder `db`.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn pair(binaries: Binaries) -> Result<Self> {
+        let site = Self::plain(binaries)?;
+        for (name, text) in RELEASES {
+            fs::create_dir_all(site.path("db/releases").join(name))?;
+            fs::write(site.path("db/releases").join(name).join("index.html"), text)?;
+        }
+        symlink("releases/v2", site.path("db/current"))?;
+        let db = site.path("db/releases");
+        site.configure(&format!(
+            "after = [\"db\"]\n[components.db]\ndriver = \"local\"\nreleases = {db:?}\n"
+        ))?;
+        Ok(site)
     }
 
     /// Sets how long a silent holder is waited for.
@@ -256,6 +278,12 @@ impl Site {
     #[track_caller]
     pub fn assert_current(&self, name: &str) {
         assert_eq!(self.current(), Release::At(name.to_owned()));
+    }
+
+    /// What the `current` of `db` says, on a site that has it.
+    #[must_use]
+    pub fn current_of_db(&self) -> Release {
+        look(&self.path("db/current"), &self.path("db/releases"))
     }
 
     /// What the service answers, or that there is none.

@@ -7,7 +7,7 @@ use rollback_core::time::{Clock as _, SystemClock};
 use rollback_tests::{Binaries, Random, Release, Result, Running, Site, pause};
 
 const BINARIES: Binaries = rollback_tests::binaries!();
-const RUN: &str = "run web --to revision=v1 --yes";
+const RUN: &str = "run --to revision=v1 --yes";
 const THREADS: usize = 4;
 
 /// When a run is killed.
@@ -105,6 +105,16 @@ fn one(site: &Site, moment: Moment, again: &[Moment]) -> Result<Met> {
     Ok(met)
 }
 
+/// When a run is killed, and when what takes it up again is: each third one is killed once or twice more.
+fn moments(measured: &Measured, count: usize, random: &mut Random) -> Vec<(Moment, Vec<Moment>)> {
+    let all = (0..count).map(|number| {
+        let more = if number % 3 == 0 { 1 + random.below(2) } else { 0 };
+        let again = (0..more).map(|_| measured.moment(random)).collect();
+        (measured.moment(random), again)
+    });
+    all.collect()
+}
+
 /// Kills `count` runs, several at a time, and checks the world after each with `check` too.
 fn kill_many(
     what: &str,
@@ -114,31 +124,26 @@ fn kill_many(
 ) -> Result<()> {
     let mut random = Random::from_surroundings(what);
     let measured = measure(make)?;
-    // Each third one is killed up to twice more while it is taken up again.
-    let moments: Vec<_> = (0..count)
-        .map(|number| {
-            let more = if number % 3 == 0 { 1 + random.below(2) } else { 0 };
-            let again: Vec<_> = (0..more).map(|_| measured.moment(&mut random)).collect();
-            (measured.moment(&mut random), again)
-        })
-        .collect();
-    let queue = Mutex::new(moments.into_iter());
-    let met = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        let work = || -> Result<()> {
-            loop {
-                let Some((moment, again)) = queue.lock().unwrap().next() else { return Ok(()) };
-                let site = make()?;
-                let found =
-                    one(&site, moment, &again).map_err(|error| format!("{moment:?} {again:?}: {error}"))?;
-                check(&site, found)?;
-                met.lock().unwrap().push(found);
-            }
-        };
+    let queue = Mutex::new(moments(&measured, count, &mut random).into_iter());
+    let work = || -> Result<Vec<Met>> {
+        let mut met = Vec::new();
+        loop {
+            let next = queue.lock().map_err(|_| "another thread failed")?.next();
+            let Some((moment, again)) = next else { return Ok(met) };
+            let site = make()?;
+            let found =
+                one(&site, moment, &again).map_err(|error| format!("{moment:?} {again:?}: {error}"))?;
+            check(&site, found)?;
+            met.push(found);
+        }
+    };
+    let met = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("see above")).collect::<Result<Vec<()>>>()
-    })?;
-    let met = met.into_inner().unwrap();
+        let ended =
+            threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked, see above")?);
+        ended.collect::<Result<Vec<_>>>()
+    })?
+    .concat();
     let of = |wanted| met.iter().filter(|found| **found == wanted).count();
     let (none, cut, ended) = (of(Met::NoRun), of(Met::Unfinished), of(Met::Ended));
     println!("{what}: no run yet {none}, cut off {cut}, ended {ended}, of {:?}", measured.takes);
@@ -149,7 +154,21 @@ fn kill_many(
 
 #[test]
 fn a_killed_run_of_a_static_site_is_brought_to_its_end() -> Result<()> {
-    kill_many("static site", 130, || Site::plain(BINARIES), |_, _| Ok(()))
+    kill_many("static site", 110, || Site::plain(BINARIES), |_, _| Ok(()))
+}
+
+#[test]
+fn a_killed_run_of_two_components_is_brought_to_its_end() -> Result<()> {
+    kill_many(
+        "two components",
+        40,
+        || Site::pair(BINARIES),
+        |site, met| {
+            let wanted = if met == Met::NoRun { "v2" } else { "v1" };
+            assert_eq!(site.current_of_db(), Release::At(wanted.to_owned()));
+            Ok(())
+        },
+    )
 }
 
 #[test]

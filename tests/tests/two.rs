@@ -1,6 +1,6 @@
 //! Two processes at once on the same component, and holders that were killed.
 
-use rollback_tests::{Binaries, Ran, Result, Site};
+use rollback_tests::{Binaries, Ran, Result, Running, Site};
 
 const BINARIES: Binaries = rollback_tests::binaries!();
 const RUN: &str = "run web --to revision=v1 --yes";
@@ -74,7 +74,7 @@ fn of_two_at_once_one_acts() -> Result<()> {
         let before = site.restarts();
         let watch = site.watch();
         let both = [site.start(RUN_JSON)?, site.start(RUN_JSON)?];
-        let [first, second] = both.map(|running| running.end());
+        let [first, second] = both.map(Running::end);
         let (first, second) = (first?, second?);
         let mut states = [state(&first), state(&second)];
         states.sort();
