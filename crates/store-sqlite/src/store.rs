@@ -17,7 +17,7 @@ use crate::entries;
 use crate::session::{Access, Session};
 
 /// How long another process may hold the database locked before a call gives up, if not set otherwise.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a [`SqliteStore`] is opened, where the defaults are not right.
 ///
@@ -48,7 +48,7 @@ impl Default for SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// The defaults: five seconds of patience with other processes, no limit of size.
+    /// The defaults: two seconds of patience with other processes, no limit of size.
     pub fn new() -> Self {
         Self::default()
     }
