@@ -15,7 +15,8 @@ mod target;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Error, ErrorKind, Result};
+use rollback_core::registry::read_settings;
+use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Result};
 use serde_json::Value;
 
 pub use self::action::LocalAction;
@@ -49,10 +50,7 @@ impl Driver for LocalDriver {
     }
 
     async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
-        let config: LocalConfig = serde_json::from_value(config).map_err(|error| {
-            Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), error.to_string())
-                .next("the local driver needs at least `releases`, the folder of the releases")
-        })?;
+        let config: LocalConfig = read_settings(component, config, &self.config_schema())?;
         config.connect()
     }
 }

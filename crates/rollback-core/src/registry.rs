@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::erased::DynTarget;
@@ -103,6 +104,58 @@ impl fmt::Debug for DriverRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.drivers.keys()).finish()
     }
+}
+
+/// Reads a driver's settings, and names the one that does not fit: for [`Driver::connect`].
+///
+/// ```
+/// # use rollback_core::ComponentName;
+/// use rollback_core::registry::read_settings;
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Settings {
+///     releases: String,
+/// }
+/// let schema = serde_json::json!({ "properties": { "releases": { "description": "a folder" } } });
+/// let name = ComponentName::new("web")?;
+/// let wrong = serde_json::json!({ "releases": 7 });
+/// let error = read_settings::<Settings>(&name, wrong, &schema).unwrap_err();
+/// assert!(error.to_string().contains("setting \"releases\" does not fit: invalid type"));
+/// assert_eq!(error.next_step(), Some("releases is: a folder"));
+/// # Ok::<(), rollback_core::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`].
+pub fn read_settings<T: DeserializeOwned>(
+    component: &ComponentName,
+    config: Value,
+    schema: &Value,
+) -> Result<T> {
+    let fault = match serde_json::from_value::<T>(config.clone()) {
+        Ok(settings) => return Ok(settings),
+        Err(error) => error.to_string(),
+    };
+    // The culprit is the setting without which another error, or none, comes up.
+    let without = |key: &String| {
+        let mut rest = config.clone();
+        rest.as_object_mut().map(|settings| settings.remove(key));
+        serde_json::from_value::<T>(rest).err().map(|error| error.to_string())
+    };
+    let keys = config.as_object().into_iter().flatten().map(|(key, _)| key);
+    let culprit = keys.into_iter().find(|key| without(key).as_ref() != Some(&fault));
+    let operation = format!("set up component {component:?}");
+    let Some(key) = culprit else {
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let required: Vec<_> = required.filter_map(Value::as_str).collect();
+        return Err(Error::new(ErrorKind::Invalid, operation, fault)
+            .next(format!("these settings must be there: {}", required.join(", "))));
+    };
+    let about = schema.get("properties").and_then(|all| all.get(key)).and_then(|one| one.get("description"));
+    let about = about.and_then(Value::as_str).unwrap_or("see the driver's documentation");
+    Err(Error::new(ErrorKind::Invalid, operation, format!("setting {key:?} does not fit: {fault}"))
+        .next(format!("{key} is: {about}")))
 }
 
 /// Names the nearest known word, or all of them.

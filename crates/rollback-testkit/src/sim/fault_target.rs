@@ -5,127 +5,56 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rollback_core::erased::Considered;
-use rollback_core::store::{KeyPrefix, MemoryStore};
+use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::Clock;
 use rollback_core::{
     ActionContext, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
-    Observation, Result, RunId, SnapshotRecord, Store as _, TargetInfo, Token, View,
+    Observation, Result, SnapshotRecord, Store as _, TargetInfo, Token, View,
 };
+use serde_json::Value;
 
+use super::book::{Look, Looked, Sent, head_of};
 use super::fault_store::Weather;
-use super::process::Process;
+use super::process::{Place, Process};
 use super::random::Random;
+use super::session::Session;
 use super::toy::Gap;
 use super::world::{Trouble, World};
 
-/// One call of `apply`, as the simulation saw it.
-#[derive(Debug, Clone)]
-pub struct Sent {
-    /// Which session of which process called.
-    pub session: String,
-    /// For which run.
-    pub run: RunId,
-    /// For which component.
-    pub component: String,
-    /// Under which key.
-    pub key: IdempotencyKey,
-    /// When it was called.
-    pub called: Duration,
-    /// When it came to the driver.
-    pub at: Duration,
-    /// Whether the key was in a journal before.
-    pub journalled: bool,
-}
-
-/// One call of `observe` or `prove`.
-#[derive(Debug, Clone)]
-pub struct Looked {
-    /// Which session of which process called.
-    pub session: String,
-    /// For which component.
-    pub component: String,
-    /// When it looked.
-    pub at: Duration,
-    /// Whether it was `prove`.
-    pub proof: bool,
-}
-
-/// What all processes of a simulation did, for the invariants.
-#[derive(Debug, Clone, Default)]
-pub struct Book {
-    sent: Arc<Mutex<Vec<Sent>>>,
-    looked: Arc<Mutex<Vec<Looked>>>,
-}
-
-impl Book {
-    /// Every call of `apply`, oldest first.
-    #[must_use]
-    pub fn sent(&self) -> Vec<Sent> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Every call of `observe` and `prove`, oldest first.
-    #[must_use]
-    pub fn looked(&self) -> Vec<Looked> {
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A target as one process sees it.
+/// A target as one session sees it.
 #[derive(Debug)]
 pub struct FaultTarget {
     inner: Arc<dyn DynTarget>,
     component: String,
-    session: String,
-    process: Process,
-    clock: Arc<dyn Clock>,
-    weather: Weather,
+    world: World,
+    session: Session,
     random: Mutex<Random>,
-    book: Book,
-    // The true content of the store, to see whether an intent was journalled.
-    memory: MemoryStore,
 }
 
 impl FaultTarget {
-    /// `inner` as one session of `process` sees it in this weather.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a simulation, put together in one place")]
+    /// `inner`, a handle onto `world`, as `session` sees it.
     pub fn new(
         inner: Arc<dyn DynTarget>,
         component: impl Into<String>,
-        session: impl Into<String>,
-        process: Process,
-        clock: Arc<dyn Clock>,
-        weather: Weather,
+        world: World,
+        session: Session,
         random: Random,
-        book: Book,
-        memory: MemoryStore,
     ) -> Self {
-        let random = Mutex::new(random);
-        Self {
-            inner,
-            component: component.into(),
-            session: session.into(),
-            process,
-            clock,
-            weather,
-            random,
-            book,
-            memory,
-        }
+        Self { inner, component: component.into(), world, session, random: Mutex::new(random) }
     }
 
     fn draw(&self) -> (u64, Duration) {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        (random.within(0..100), random.millis(0..self.weather.latency + 1))
+        (random.within(0..100), random.millis(0..self.session.weather.latency + 1))
     }
 
     /// The way there of a call that only reads.
     async fn ask(&self, what: &str) -> Result<()> {
-        self.process.step(&format!("{} {what}", self.component)).await;
+        self.session.process.step(|| format!("{} {what}", self.component)).await;
         let (luck, latency) = self.draw();
-        self.clock.sleep(latency).await;
-        if luck < self.weather.refused {
+        self.session.clock.sleep(latency).await;
+        if luck < self.session.weather.refused {
             return Err(
                 Error::new(ErrorKind::Throttled, what, "too many requests").next("wait and try again")
             );
@@ -134,32 +63,56 @@ impl FaultTarget {
     }
 
     /// The way back.
-    async fn told<T>(&self, what: &str, answer: Result<T>) -> Result<T> {
-        self.process.step(what).await;
+    async fn told<T>(&self, what: impl FnOnce() -> String, answer: Result<T>) -> Result<T> {
+        self.session.process.step(what).await;
         let (_, latency) = self.draw();
-        self.clock.sleep(latency).await;
+        self.session.clock.sleep(latency).await;
         answer
     }
 
-    fn looks(&self, proof: bool) {
-        self.book.looked.lock().unwrap_or_else(PoisonError::into_inner).push(Looked {
-            session: self.session.clone(),
-            component: self.component.clone(),
-            at: self.clock.monotonic(),
-            proof,
-        });
+    fn looks(&self, kind: Look) {
+        let (session, component) = (self.session.name.clone(), self.component.clone());
+        self.session.book.looks(Looked { session, component, at: self.session.clock.monotonic(), kind });
     }
 
-    /// Whether any journal holds the key of this action.
+    /// Whether the journal of the run holds the key of this action.
     async fn journalled(&self, cx: &ActionContext) -> Result<bool> {
         let needle = cx.key.as_str().as_bytes();
-        for key in self.memory.list(&KeyPrefix::new("journal")?, None, usize::MAX).await? {
-            let found = self.memory.get(&key).await?;
+        let memory = &self.session.memory;
+        let prefix = KeyPrefix::new(&format!("journal/{}/{}", cx.run, cx.component))?;
+        for key in memory.list(&prefix, None, usize::MAX).await? {
+            let found = memory.get(&key).await?;
             if found.is_some_and(|found| found.value.windows(needle.len()).any(|window| window == needle)) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether the head names this session, and this run's action among those that may be on their way.
+    async fn authorised(&self, cx: &ActionContext) -> Result<bool> {
+        if !self.session.leases {
+            return Ok(true);
+        }
+        let name = head_of(&self.component);
+        let found = self.session.memory.get(&Key::new(format!("heads/{name}"))?).await?;
+        let head: Option<Value> = found.and_then(|found| serde_json::from_slice(&found.value).ok());
+        let Some(body) = head.as_ref().and_then(|head| head.get("body")) else { return Ok(false) };
+        let run = cx.run.to_string();
+        let owner = self.session.book.owner(&self.session.name, &name);
+        let ours = body["owner"].as_str().map(str::to_owned) == owner && owner.is_some();
+        let open = body["open"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(ours
+            && !body["holder"].is_null()
+            && open.iter().any(|intent| intent["run"].as_str() == Some(&run)))
+    }
+
+    /// Requests of other runs that are on their way, as if nothing had happened since they were sent.
+    fn overtakes(&self, cx: &ActionContext) -> Vec<(Duration, IdempotencyKey)> {
+        let run = cx.run.to_string();
+        let late = self.world.on_their_way().into_iter();
+        let late = late.filter_map(|(sent, request)| Some((sent, request.key?)));
+        late.filter(|(_, key)| !key.as_str().starts_with(&run)).collect()
     }
 }
 
@@ -173,26 +126,26 @@ impl DynTarget for FaultTarget {
     async fn info(&self) -> Result<TargetInfo> {
         self.ask("info").await?;
         let answer = self.inner.info().await;
-        self.told("told", answer).await
+        self.told(|| "told".to_owned(), answer).await
     }
 
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
         self.ask("observe").await?;
-        self.looks(false);
+        self.looks(Look::Observe);
         let answer = self.inner.observe(after).await;
-        self.told("observed", answer).await
+        self.told(|| "observed".to_owned(), answer).await
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.ask("read the history").await?;
         let answer = self.inner.history(query).await;
-        self.told("read", answer).await
+        self.told(|| "read".to_owned(), answer).await
     }
 
     async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection> {
         self.ask("inspect").await?;
         let answer = self.inner.inspect(from, to).await;
-        self.told("inspected", answer).await
+        self.told(|| "inspected".to_owned(), answer).await
     }
 
     fn propose(&self, view: &View<SnapshotRecord>) -> Result<Vec<Considered>> {
@@ -200,35 +153,43 @@ impl DynTarget for FaultTarget {
     }
 
     async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
-        let called = self.clock.monotonic();
-        self.process.step(&format!("{} apply {} under {}", self.component, action.body, cx.key)).await;
+        let Session { process, clock, book, .. } = &self.session;
+        let called = clock.monotonic();
+        let (authorised, overtakes) = (self.authorised(cx).await?, self.overtakes(cx));
+        process.reach(Place::Sending);
+        process.step(|| format!("{} apply {} under {}", self.component, action.body, cx.key)).await;
         let (_, latency) = self.draw();
-        self.clock.sleep(latency).await;
-        let journalled = self.journalled(cx).await?;
-        self.book.sent.lock().unwrap_or_else(PoisonError::into_inner).push(Sent {
-            session: self.session.clone(),
+        clock.sleep(latency).await;
+        book.sends(Sent {
+            session: self.session.name.clone(),
             run: cx.run,
             component: self.component.clone(),
             key: cx.key.clone(),
             called,
-            at: self.clock.monotonic(),
-            journalled,
+            at: clock.monotonic(),
+            journalled: self.journalled(cx).await?,
+            authorised,
+            overtakes,
         });
         let answer = self.inner.apply(cx, action).await;
-        self.told(&format!("{} answered {answer:?}", self.component), answer).await
+        process.reach(Place::Answered);
+        let text = format!("{answer:?}");
+        self.told(|| format!("{} answered {text}", self.component), answer).await
     }
 
     async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
         self.ask("probe").await?;
+        self.looks(Look::Probe);
         let answer = self.inner.probe(cx, action).await;
-        self.told(&format!("{} probed {answer:?}", self.component), answer).await
+        let text = format!("{answer:?}");
+        self.told(|| format!("{} probed {text}", self.component), answer).await
     }
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.ask("prove").await?;
-        self.looks(true);
+        self.looks(Look::Prove);
         let answer = self.inner.prove(goal).await;
-        self.told("proved", answer).await
+        self.told(|| "proved".to_owned(), answer).await
     }
 }
 
@@ -254,20 +215,26 @@ impl FaultGap {
     /// How long a request hangs before it lands: longer than anybody waits for it.
     fn hangs(&self) -> Option<Duration> {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        random.chance(self.weather.slow).then(|| random.millis(30_000..200_000))
+        if !random.chance(self.weather.slow) {
+            return None;
+        }
+        // Some for so long that the run gives up before.
+        Some(if random.chance(40) { random.millis(200_000..900_000) } else { random.millis(30_000..200_000) })
     }
 
     fn trouble(&self) -> Trouble {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         let luck = random.within(0..100);
         let lag = u64::try_from(self.world.settings().lag.as_millis()).unwrap_or(u64::MAX);
-        let Weather { refused, lost, .. } = self.weather;
+        let Weather { refused, lost, late, .. } = self.weather;
         match luck {
             luck if luck < refused => Trouble::Refuse,
             luck if luck < refused + lost => Trouble::LoseAnswer,
             luck if luck < refused + 2 * lost => Trouble::LoseRequest,
             // Within the lag that the driver declares, else no caution could help.
-            luck if luck < refused + 3 * lost && lag > 0 => Trouble::Delay(Some(random.millis(0..lag))),
+            luck if luck < refused + 3 * lost + late && lag > 0 => {
+                Trouble::Delay(Some(random.millis(0..lag)))
+            }
             _ => Trouble::Pass,
         }
     }
@@ -276,7 +243,7 @@ impl FaultGap {
 #[async_trait]
 impl Gap for FaultGap {
     async fn pass(&self) {
-        self.process.step("send").await;
+        self.process.step(|| "send".to_owned()).await;
         if let Some(hangs) = self.hangs() {
             self.process.note(|| format!("the request hangs for {hangs:?}"));
             self.clock.sleep(hangs).await;

@@ -1,19 +1,24 @@
 //! Everything that one simulation holds.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rollback_core::probe::ProbeRegistry;
 use rollback_core::store::MemoryStore;
 use rollback_core::time::Clock;
-use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Error, Report};
+use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Error, Report, Store};
 use tokio_util::sync::CancellationToken;
 
+use super::book::Book;
 use super::fault_store::{FaultStore, Weather};
-use super::fault_target::{Book, FaultGap, FaultTarget};
+use super::fault_target::{FaultGap, FaultTarget};
+use super::gate::{Moods, gate};
 use super::process::{Fuse, Process};
 use super::random::{Random, SeededEntropy};
 use super::script::Script;
+use super::session::Session;
 use super::toy::ToyTarget;
 use super::trace::Trace;
 use super::world::World;
@@ -38,11 +43,29 @@ pub(super) struct Deployed {
     pub(super) world: World,
 }
 
+/// How an engine works.
+#[derive(Debug, Default)]
+pub(super) struct How {
+    /// What stops it.
+    pub(super) cancel: CancellationToken,
+    /// Whether it breaks the glass.
+    pub(super) glass: bool,
+}
+
+impl How {
+    /// On the shared store or beside it.
+    pub(super) fn glass(glass: bool) -> Self {
+        Self { glass, ..Self::default() }
+    }
+}
+
 /// Everything that one simulation holds.
 pub(super) struct Lab {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trace: Trace,
     pub(super) memory: MemoryStore,
+    /// Where those work who break the glass.
+    pub(super) local: MemoryStore,
     pub(super) deployed: Vec<Deployed>,
     pub(super) book: Book,
     script: Script,
@@ -69,6 +92,7 @@ impl Lab {
             clock,
             trace,
             memory: MemoryStore::new(),
+            local: MemoryStore::new(),
             book: Book::default(),
             script,
             random: Mutex::new(random),
@@ -85,39 +109,27 @@ impl Lab {
         process
     }
 
-    /// The engine of one session of a process: everything it sees goes through the process and the weather.
-    pub(super) fn engine(
-        &self,
-        process: &Process,
-        session: &str,
-        weather: Weather,
-        cancel: CancellationToken,
-    ) -> Engine {
-        let fork = || lock(&self.random).fork();
-        let clock = Arc::clone(&self.clock);
-        let memory = Arc::new(self.memory.clone());
-        let store = FaultStore::new(memory, process.clone(), Arc::clone(&clock), weather, fork());
+    /// The engine of one session of a process: everything it sees goes through the process and the weather. It works
+    /// on the shared store, unless the glass is broken.
+    pub(super) fn engine(&self, process: &Process, name: &str, weather: Weather, how: How) -> Engine {
+        let (memory, clock) = (self.memory.clone(), Arc::clone(&self.clock));
+        let memory = if how.glass { self.local.clone() } else { memory };
+        let session = Session::new(name, process.clone(), clock, memory, self.book.clone()).weather(weather);
+        let session = if how.glass { session.without_leases() } else { session };
+        let store = Arc::new(FaultStore::new(session.clone(), self.fork()));
         let environment =
             EnvironmentName::new("simulated").map(Environment::new).expect("an environment name");
-        let mut engine = Engine::builder(Arc::new(store))
+        let mut engine = Engine::builder(Arc::clone(&store) as Arc<dyn Store>)
             .environment(environment.require_reason(false).single_operator(true))
             .clock(process.clock())
-            .entropy(Arc::new(SeededEntropy::new(fork().next_u64())))
-            .cancel(cancel);
+            .entropy(Arc::new(SeededEntropy::new(self.fork().next_u64())))
+            .probes(ProbeRegistry::new().with(Moods { process: process.clone() }))
+            .cancel(how.cancel);
         for Deployed { name, world } in &self.deployed {
-            let gap = FaultGap::new(world.clone(), process.clone(), weather, fork());
+            let gap = FaultGap::new(world.clone(), process.clone(), weather, self.fork());
             let toy = ToyTarget::new(name.as_str(), world.clone()).by(process.name()).gap(Arc::new(gap));
-            let target = FaultTarget::new(
-                toy.erase(),
-                name.as_str(),
-                session,
-                process.clone(),
-                Arc::clone(&clock),
-                weather,
-                fork(),
-                self.book.clone(),
-                self.memory.clone(),
-            );
+            let fork = self.fork();
+            let target = FaultTarget::new(toy.erase(), name.as_str(), world.clone(), session.clone(), fork);
             engine = engine.component(name.clone(), Arc::new(target));
         }
         if self.script.chained {
@@ -125,7 +137,17 @@ impl Lab {
                 engine = engine.after(pair[1].name.clone(), pair[0].name.clone());
             }
         }
+        for (deployed, mood) in self.deployed.iter().zip(&self.script.gates) {
+            if let Some(mood) = mood {
+                engine = engine.gate(gate(&deployed.name, *mood));
+            }
+        }
+        let engine = if how.glass { engine.break_glass(store, "the store is gone") } else { engine };
         engine.build()
+    }
+
+    fn fork(&self) -> Random {
+        lock(&self.random).fork()
     }
 
     pub(super) fn end(&self, process: &Process, report: Report) {
@@ -165,6 +187,17 @@ impl Lab {
 
     pub(super) fn processes(&self) -> Vec<Process> {
         lock(&self.processes).clone()
+    }
+
+    /// The processes that work beside the store.
+    pub(super) fn glass(&self) -> BTreeSet<String> {
+        let beside =
+            |process: &Process| self.script.glass && !matches!(process.name(), "setup" | "operator-after");
+        self.processes()
+            .iter()
+            .filter(|process| beside(process))
+            .map(|process| process.name().to_owned())
+            .collect()
     }
 
     pub(super) fn script(&self) -> &Script {

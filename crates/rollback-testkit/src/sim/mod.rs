@@ -10,17 +10,21 @@
 //! println!("{:?}: {:?}", outcome.counts, outcome.violations);
 //! ```
 
+mod book;
 mod check;
 mod clock;
+mod facts;
 mod fault_store;
 mod fault_target;
 mod flaw;
 mod forms;
+mod gate;
 mod lab;
 mod process;
 mod random;
 mod scenario;
 mod script;
+mod session;
 mod settings;
 mod strategy;
 mod toy;
@@ -28,15 +32,17 @@ mod trace;
 mod world;
 mod world_state;
 
+pub use self::book::{Book, Learnt, Look, Looked, Sent};
 pub use self::clock::ManualClock;
 pub use self::fault_store::{FaultStore, Weather};
-pub use self::fault_target::{Book, FaultGap, FaultTarget, Looked, Sent};
+pub use self::fault_target::{FaultGap, FaultTarget};
 pub use self::flaw::Flaw;
 pub use self::forms::{ToyAction, ToySnapshot};
-pub use self::process::{Fuse, Process};
+pub use self::process::{Aimed, Blow, Fuse, Place, Process};
 pub use self::random::{Random, SeededEntropy};
 pub use self::scenario::{Outcome, scenario, traced_scenario};
-pub use self::script::{Event, Mishap, Operator, Rescuer, Script};
+pub use self::script::{Event, Mishap, Mood, Operator, Rescuer, Script};
+pub use self::session::Session;
 pub use self::settings::{Settings, Way};
 pub use self::toy::{Gap, ToyTarget};
 pub use self::trace::Trace;

@@ -1,5 +1,6 @@
 //! A simulated process: it can die or freeze between any two of its operations.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,41 @@ pub struct Fuse {
     pub dies_at: Option<u64>,
     /// It freezes at the operation of this number, for so long.
     pub freezes_at: Option<(u64, Duration)>,
+    /// What happens to it at a place that accidents rarely meet.
+    pub aimed: Option<Aimed>,
+}
+
+/// An accident at a place that is chosen, and not counted in operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aimed {
+    /// Where.
+    pub place: Place,
+    /// When it comes there for which time, counted from 1.
+    pub nth: u64,
+    /// What happens then.
+    pub blow: Blow,
+}
+
+/// Where an accident is worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The store has taken an authorisation; the process has not seen the answer.
+    Authorised,
+    /// The process has seen that it is authorised, and calls the driver.
+    Sending,
+    /// The driver has answered; nothing of that is journalled.
+    Answered,
+}
+
+/// What happens to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// It dies.
+    Dies,
+    /// It freezes for so long.
+    Freezes(Duration),
+    /// It cannot reach its store for so long.
+    LosesStore(Duration),
 }
 
 /// A simulated process. Its store, its targets and its clock all ask it before and after each call; store and target calls
@@ -44,6 +80,8 @@ struct State {
     operations: u64,
     frozen_until: Duration,
     froze: bool,
+    store_away_until: Duration,
+    reached: BTreeMap<Place, u64>,
 }
 
 impl Process {
@@ -101,28 +139,61 @@ impl Process {
     }
 
     /// Begins an operation: here it may die or freeze.
-    pub async fn step(&self, what: &str) {
+    pub async fn step(&self, what: impl FnOnce() -> String) {
         self.count(what);
         self.alive().await;
     }
 
-    fn count(&self, what: &str) {
+    fn count(&self, what: impl FnOnce() -> String) {
         let number = {
             let mut state = self.state();
             state.operations += 1;
             state.operations
         };
-        self.note(|| format!("#{number} {what}"));
-        if self.inner.fuse.dies_at == Some(number) && !self.is_dead() {
-            self.note(|| "dies".to_owned());
-            self.inner.died.cancel();
+        self.note(|| format!("#{number} {}", what()));
+        if self.inner.fuse.dies_at == Some(number) {
+            self.meet(Blow::Dies);
         }
         if let Some((_, lasting)) = self.inner.fuse.freezes_at.filter(|(at, _)| *at == number) {
-            self.note(|| format!("freezes for {lasting:?}"));
-            let mut state = self.state();
-            state.frozen_until = self.inner.clock.monotonic() + lasting;
-            state.froze = true;
+            self.meet(Blow::Freezes(lasting));
         }
+    }
+
+    fn meet(&self, blow: Blow) {
+        if self.is_dead() {
+            return;
+        }
+        self.note(|| format!("{blow:?}"));
+        let now = self.inner.clock.monotonic();
+        match blow {
+            Blow::Dies => self.inner.died.cancel(),
+            Blow::Freezes(lasting) => {
+                let mut state = self.state();
+                state.frozen_until = now + lasting;
+                state.froze = true;
+            }
+            Blow::LosesStore(lasting) => self.state().store_away_until = now + lasting,
+        }
+    }
+
+    /// Comes to a place where an accident may be waiting.
+    pub fn reach(&self, place: Place) {
+        let nth = {
+            let mut state = self.state();
+            let times = state.reached.entry(place).or_default();
+            *times += 1;
+            *times
+        };
+        if let Some(aimed) = self.inner.fuse.aimed.filter(|aimed| aimed.place == place && aimed.nth == nth) {
+            self.note(|| format!("meets {place:?}"));
+            self.meet(aimed.blow);
+        }
+    }
+
+    /// Whether it can reach its store.
+    #[must_use]
+    pub fn reaches_store(&self) -> bool {
+        self.inner.clock.monotonic() >= self.state().store_away_until
     }
 
     /// Waits until it is not frozen; for ever, if it is dead.

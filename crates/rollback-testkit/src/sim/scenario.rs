@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::check;
 use super::clock::EPOCH;
+use super::facts::Facts;
 use super::fault_store::Weather;
-use super::lab::Lab;
+use super::lab::{How, Lab};
 use super::process::{Fuse, Process};
 use super::random::Random;
 use super::script::{Event, Mishap, Operator, Rescuer, Script};
@@ -70,7 +71,7 @@ fn simulate(seed: u64, traced: bool) -> Outcome {
             Some(open) => open,
             None => vec!["the simulation does not come to an end".to_owned()],
         };
-        violations.extend(check::violations(&lab));
+        violations.extend(check::violations(&Facts::of(&lab)));
         Outcome { seed, violations, trace: trace.lines(), counts: check::counts(&lab) }
     })
 }
@@ -96,7 +97,7 @@ async fn play(lab: &Arc<Lab>) -> Vec<String> {
 /// Release 1 ran and was good; release 2 runs.
 async fn prepare(lab: &Lab) {
     let process = lab.process("setup", Fuse::default());
-    let engine = lab.engine(&process, process.name(), Weather::default(), CancellationToken::new());
+    let engine = lab.engine(&process, process.name(), Weather::default(), How::default());
     for (number, deployed) in lab.deployed.iter().enumerate() {
         // A component without records has no last good state.
         if number != 1
@@ -116,7 +117,7 @@ async fn operator(lab: &Arc<Lab>, number: usize, script: &Operator) {
     lab.clock.sleep(script.starts).await;
     let process = lab.process(format!("operator-{number}"), script.fuse.clone());
     let cancel = CancellationToken::new();
-    let work = operate(lab, &process, script, cancel.clone());
+    let work = operate(lab, &process, script, cancel.clone(), lab.script().glass);
     let interrupt = async {
         match script.cancels {
             Some(after) => lab.clock.sleep(after).await,
@@ -134,12 +135,14 @@ async fn operator(lab: &Arc<Lab>, number: usize, script: &Operator) {
     }
     // Somebody sees that the process is gone and takes the run up again.
     lab.clock.sleep(Duration::from_secs(3)).await;
-    let heir = Rescuer { starts: Duration::ZERO, fuse: Fuse::default() };
-    rescuer(lab, format!("heir-{number}"), heir).await;
+    let heir = || Rescuer { starts: Duration::ZERO, fuse: Fuse::default() };
+    let heirs = (0..lab.script().heirs).map(|heir_of| format!("heir-{number}.{heir_of}"));
+    join_all(heirs.map(|name| rescuer(lab, name, heir()))).await;
 }
 
-async fn operate(lab: &Lab, process: &Process, script: &Operator, cancel: CancellationToken) {
-    let engine = lab.engine(process, process.name(), lab.script().weather, cancel);
+async fn operate(lab: &Lab, process: &Process, script: &Operator, cancel: CancellationToken, glass: bool) {
+    let how = How { cancel, glass };
+    let engine = lab.engine(process, process.name(), lab.script().weather, how);
     let Ok(environment) = EnvironmentName::new("simulated") else { return };
     let mut request = Request::new(environment).on_failure(script.on_failure).actor(process.name());
     for deployed in &lab.deployed {
@@ -171,16 +174,16 @@ async fn rescuer(lab: &Lab, name: String, script: Rescuer) {
     tokio::select! {
         biased;
         () = process.died() => {}
-        _ = rescue(lab, &process, lab.script().weather, 4) => {}
+        _ = rescue(lab, &process, lab.script().weather, 4, lab.script().glass) => {}
     }
 }
 
 /// Resumes whatever is open. What is left open after so many rounds.
-async fn rescue(lab: &Lab, process: &Process, weather: Weather, rounds: u32) -> Vec<RunId> {
+async fn rescue(lab: &Lab, process: &Process, weather: Weather, rounds: u32, glass: bool) -> Vec<RunId> {
     let mut open = Vec::new();
     for round in 0..rounds {
         let session = format!("{}#{round}", process.name());
-        let engine = lab.engine(process, &session, weather, CancellationToken::new());
+        let engine = lab.engine(process, &session, weather, How::glass(glass));
         open = match engine.runs(100).await {
             Ok(runs) => runs.into_iter().filter(|run| run.state.is_none()).map(|run| run.run).collect(),
             Err(error) => {
@@ -220,10 +223,16 @@ async fn janitor(lab: &Lab) -> Vec<String> {
     // Whoever is frozen wakes first, late requests land, rollouts end.
     lab.clock.sleep(Duration::from_secs(3_600)).await;
     let process = lab.process("janitor", Fuse::default());
-    let open = rescue(lab, &process, Weather::default(), 40).await;
+    let mut violations = Vec::new();
+    if lab.script().glass {
+        let open = rescue(lab, &process, Weather::default(), 40, true).await;
+        violations
+            .extend(open.iter().map(|run| format!("run {run} beside the store reaches no terminal state")));
+        violations.extend(merge(lab, &process).await);
+    }
+    let open = rescue(lab, &process, Weather::default(), 40, false).await;
     lab.clock.sleep(Duration::from_secs(3_600)).await;
-    let mut violations: Vec<_> =
-        open.iter().map(|run| format!("run {run} reaches no terminal state")).collect();
+    violations.extend(open.iter().map(|run| format!("run {run} reaches no terminal state")));
     violations.extend(read_reports(lab, &process).await);
     for deployed in &lab.deployed {
         lab.trace.note("world", || format!("{}: {:?}", deployed.name, deployed.world.look()));
@@ -234,9 +243,26 @@ async fn janitor(lab: &Lab) -> Vec<String> {
     violations
 }
 
+/// The shared store is back: what was written beside it is brought home, and a new run can work with it.
+async fn merge(lab: &Lab, process: &Process) -> Vec<String> {
+    let engine = lab.engine(process, "the merge", Weather::default(), How::default());
+    let mut found = Vec::new();
+    for (again, local) in [false, true].map(|again| (again, Arc::new(lab.local.clone()))) {
+        match engine.merge_break_glass(local).await {
+            Ok(copied) if again && copied > 0 => found.push(format!("merging again copied {copied} records")),
+            Ok(copied) => process.note(|| format!("{copied} records brought home")),
+            Err(error) => found.push(format!("what was written beside the store is lost: {error}")),
+        }
+    }
+    let calm = Operator::calm();
+    operate(lab, &lab.process("operator-after", Fuse::default()), &calm, CancellationToken::new(), false)
+        .await;
+    found
+}
+
 /// Reads what the store says of each run.
 async fn read_reports(lab: &Lab, process: &Process) -> Option<String> {
-    let engine = lab.engine(process, process.name(), Weather::default(), CancellationToken::new());
+    let engine = lab.engine(process, process.name(), Weather::default(), How::default());
     let runs = match engine.runs(100).await {
         Ok(runs) => runs,
         Err(error) => return Some(format!("the runs cannot be read: {error}")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rollback_core::{Destination, OnFailure, Revision};
 
 use super::fault_store::Weather;
-use super::process::Fuse;
+use super::process::{Aimed, Blow, Fuse, Place};
 use super::random::Random;
 use super::settings::{Settings, Way};
 
@@ -25,6 +25,24 @@ pub struct Script {
     pub rescuers: Vec<Rescuer>,
     /// What happens to the worlds meanwhile.
     pub mishaps: Vec<Mishap>,
+    /// What a gate of each component says, where it has one.
+    pub gates: Vec<Option<Mood>>,
+    /// Whether the shared store is gone, so that the one operator breaks the glass.
+    pub glass: bool,
+    /// How many take up at once what was cut off.
+    pub heirs: u32,
+}
+
+/// What a gate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mood {
+    /// Always that all is well.
+    Well,
+    /// Never that all is well.
+    Ill,
+    /// That all is well at every second look.
+    Moody,
 }
 
 /// Somebody who plans and applies.
@@ -81,6 +99,21 @@ pub enum Event {
     Deafen(u32),
 }
 
+impl Operator {
+    /// Somebody who wants what ran before, at once, and whom nothing befalls.
+    #[must_use]
+    pub fn calm() -> Self {
+        Self {
+            starts: Duration::ZERO,
+            thinks: Duration::ZERO,
+            destination: Some(Destination::Previous),
+            on_failure: OnFailure::Hold,
+            cancels: None,
+            fuse: Fuse::default(),
+        }
+    }
+}
+
 impl Script {
     /// The script of a seed.
     #[must_use]
@@ -88,14 +121,42 @@ impl Script {
         let components = usize::try_from(random.within(1..4)).unwrap_or(1);
         let worlds: Vec<_> = (0..components).map(|_| settings(random)).collect();
         let weather = weather(random);
-        let count = if random.chance(40) { 2 } else { 1 };
+        let glass = random.chance(6);
+        let count = if random.chance(45) && !glass { 2 } else { 1 };
         let operators: Vec<_> = (0..count).map(|_| operator(random)).collect();
-        let rescuers = (0..random.within(0..3))
+        // Nobody may work beside somebody who broke the glass.
+        let rescuers = if glass { 0 } else { random.within(0..3) };
+        let rescuers = (0..rescuers)
             .map(|_| Rescuer { starts: random.millis(5_000..120_000), fuse: fuse(random, 25) })
             .collect();
         let mishaps = if random.chance(45) { random.within(1..3) } else { 0 };
         let mishaps = (0..mishaps).map(|_| mishap(random, components)).collect();
-        Self { worlds, chained: random.chance(30), weather, operators, rescuers, mishaps }
+        let gates = (0..components).map(|_| mood(random)).collect();
+        let heirs = match random.within(0..10) {
+            0..2 if !glass => 0,
+            2..5 if !glass => 2,
+            _ => 1,
+        };
+        Self {
+            worlds,
+            chained: random.chance(30),
+            weather,
+            operators,
+            rescuers,
+            mishaps,
+            gates,
+            glass,
+            heirs,
+        }
+    }
+}
+
+fn mood(random: &mut Random) -> Option<Mood> {
+    match random.within(0..12) {
+        0 => Some(Mood::Well),
+        1 => Some(Mood::Ill),
+        2 => Some(Mood::Moody),
+        _ => None,
     }
 }
 
@@ -115,9 +176,19 @@ fn settings(random: &mut Random) -> Settings {
         .refuses_stale_writers(random.chance(50))
         .keeps_keys(random.chance(50))
         .rollout(seconds(random, 50, 20_000))
-        .lag(seconds(random, 50, 8_000))
+        .lag(lag(random))
+        .shows_past(seconds(random, 25, 12_000))
         .way(way)
         .restarts(random.chance(20))
+}
+
+/// Often none; sometimes longer than a lease, so that a dead run's request can land in the middle of the next run.
+fn lag(random: &mut Random) -> Duration {
+    match random.within(0..10) {
+        0..5 => Duration::ZERO,
+        5..7 => random.millis(200..8_000),
+        _ => random.millis(20_000..120_000),
+    }
 }
 
 fn weather(random: &mut Random) -> Weather {
@@ -126,8 +197,15 @@ fn weather(random: &mut Random) -> Weather {
         1 => 2,
         _ => random.within(3..10),
     };
-    let slow = if random.chance(15) { 5 } else { 0 };
-    Weather { latency: random.within(0..300), refused: rate(random), lost: rate(random), slow }
+    let some = |random: &mut Random, seeds, calls| if random.chance(seeds) { calls } else { 0 };
+    Weather {
+        latency: random.within(0..300),
+        refused: rate(random),
+        lost: rate(random),
+        slow: some(random, 15, 6),
+        late: some(random, 30, 40),
+        crawls: some(random, 8, 3),
+    }
 }
 
 /// In `percent` of the cases it dies somewhere, in as many it freezes somewhere.
@@ -139,9 +217,21 @@ fn fuse(random: &mut Random, percent: u64) -> Fuse {
         1 => random.millis(16_000..90_000),
         _ => random.millis(300_000..900_000),
     };
+    // Some meet their accident where it is worst, and no other.
+    if random.chance(percent / 2) {
+        let nth = random.within(1..4);
+        let (place, blow) = match random.within(0..4) {
+            0 => (Place::Authorised, Blow::Freezes(lasting(random))),
+            1 => (Place::Sending, Blow::Freezes(lasting(random))),
+            2 => (Place::Answered, Blow::Dies),
+            _ => (Place::Answered, Blow::LosesStore(random.millis(1_000..6_000))),
+        };
+        return Fuse { aimed: Some(Aimed { place, nth, blow }), ..Fuse::default() };
+    }
     Fuse {
         dies_at: random.chance(percent).then(|| somewhere(random)),
         freezes_at: random.chance(percent).then(|| (somewhere(random), lasting(random))),
+        aimed: None,
     }
 }
 

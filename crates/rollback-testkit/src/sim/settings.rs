@@ -22,6 +22,8 @@ pub struct Settings {
     pub rollout: Duration,
     /// The longest time after which a request that got no answer can still land.
     pub lag: Duration,
+    /// For how long looks show the past after a change.
+    pub shows_past: Duration,
     /// How the driver changes it.
     pub way: Way,
     /// Whether a restart of every part is wanted, and proven.
@@ -50,6 +52,7 @@ impl Default for Settings {
             keeps_keys: false,
             rollout: Duration::ZERO,
             lag: Duration::ZERO,
+            shows_past: Duration::ZERO,
             way: Way::Switch,
             restarts: false,
         }
@@ -76,6 +79,7 @@ setters!(
     keeps_keys: bool,
     rollout: Duration,
     lag: Duration,
+    shows_past: Duration,
     way: Way,
     restarts: bool
 );

@@ -211,6 +211,11 @@ fn compare(cx: &ActionContext, picture: &Picture) -> Result<()> {
     }
 }
 
+/// The count in a token: the toy's tokens have an order.
+fn generation(token: &Token) -> Option<u64> {
+    token.as_str().rsplit('/').next()?.parse().ok()
+}
+
 impl fmt::Debug for ToyTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToyTarget")
@@ -232,7 +237,8 @@ impl Target for ToyTarget {
         capabilities.refuses_stale_writers = settings.refuses_stale_writers;
         capabilities.keeps_keys = settings.keeps_keys;
         capabilities.in_flight = !settings.rollout.is_zero();
-        capabilities.visibility_lag = (!settings.lag.is_zero()).then(|| Lasting::new(settings.lag));
+        let lag = settings.lag.max(settings.shows_past);
+        capabilities.visibility_lag = (!lag.is_zero()).then(|| Lasting::new(lag));
         let id = match self.flaw {
             Some(Flaw::ShiftingId) => format!("toy/{}/{}", self.name, self.world.count_look()),
             _ => format!("toy/{}", self.name),
@@ -240,8 +246,8 @@ impl Target for ToyTarget {
         Ok(TargetInfo::new(TargetId::new(id)?, "simulated").with_capabilities(capabilities))
     }
 
-    async fn observe(&self, _after: Option<&Token>) -> Result<Observation<ToySnapshot>> {
-        let picture = self.world.look();
+    async fn observe(&self, after: Option<&Token>) -> Result<Observation<ToySnapshot>> {
+        let picture = self.world.shown();
         let eager = picture.heading.filter(|_| self.has(Flaw::SettlesEarly));
         let parts_differ = picture.heading.is_none()
             && picture.parts.iter().any(|part| part.release != picture.parts[0].release);
@@ -250,7 +256,8 @@ impl Target for ToyTarget {
             None if parts_differ => Reading::Unknown("the parts run different releases".to_owned()),
             None => Reading::Known(self.snapshot(&picture, picture.settled)),
         };
-        let mut observation = Observation::settled(settled, self.token(&picture));
+        let lagging = after.and_then(generation) > generation(&picture.token);
+        let mut observation = Observation::settled(settled, self.token(&picture)).lagging(lagging);
         for part in &picture.parts {
             observation = observation.part(self.part_state(&picture, part));
         }

@@ -10,7 +10,7 @@ use rollback_core::time::Clock;
 use rollback_core::{ErrorKind, IdempotencyKey, Incarnation, PartId, Result, StepId, Token};
 
 use super::settings::Settings;
-use super::world_state::{Event, State, fault, no_answer, token};
+use super::world_state::{Event, Late, State, fault, no_answer, token};
 
 /// A simulated deployed thing. Clones are handles onto the same one.
 ///
@@ -168,9 +168,12 @@ impl World {
             trouble: VecDeque::new(),
             landed: Vec::new(),
             moments: vec![Moment { at: clock.monotonic(), everywhere: Some(1) }],
+            pictures: Vec::new(),
             looks: 0,
         };
-        Self { settings, clock, state: Arc::new(Mutex::new(state)) }
+        let world = Self { settings, clock, state: Arc::new(Mutex::new(state)) };
+        world.now().remember(Duration::ZERO, &world);
+        world
     }
 
     /// The switches it was made with.
@@ -186,11 +189,14 @@ impl World {
         while let Some(event) = state.next_event().filter(|event| event.at() <= now) {
             match event {
                 Event::Late(at, index) => {
-                    let (_, request) = state.late.remove(index);
+                    let Late { request, .. } = state.late.remove(index);
                     // Nobody waits for the answer any more; whether it was refused shows in what landed.
                     let _ = state.land(request, at, self);
                 }
-                Event::Part(at) => state.roll_on(at, self),
+                Event::Part(at) => {
+                    state.roll_on(at, self);
+                    state.remember(at, self);
+                }
             }
         }
         state
@@ -199,14 +205,18 @@ impl World {
     /// What the control plane shows.
     #[must_use]
     pub fn look(&self) -> Picture {
+        self.now().picture()
+    }
+
+    /// What a look shows that may show the past.
+    #[must_use]
+    pub fn shown(&self) -> Picture {
         let state = self.now();
-        Picture {
-            token: token(state.generation),
-            settled: state.settled,
-            heading: state.heading,
-            failed: state.failed.clone(),
-            parts: state.parts.clone(),
-        }
+        let Some(at) = self.clock.monotonic().checked_sub(self.settings.shows_past) else {
+            return state.pictures.first().map_or_else(|| state.picture(), |(_, first)| first.clone());
+        };
+        let shown = state.pictures.iter().rev().find(|(from, _)| *from <= at);
+        shown.or(state.pictures.first()).map_or_else(|| state.picture(), |(_, picture)| picture.clone())
     }
 
     /// Sends a request.
@@ -228,7 +238,7 @@ impl World {
                 Err(no_answer())
             }
             Trouble::Delay(by) => {
-                state.late.push((by.map(|by| now + by), request));
+                state.late.push(Late { sent: now, lands: by.map(|by| now + by), request });
                 Err(no_answer())
             }
         }
@@ -249,7 +259,7 @@ impl World {
         let mut state = self.now();
         let now = self.clock.monotonic();
         for late in &mut state.late {
-            late.0 = Some(now);
+            late.lands = Some(now);
         }
         drop(state);
         drop(self.now());
@@ -318,6 +328,16 @@ impl World {
     #[must_use]
     pub fn moments(&self) -> Vec<Moment> {
         self.now().moments.clone()
+    }
+
+    /// The requests that are on their way by themselves and that nothing has made out of date since they were sent,
+    /// with when that was.
+    #[must_use]
+    pub fn on_their_way(&self) -> Vec<(Duration, Request)> {
+        let state = self.now();
+        let current = token(state.generation);
+        let late = state.late.iter().filter(|late| late.request.expected.as_ref() == Some(&current));
+        late.map(|late| (late.sent, late.request.clone())).collect()
     }
 
     /// Whether requests are on their way that have not landed.

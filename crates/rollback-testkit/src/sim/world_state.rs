@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rollback_core::{Error, ErrorKind, IdempotencyKey, Result, Token};
 
-use super::world::{Change, Landed, Moment, Part, Request, Trouble, World};
+use super::world::{Change, Landed, Moment, Part, Picture, Request, Trouble, World};
 
 pub(super) struct State {
     pub(super) generation: u64,
@@ -21,11 +21,21 @@ pub(super) struct State {
     pub(super) deaf: u32,
     pub(super) marks: BTreeMap<IdempotencyKey, u64>,
     pub(super) ran: Vec<(u32, Timestamp)>,
-    pub(super) late: Vec<(Option<Duration>, Request)>,
+    pub(super) late: Vec<Late>,
     pub(super) trouble: VecDeque<Trouble>,
     pub(super) landed: Vec<Landed>,
     pub(super) moments: Vec<Moment>,
+    /// What was to be seen from when on, where looks show the past.
+    pub(super) pictures: Vec<(Duration, Picture)>,
     pub(super) looks: u64,
+}
+
+/// A request that is on its way.
+pub(super) struct Late {
+    pub(super) sent: Duration,
+    /// `None`: when it is told to.
+    pub(super) lands: Option<Duration>,
+    pub(super) request: Request,
 }
 
 pub(super) fn token(generation: u64) -> Token {
@@ -60,7 +70,7 @@ impl State {
         let moves = self.heading.is_some() && self.failed.is_none();
         let part = moves.then_some(Event::Part(self.next_part_at));
         let late =
-            self.late.iter().enumerate().filter_map(|(index, (at, _))| Some(Event::Late((*at)?, index)));
+            self.late.iter().enumerate().filter_map(|(index, late)| Some(Event::Late(late.lands?, index)));
         late.chain(part).min_by_key(Event::at)
     }
 
@@ -87,7 +97,25 @@ impl State {
             self.marks.insert(key, self.generation);
         }
         self.landed.push(Landed { request, generation: self.generation, at, stale });
+        self.remember(at, world);
         Ok(token(self.generation))
+    }
+
+    pub(super) fn picture(&self) -> Picture {
+        Picture {
+            token: token(self.generation),
+            settled: self.settled,
+            heading: self.heading,
+            failed: self.failed.clone(),
+            parts: self.parts.clone(),
+        }
+    }
+
+    /// Keeps what is to be seen from now on, where looks show the past.
+    pub(super) fn remember(&mut self, at: Duration, world: &World) {
+        if !world.settings.shows_past.is_zero() {
+            self.pictures.push((at, self.picture()));
+        }
     }
 
     /// Begins a rollout over all parts.

@@ -174,7 +174,14 @@ impl<'a> Section<'a> {
     }
 
     fn not(&self, path: &str, node: &Node, wanted: &str) -> Error {
-        wrong(self.file, node.line, format!("{path} is {}, must be {wanted}", node.sort()))
+        let example = match wanted {
+            "a text" => "write it in quotes: \"…\"",
+            "a list" => "write it in brackets: [\"…\", \"…\"]",
+            "a table" => "give it keys of its own: { key = \"…\" }, or a line [NAME] above them",
+            "true or false" => "write it without quotes: true, or false",
+            _ => "see the operator guide for what it means",
+        };
+        wrong(self.file, node.line, format!("{path} is {}, must be {wanted}", node.sort())).next(example)
     }
 
     fn unfit(&self, key: &str, node: &Node, why: &str) -> Error {
@@ -184,7 +191,10 @@ impl<'a> Section<'a> {
                 format!("{path} does not fit (its value comes from the environment and is not shown)");
             return wrong(self.file, node.line, message).next("look at the variable that it names");
         }
-        wrong(self.file, node.line, format!("{path}: {}", why.replace("\n  next:", ";")))
+        match why.split_once("\n  next: ") {
+            Some((why, next)) => wrong(self.file, node.line, format!("{path}: {why}")).next(next),
+            None => wrong(self.file, node.line, format!("{path}: {why}")),
+        }
     }
 }
 
