@@ -6,6 +6,7 @@ mod process;
 mod random;
 mod site;
 mod tree;
+mod watch;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -16,8 +17,9 @@ use rollback_core::time::{Clock as _, SystemClock};
 
 pub use self::process::{Ran, Running, alive, signal};
 pub use self::random::Random;
-pub use self::site::{Binaries, Release, Site, Watch};
+pub use self::site::{Binaries, Site};
 pub use self::tree::Tree;
+pub use self::watch::{Release, Watch};
 
 /// Whatever went wrong, for tests and test binaries.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

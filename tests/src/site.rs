@@ -6,16 +6,14 @@ use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::process::{Ran, Running, alive, signal};
 use crate::tree::Tree;
-use crate::{Result, pause, until};
+use crate::watch::{Release, Watch, look};
+use crate::{Result, until};
 
 /// Where the binaries of this package are; see [`binaries!`](crate::binaries).
 #[derive(Debug, Clone, Copy)]
@@ -30,15 +28,6 @@ pub struct Binaries {
 
 /// The releases of a site, with what they serve.
 const RELEASES: [(&str, &str); 3] = [("v0", "v0 good"), ("v1", "v1 good"), ("v2", "v2 bad")];
-
-/// What `current` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Release {
-    /// It points to this release, which is there.
-    At(String),
-    /// It is missing, dangling or something else.
-    Broken(String),
-}
 
 /// Releases v0, v1 and v2 with `current` at v2, a configuration, and a store that nobody has written yet.
 #[derive(Debug)]
@@ -246,7 +235,23 @@ impl Site {
     /// When it ends before that.
     pub fn held(&self, number: u32, line: &str) -> Result<Running> {
         let words: Vec<_> = line.split_whitespace().collect();
-        let mut running = Running::start(self.held_command(number, &words))?;
+        self.held_by(self.held_command(number, &words))
+    }
+
+    /// Starts the command and waits until it holds the answer of its `number`-th request: sent, and not noted.
+    ///
+    /// # Errors
+    ///
+    /// When it ends before that.
+    pub fn held_answer(&self, number: u32, line: &str) -> Result<Running> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let mut command = self.held_command(number, &words);
+        command.env("HELD_ANSWER", "1");
+        self.held_by(command)
+    }
+
+    fn held_by(&self, command: Command) -> Result<Running> {
+        let mut running = Running::start(command)?;
         until("the request to be held", || {
             let held = self.path("held").exists();
             (held || running.has_ended()).then_some(held)
@@ -335,24 +340,7 @@ impl Site {
     /// Watches `current` until the watch is asked.
     #[must_use]
     pub fn watch(&self) -> Watch {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (current, releases) = (self.path("current"), self.path("releases"));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut seen = Vec::new();
-            loop {
-                let last = stopped.load(Ordering::Relaxed);
-                let now = look(&current, &releases);
-                if seen.last() != Some(&now) {
-                    seen.push(now);
-                }
-                if last {
-                    return seen;
-                }
-                pause(Duration::from_micros(300));
-            }
-        });
-        Watch { stop, thread }
+        Watch::start(self.path("current"), self.path("releases"))
     }
 }
 
@@ -368,35 +356,6 @@ impl Drop for Site {
             let _ = signal(pid, "TERM");
         }
     }
-}
-
-/// Somebody who reads the site all the time.
-#[derive(Debug)]
-pub struct Watch {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Release>>,
-}
-
-impl Watch {
-    /// Everything that was seen, in order, without repetitions.
-    ///
-    /// # Errors
-    ///
-    /// When the reader failed.
-    pub fn seen(self) -> Result<Vec<Release>> {
-        self.stop.store(true, Ordering::Relaxed);
-        Ok(self.thread.join().map_err(|_| "the reader panicked")?)
-    }
-}
-
-fn look(current: &Path, releases: &Path) -> Release {
-    // Reading through the link is what a web server does: it must work at every moment.
-    let page = match fs::read_to_string(current.join("index.html")) {
-        Ok(page) => page,
-        Err(error) => return Release::Broken(error.to_string()),
-    };
-    let name = page.split_whitespace().next().unwrap_or_default().to_owned();
-    if releases.join(&name).is_dir() { Release::At(name) } else { Release::Broken(page) }
 }
 
 /// The value of a key, wherever in the document it is.

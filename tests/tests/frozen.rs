@@ -70,6 +70,37 @@ fn the_same_destination_is_finished_by_the_second() -> Result<()> {
     Ok(())
 }
 
+/// The first has switched and has not begun to restart: when it wakes there is nothing that was authorised, and it must
+/// not send anything at all.
+fn between_two_requests(second: &str, release: &str) -> Result<()> {
+    let site = Site::served(BINARIES)?.lease(LEASE)?;
+    let mut first = site.held_answer(1, FIRST)?;
+    site.assert_current("v1");
+    assert!(first.freeze()?);
+    site.let_go()?;
+    let second = site.run(second)?.expect(0);
+    assert_eq!(state(&second), "restored", "{second}");
+    let restarts = site.restarts();
+    first.signal("CONT")?;
+    let first = first.end()?.expect(7);
+    assert_eq!(state(&first), "superseded", "{first}");
+    assert_eq!(site.restarts(), restarts, "it was not authorised: {first}");
+    site.assert_current(release);
+    assert_eq!(site.served_page()?, format!("{release} good"));
+    Ok(())
+}
+
+#[test]
+fn between_two_requests_nothing_is_sent_late() -> Result<()> {
+    between_two_requests(SECOND, "v0")
+}
+
+/// Here the driver cannot see that somebody else was there: only the lost lease tells.
+#[test]
+fn between_two_requests_the_lease_alone_tells() -> Result<()> {
+    between_two_requests(FIRST, "v1")
+}
+
 /// Freezes a run after so many lines and a moment more, lets a second one go elsewhere, and wakes the first.
 fn frozen_at(lines: u64, more: Duration) -> Result<String> {
     // Each restart leaves a line, so that effects can be counted.

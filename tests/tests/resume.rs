@@ -1,7 +1,7 @@
 //! Runs that were killed at the worst moment, and a world that did not wait for them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use rollback_tests::{Binaries, Result, Site};
 
@@ -36,6 +36,23 @@ fn authorised_and_not_sent_is_sent_once() -> Result<()> {
         assert_eq!(site.restarts(), before + 1, "{resumed}");
         assert_eq!(site.runs()?[0]["state"], "restored");
     }
+    Ok(())
+}
+
+#[test]
+fn sent_and_not_noted_is_not_sent_again() -> Result<()> {
+    let site = Site::served(BINARIES)?;
+    let before = site.restarts();
+    let watch = site.watch();
+    site.held_answer(1, RUN)?.kill()?;
+    site.assert_current("v1");
+    let link = fs::symlink_metadata(site.path("current"))?;
+    site.run(RESUME)?.expect(0);
+    let after = fs::symlink_metadata(site.path("current"))?;
+    assert_eq!((link.ino(), link.ctime_nsec()), (after.ino(), after.ctime_nsec()), "it was replaced again");
+    assert_eq!(site.restarts(), before + 1);
+    assert_eq!(site.served_page()?, "v1 good");
+    assert_eq!(watch.seen()?.len(), 2);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! The `rollback` command with a driver that can be held between authorising and sending.
 //!
 //! `HELD_APPLY=N` holds the N-th request: the file `HELD_MARKER` is written, and the request is sent once the file
-//! `HELD_RELEASE` is there. By then the engine has authorised it and looked for the last time.
+//! `HELD_RELEASE` is there. By then the engine has authorised it and looked for the last time. With
+//! `HELD_ANSWER=1` it is the answer that is held: the request was sent, and the engine does not know yet.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ struct Held {
 
 impl Held {
     async fn hold(&self) -> Result<()> {
-        let number = self.applied.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.applied.load(Ordering::SeqCst);
         if std::env::var("HELD_APPLY").ok().and_then(|text| text.parse().ok()) != Some(number) {
             return Ok(());
         }
@@ -110,8 +111,16 @@ impl DynTarget for Held {
     }
 
     async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
-        self.hold().await?;
-        self.inner.apply(cx, action).await
+        self.applied.fetch_add(1, Ordering::SeqCst);
+        let answer = std::env::var_os("HELD_ANSWER").is_some();
+        if !answer {
+            self.hold().await?;
+        }
+        let landing = self.inner.apply(cx, action).await;
+        if answer {
+            self.hold().await?;
+        }
+        landing
     }
 
     async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
