@@ -48,11 +48,21 @@ impl ComponentRun {
         let mut ours = ending.ours;
         let mut report = self.report(ending).await;
         if ours && let Err(halt) = self.note(JournalEvent::Ended { report: Box::new(report.clone()) }).await {
-            if let Halt::Lost(by) = &halt {
+            match &halt {
                 // Somebody else goes on with this very run: whatever was found out here, the last word is theirs.
-                ours = false;
-                report.state = State::Superseded;
-                report.summary = format!("{by}; this process did nothing more");
+                Halt::Lost(by) => {
+                    ours = false;
+                    report.state = State::Superseded;
+                    report.summary = format!("{by}; this process did nothing more");
+                }
+                // The run is still open: only what is proven holds whatever becomes of it.
+                Halt::Store(_) if !matches!(report.state, State::Restored | State::RestoredUnhealthy) => {
+                    ours = false;
+                    report.state = State::Stuck;
+                    report.summary = format!("{}; the store cannot be written", report.summary);
+                    report.next = vec![format!("once the store is back: rollback resume {}", self.run)];
+                }
+                _ => {}
             }
             report.findings.push(unwritten(&halt));
         }
