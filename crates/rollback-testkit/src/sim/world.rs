@@ -330,12 +330,15 @@ impl World {
         self.now().moments.clone()
     }
 
-    /// The requests that are on their way and will land if nothing happens, with when they were sent.
+    /// The requests that are on their way and will land if nothing happens, with when they were sent. Not those of bulk
+    /// work, which may be repeated.
     #[must_use]
     pub fn on_their_way(&self) -> Vec<(Duration, Request)> {
         let state = self.now();
         let (current, refuses) = (token(state.generation), self.settings.refuses_stale_writers);
-        let lands = |late: &&Late| !refuses || late.request.expected.as_ref() == Some(&current);
+        let lands = |late: &&Late| {
+            !late.request.repeatable && (!refuses || late.request.expected.as_ref() == Some(&current))
+        };
         state.late.iter().filter(lands).map(|late| (late.sent, late.request.clone())).collect()
     }
 
