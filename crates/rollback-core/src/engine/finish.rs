@@ -211,14 +211,8 @@ impl ComponentRun {
     async fn halted(&self, halt: Halt) -> Ending {
         let resume = format!("rollback resume {}", self.run);
         match halt {
-            Halt::Stuck(why) => {
-                let mut ending = self.ascertain(why).await;
-                // Whatever is proven now, something may still land.
-                if self.has_open().await {
-                    ending.state = State::Stuck;
-                }
-                ending
-            }
+            // As long as something may still land, this never claims more than being stuck.
+            Halt::Stuck(why) => self.ascertain(why).await,
             Halt::Cancelled => {
                 let done = self.state(Progressed::has_effects).await;
                 let summary = if done {
