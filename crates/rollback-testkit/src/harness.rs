@@ -33,8 +33,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rollback_core::time::{SystemClock, within};
+
+use crate::runner::{self, End, Task};
 
 /// How long one case may take before it counts as hanging: in real time, and where time is virtual.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -44,27 +45,58 @@ const VIRTUAL_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// [`ensure`] and [`equal`].
 pub type CaseResult = Result<(), Failure>;
 
-/// Why a case failed, for the author of what was tested.
+/// Why a case failed, for the author of what was tested; or why it does not apply after all, made by [`ignore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(String);
+pub struct Failure {
+    message: String,
+    ignored: bool,
+}
 
 impl Failure {
     /// A failure that says `message`.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), ignored: false }
     }
 
     /// The message.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.0
+        &self.message
     }
+
+    fn into_outcome(self) -> Outcome {
+        match self.ignored {
+            true => Outcome::Ignored(self.message),
+            false => Outcome::Failed(self.message),
+        }
+    }
+}
+
+/// Ends a case that finds out while it runs that it does not apply; `why` is shown.
+///
+/// ```
+/// use rollback_testkit::harness::{CaseResult, ignore};
+///
+/// fn case(server: Option<&str>) -> CaseResult {
+///     let Some(server) = server else { return ignore("no server was named") };
+///     // …
+/// #   let _ = server;
+///     Ok(())
+/// }
+/// # assert!(case(None).is_err());
+/// ```
+///
+/// # Errors
+///
+/// Always: that is how the case ends.
+pub fn ignore(why: impl Into<String>) -> CaseResult {
+    Err(Failure { message: why.into(), ignored: true })
 }
 
 // Failure itself is no `Display`, as this would overlap with the conversion from itself.
 impl<E: fmt::Display> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
@@ -135,7 +167,7 @@ pub enum Outcome {
     Passed,
     /// It ran and did not hold: why.
     Failed(String),
-    /// It did not run: the capability it needs.
+    /// It did not run, or found out that it does not apply: the capability it needs, or why.
     Ignored(String),
 }
 
@@ -217,14 +249,8 @@ impl Suite {
     /// nothing must not look like one that passed.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        // Before everything else, so that a mere `--list` fails as well: that is where nextest would see nothing.
-        if let Err(failure) = self.some_case_applies() {
-            eprintln!("error: {}", failure.message());
-            return ExitCode::FAILURE;
-        }
-        let arguments = Arguments::from_args();
-        let trials = self.cases.into_iter().map(|case| case.into_trial(self.clockwork)).collect();
-        libtest_mimic::run(&arguments, trials).exit_code()
+        let clockwork = self.clockwork;
+        runner::main_of(self.cases.into_iter().map(|case| case.into_task(clockwork)).collect())
     }
 
     /// Runs all cases here, one after the other, and says what became of each: for tests of suites.
@@ -233,7 +259,6 @@ impl Suite {
     ///
     /// A [`Failure`] when no case applies.
     pub fn outcomes(self) -> Result<Vec<(String, Outcome)>, Failure> {
-        self.some_case_applies()?;
         let clockwork = self.clockwork;
         let judge = |case: Case| {
             if !case.need.met {
@@ -241,35 +266,26 @@ impl Suite {
             }
             let body = case.body;
             let result = catch_unwind(AssertUnwindSafe(|| body(clockwork)))
-                .unwrap_or_else(|panic| Err(Failure(panic_text(&*panic))));
-            (case.name, result.map_or_else(|failure| Outcome::Failed(failure.0), |()| Outcome::Passed))
+                .unwrap_or_else(|panic| Err(Failure::new(panic_text(&*panic))));
+            (case.name, result.map_or_else(Failure::into_outcome, |()| Outcome::Passed))
         };
-        Ok(self.cases.into_iter().map(judge).collect())
-    }
-
-    fn some_case_applies(&self) -> CaseResult {
-        let message = format!(
-            "no case of the suite {:?} applies: nothing would be checked\n  next: see which capabilities the \
-             fixture states; {} cases need others",
-            self.name,
-            self.cases.len(),
-        );
-        ensure(self.cases.iter().any(|case| case.need.met), message)
+        let outcomes: Vec<_> = self.cases.into_iter().map(judge).collect();
+        let executed = outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Ignored(_)));
+        ensure(executed, format!("no case of the suite {:?} applies: nothing was checked", self.name))?;
+        Ok(outcomes)
     }
 }
 
 impl Case {
-    fn into_trial(self, clockwork: Clockwork) -> Trial {
+    fn into_task(self, clockwork: Clockwork) -> Task {
         let Self { name, need, body } = self;
-        if need.met {
-            return Trial::test(name, move || body(clockwork).map_err(|failure| Failed::from(failure.0)));
-        }
-        // Also `--include-ignored` gives nobody a capability: the body must never run.
-        let kind = format!("needs {}", need.capability);
-        let reason = kind.clone();
-        Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)))
-            .with_kind(kind)
-            .with_ignored_flag(true)
+        let ignored = (!need.met).then(|| format!("needs {}", need.capability));
+        let run = Box::new(move || match body(clockwork).map_err(Failure::into_outcome) {
+            Ok(()) | Err(Outcome::Passed) => End::Passed,
+            Err(Outcome::Ignored(why)) => End::Ignored(why),
+            Err(Outcome::Failed(why)) => End::Failed(why),
+        });
+        Task { name, ignored, run }
     }
 }
 
@@ -285,7 +301,8 @@ where
         .map_err(|error| Failure::new(format!("no runtime: {error}")))?;
     let outcome = runtime.block_on(async { within(&SystemClock, clockwork.limit, body()).await });
     let limit = clockwork.limit;
-    outcome.map_or_else(|| Err(Failure(format!("it hangs: no end within {limit:?}"))), Verdict::into_result)
+    outcome
+        .map_or_else(|| Err(Failure::new(format!("it hangs: no end within {limit:?}"))), Verdict::into_result)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -333,6 +350,14 @@ mod tests {
         let unmet = || Suite::new("unmet").case("a", false, || async {});
         assert!(unmet().outcomes().is_err());
         assert_eq!(unmet().run(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_case_may_find_out_that_it_does_not_apply() {
+        let suite = || Suite::new("s").case("a", true, || async { ignore("no server") });
+        let outcomes = suite().case("b", true, || async {}).outcomes().unwrap();
+        assert_eq!(outcomes[0].1, Outcome::Ignored("no server".to_owned()));
+        assert!(suite().outcomes().is_err(), "nothing was checked");
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 pub mod driver;
 pub mod harness;
+mod runner;
 pub mod sim;
 pub mod store;

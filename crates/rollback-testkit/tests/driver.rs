@@ -5,21 +5,39 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rollback_core::time::Clock;
-use rollback_core::{DynTarget, Result};
-use rollback_testkit::driver::{Fault, Fixture, Release, Suite, suite};
-use rollback_testkit::sim::{Change, Flaw, ManualClock, Request, Settings, ToyTarget, Trouble, Way, World};
+use rollback_core::{DynTarget, Envelope, Result, SnapshotRecord};
+use rollback_testkit::driver::{Case, Fault, Fixture, Release, Suite, cases, suite};
+use rollback_testkit::sim::{
+    Change, Flaw, ManualClock, Request, Settings, ToySnapshot, ToyTarget, Trouble, Way, World,
+};
+
+const SECRET: &str = "hunter2";
 
 /// A world of its own, on a clock that only moves when a case waits.
 struct Toy {
     world: World,
     clock: Arc<ManualClock>,
     flaw: Option<Flaw>,
+    /// Whether there is a secret and a past: snapshots of an older schema.
+    long_lived: bool,
+    /// The schema of those.
+    oldest: &'static str,
 }
 
 impl Toy {
     fn new(settings: Settings, flaw: Option<Flaw>) -> Self {
         let clock = Arc::new(ManualClock::new());
-        Self { world: World::new(settings, Arc::clone(&clock) as Arc<dyn Clock>), clock, flaw }
+        Self {
+            world: World::new(settings, Arc::clone(&clock) as Arc<dyn Clock>),
+            clock,
+            flaw,
+            long_lived: false,
+            oldest: "toy-release/0",
+        }
+    }
+
+    fn long_lived(self) -> Self {
+        Self { long_lived: true, ..self }
     }
 }
 
@@ -27,6 +45,7 @@ impl Toy {
 impl Fixture for Toy {
     async fn target(&self) -> Result<Arc<dyn DynTarget>> {
         let target = ToyTarget::new("web", self.world.clone());
+        let target = if self.long_lived { target.secret(SECRET) } else { target };
         Ok(match self.flaw {
             Some(flaw) => target.flawed(flaw).erase(),
             None => target.erase(),
@@ -73,6 +92,20 @@ impl Fixture for Toy {
         Ok(Some(self.world.landed().len() as u64))
     }
 
+    async fn older_snapshots(&self) -> Result<Vec<SnapshotRecord>> {
+        if !self.long_lived {
+            return Ok(Vec::new());
+        }
+        let mut record = SnapshotRecord::seal(&ToySnapshot::of(1))?;
+        record.document =
+            Envelope { schema: self.oldest.to_owned(), body: serde_json::json!({ "release": 1 }) };
+        Ok(vec![record])
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        if self.long_lived { vec![SECRET.to_owned()] } else { Vec::new() }
+    }
+
     async fn pause(&self) {
         self.clock.advance(Duration::from_secs(1));
     }
@@ -112,17 +145,35 @@ fn a_sound_driver_passes_in_every_configuration() {
     }
 }
 
+/// A toy with a secret and snapshots of an older schema.
+fn long_lived(settings: Settings, flaw: Option<Flaw>) -> Suite {
+    suite("toy", async move || Ok(Toy::new(settings, flaw).long_lived()))
+}
+
 #[test]
 fn every_case_runs_in_some_configuration() {
     let settings = [rolling(), three().way(Way::Sync), one().keeps_keys(true)];
-    let ignored: Vec<_> = settings
-        .map(|settings| toy(settings, None).check().ignored().into_keys().collect::<Vec<_>>())
-        .into_iter()
-        .collect();
-    let always: Vec<_> =
-        ignored[0].iter().filter(|name| ignored.iter().all(|names| names.contains(name))).collect();
-    // The toy has no secrets, no older schema, and always a history.
-    assert_eq!(always, [&"no-history-is-empty", &"older-schemas-are-read", &"secrets-stay-out"]);
+    let mut results: Vec<_> = settings.map(|settings| toy(settings, None).check()).into();
+    results.push(long_lived(one().history(false), None).check());
+    for result in &results {
+        assert_eq!(result.failures(), [].into());
+    }
+    let ignored = |name: &&str| results.iter().all(|one| one.ignored().contains_key(name));
+    let never: Vec<_> = cases().iter().map(Case::name).filter(ignored).collect();
+    assert_eq!(never, [""; 0], "these run in no configuration");
+}
+
+#[test]
+fn a_secret_that_is_told_is_caught() {
+    let rules = long_lived(one(), Some(Flaw::TellsSecrets)).check();
+    assert!(rules.failures().contains_key("secrets-stay-out"), "{:?}", rules.failures());
+}
+
+#[test]
+fn an_older_schema_that_is_not_read_is_caught() {
+    let forgotten = || Toy { oldest: "toy-release/00", ..Toy::new(one(), None).long_lived() };
+    let rules = suite("toy", async move || Ok(forgotten())).check();
+    assert!(rules.failures().contains_key("older-schemas-are-read"), "{:?}", rules.failures());
 }
 
 /// The rules that a broken driver was caught by.
@@ -172,6 +223,7 @@ caught! {
     settled_before_its_time: SettlesEarly in rolling() => "in-flight-is-not-settled";
     altered_snapshots_accepted: AcceptsAnything in one() => "altered-identity-is-refused";
     exchanged_documents_accepted: AcceptsAnything in one() => "altered-document-is-refused";
+    a_history_that_is_made_up: MakesUpHistory in one().history(false) => "no-history-is-empty";
     foreign_schemas_accepted: AcceptsAnything in one() => "unknown-schemas-are-refused";
 }
 

@@ -125,12 +125,22 @@ impl Console {
 
     /// Writes to standard output. A reader that went away must not stop a rollback.
     pub(crate) fn print(&self, text: &str) {
-        write(&self.out, text);
+        // Whoever closes the pipe early has read enough; `finish` looks at what it prints last.
+        let _ = write(&self.out, text);
+    }
+
+    /// Writes to standard output. Why not all of it was written, unless its reader had enough.
+    pub(crate) fn print_all(&self, text: &str) -> std::io::Result<()> {
+        match write(&self.out, text) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
     }
 
     /// Writes to standard error.
     pub(crate) fn print_error(&self, text: &str) {
-        write(&self.err, text);
+        // There is nowhere left to say that it failed.
+        let _ = write(&self.err, text);
     }
 
     /// One line of input without its end; `None` at the end of input.
@@ -157,9 +167,9 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write(to: &Output, text: &str) {
+fn write(to: &Output, text: &str) -> std::io::Result<()> {
     let mut to = lock(to);
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+    to.write_all(text.as_bytes()).and_then(|()| to.flush())
 }
 
 impl fmt::Debug for Console {

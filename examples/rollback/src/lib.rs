@@ -127,14 +127,22 @@ fn usage(error: &clap::Error, console: &Console) -> Exit {
 /// Prints what a command came to.
 fn finish(console: &Console, global: &Global, command: &str, dispatched: &Dispatched) -> Exit {
     let Dispatched { outcome, hidden } = dispatched;
-    match global.output {
-        Output::Json => console.print(&outcome.to_json(command, hidden)),
-        Output::Text => console.print(&outcome.text),
-    }
+    let printed = match global.output {
+        Output::Json => console.print_all(&outcome.to_json(command, hidden)),
+        Output::Text => console.print_all(&outcome.text),
+    };
     if let Some(error) = &outcome.error {
         console.print_error(&render::error::render(error, console.error_style(global.color), hidden));
     }
-    outcome.exit
+    match printed {
+        Ok(()) => outcome.exit,
+        Err(error) => {
+            console.print_error(&format!("error: cannot write the output: {error}\n"));
+            // What became of a run is worth more than that nobody could read it.
+            let acted = matches!(command, "run" | "apply" | "resume");
+            if acted || outcome.exit != Exit::Done { outcome.exit } else { Exit::Failed }
+        }
+    }
 }
 
 /// Writes tracing events to standard error, as much as was asked for.

@@ -48,11 +48,21 @@ impl ComponentRun {
         let mut ours = ending.ours;
         let mut report = self.report(ending).await;
         if ours && let Err(halt) = self.note(JournalEvent::Ended { report: Box::new(report.clone()) }).await {
-            if let Halt::Lost(by) = &halt {
+            match &halt {
                 // Somebody else goes on with this very run: whatever was found out here, the last word is theirs.
-                ours = false;
-                report.state = State::Superseded;
-                report.summary = format!("{by}; this process stopped");
+                Halt::Lost(by) => {
+                    ours = false;
+                    report.state = State::Superseded;
+                    report.summary = format!("{by}; this process stopped");
+                }
+                // The run is still open: only what is proven holds whatever becomes of it.
+                Halt::Store(_) if !matches!(report.state, State::Restored | State::RestoredUnhealthy) => {
+                    ours = false;
+                    report.state = State::Stuck;
+                    report.summary = format!("{}; the store cannot be written", report.summary);
+                    report.next = vec![format!("once the store is back: rollback resume {}", self.run)];
+                }
+                _ => {}
             }
             report.findings.push(unwritten(&halt));
         }
@@ -201,14 +211,8 @@ impl ComponentRun {
     async fn halted(&self, halt: Halt) -> Ending {
         let resume = format!("rollback resume {}", self.run);
         match halt {
-            Halt::Stuck(why) => {
-                let mut ending = self.ascertain(why).await;
-                // Whatever is proven now, something may still land.
-                if self.has_open().await {
-                    ending.state = State::Stuck;
-                }
-                ending
-            }
+            // As long as something may still land, this never claims more than being stuck.
+            Halt::Stuck(why) => self.ascertain(why).await,
             Halt::Cancelled => {
                 let done = self.state(Progressed::has_effects).await;
                 let summary = if done {

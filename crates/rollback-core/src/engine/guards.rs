@@ -89,6 +89,10 @@ impl ComponentRun {
     /// Checks everything once more, right before the first effect. A component that already had effects is past this.
     pub(super) async fn guard(&self) -> Result<Guard, Halt> {
         self.emit_stage(Stage::Guards, "");
+        // Found out by a process that did not live to say so: whether the action had landed before is not known.
+        if let Some(by) = self.state(Progressed::superseded).await {
+            return Err(Halt::Superseded(by));
+        }
         if let Some(end) = self.guard_resumed().await? {
             return Ok(end);
         }

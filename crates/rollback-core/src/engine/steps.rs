@@ -278,10 +278,12 @@ impl ComponentRun {
             self.check_lost()?;
             let waited = clock.monotonic().saturating_sub(started);
             let why = match self.target.probe(cx, action).await {
-                Ok(landing @ (Landing::Applied(_) | Landing::Superseded { .. })) => return Ok(landing),
-                // A request that was sent may take that long to be seen: only then is its absence believed.
-                Ok(landing @ Landing::NotApplied { .. }) if waited >= lag => return Ok(landing),
-                Ok(Landing::NotApplied { why }) => why,
+                // A request that was sent may take that long to land: only then is its absence believed, or that what
+                // is there now, which may be somebody else's, stays.
+                Ok(landing) if waited < lag && self.may_still_land(&landing) => describe_landing(&landing),
+                Ok(
+                    landing @ (Landing::Applied(_) | Landing::Superseded { .. } | Landing::NotApplied { .. }),
+                ) => return Ok(landing),
                 Ok(Landing::Running { what }) if waited < limit.as_duration() * 2 + lag => {
                     looks = 0;
                     what
@@ -298,6 +300,16 @@ impl ComponentRun {
             }
             self.wait(format!("{title}: {why}"), pause).await;
             pause = longer(pause);
+        }
+    }
+
+    /// Whether a request may land that a probe says this of.
+    fn may_still_land(&self, landing: &Landing) -> bool {
+        match landing {
+            Landing::NotApplied { .. } => true,
+            Landing::Applied(receipt) => receipt.presumed,
+            Landing::Superseded { .. } => !self.plan.target.capabilities.refuses_stale_writers,
+            Landing::Running { .. } | Landing::Unknown { .. } => false,
         }
     }
 

@@ -160,6 +160,15 @@ impl Progressed {
         self.legs.iter().any(LegState::has_effects)
     }
 
+    /// Why the run is over, if one of its actions was found to be out of date.
+    pub(crate) fn superseded(&self) -> Option<String> {
+        let landings = self.legs.iter().flat_map(|leg| leg.steps.values()).map(|step| &step.landing);
+        landings.flatten().find_map(|landing| match landing {
+            Landing::Superseded { by } => Some(by.clone()),
+            _ => None,
+        })
+    }
+
     /// Whether a leg with this purpose was begun, how often.
     pub(crate) fn count(&self, purpose: Purpose) -> usize {
         self.legs.iter().filter(|leg| leg.leg.purpose == purpose).count()

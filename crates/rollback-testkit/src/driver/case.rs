@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rollback_core::{Capabilities, Result};
 
 use super::bench::Bench;
 use super::fixture::Fixture;
+use crate::runner::{self, End, Task};
 
 /// What a case came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,19 +167,14 @@ impl Suite {
         Results { results: super::cases().into_iter().map(run).collect() }
     }
 
-    /// The cases as trials of a test program with `harness = false`.
-    #[must_use]
-    pub fn trials(&self) -> Vec<Trial> {
-        super::cases().into_iter().map(|case| self.trial(case)).collect()
-    }
-
-    fn trial(&self, case: Case) -> Trial {
+    fn task(&self, case: Case) -> Task {
         let execute = Arc::clone(&self.execute);
-        Trial::ignorable_test(format!("{}::{}", self.name, case.name), move || match execute(case) {
-            Verdict::Kept => Ok(Completion::Completed),
-            Verdict::Ignored(why) => Ok(Completion::ignored_with(why)),
-            Verdict::Broken(how) => Err(Failed::from(format!("rule broken: {}\n  {how}", case.rule))),
-        })
+        let run = Box::new(move || match execute(case) {
+            Verdict::Kept => End::Passed,
+            Verdict::Ignored(why) => End::Ignored(why),
+            Verdict::Broken(how) => End::Failed(format!("rule broken: {}\n  {how}", case.rule)),
+        });
+        Task { name: format!("{}::{}", self.name, case.name), ignored: None, run }
     }
 
     /// The main function of a test program with `harness = false`. Fails when nothing was executed.
@@ -193,15 +188,8 @@ impl Suite {
 /// Fails when nothing was executed.
 #[must_use]
 pub fn main_of(suites: impl IntoIterator<Item = Suite>) -> ExitCode {
-    let arguments = Arguments::from_args();
-    let trials = suites.into_iter().flat_map(|suite| suite.trials()).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    let filtered = arguments.list || arguments.filter.is_some() || arguments.ignored;
-    if conclusion.num_passed + conclusion.num_failed == 0 && !filtered {
-        eprintln!("no case was executed: this shows nothing about the driver");
-        return ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
+    let tasks = |suite: Suite| super::cases().into_iter().map(move |case| suite.task(case));
+    runner::main_of(suites.into_iter().flat_map(tasks).collect())
 }
 
 impl fmt::Debug for Suite {

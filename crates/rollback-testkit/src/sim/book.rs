@@ -25,8 +25,7 @@ pub struct Sent {
     pub journalled: bool,
     /// Whether the head named this session and this action when it was called, or none was needed.
     pub authorised: bool,
-    /// Requests of other runs that were on their way when it was called and that nothing had made out of date, with when
-    /// they were sent.
+    /// Requests of other runs that were on their way when it was called, with when they were sent.
     pub overtakes: Vec<(Duration, IdempotencyKey)>,
 }
 

@@ -107,7 +107,7 @@ impl FaultTarget {
             && open.iter().any(|intent| intent["run"].as_str() == Some(&run)))
     }
 
-    /// Requests of other runs that are on their way, as if nothing had happened since they were sent.
+    /// Requests of other runs that are on their way.
     fn overtakes(&self, cx: &ActionContext) -> Vec<(Duration, IdempotencyKey)> {
         let run = cx.run.to_string();
         let late = self.world.on_their_way().into_iter();

@@ -59,6 +59,10 @@ pub enum Flaw {
     ShiftingId,
     /// What is on its way counts as settled.
     SettlesEarly,
+    /// `inspect` shows secrets as they are.
+    TellsSecrets,
+    /// It claims no history and returns one.
+    MakesUpHistory,
     /// Envelopes are not checked.
     AcceptsAnything,
 }

@@ -36,11 +36,29 @@ impl ToySnapshot {
     }
 }
 
+/// What snapshots were before they said what they consist of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Oldest {
+    release: u32,
+}
+
+impl Document for Oldest {
+    const SCHEMA: &'static str = "toy-release/0";
+
+    fn decode(schema: &str, body: Value) -> Result<Self> {
+        decode_exact(schema, body)
+    }
+}
+
 impl Document for ToySnapshot {
     const SCHEMA: &'static str = "toy-release/1";
 
     fn decode(schema: &str, body: Value) -> Result<Self> {
-        decode_exact(schema, body)
+        match schema {
+            Oldest::SCHEMA => Oldest::decode(schema, body).map(|oldest| Self::of(oldest.release)),
+            _ => decode_exact(schema, body),
+        }
     }
 }
 

@@ -137,17 +137,45 @@ impl Script {
             2..5 if !glass => 2,
             _ => 1,
         };
-        Self {
-            worlds,
-            chained: random.chance(30),
-            weather,
-            operators,
-            rescuers,
-            mishaps,
-            gates,
-            glass,
-            heirs,
+        let chained = random.chance(30);
+        let script = Self { worlds, chained, weather, operators, rescuers, mishaps, gates, glass, heirs };
+        match random.within(0..20) {
+            0 if !glass => script.with_ghost(random),
+            1 if !glass => script.with_usurper(random),
+            _ => script,
         }
+    }
+
+    /// A run is cut off with its request on the way, which lands while the next run works.
+    fn with_ghost(mut self, random: &mut Random) -> Self {
+        for world in &mut self.worlds {
+            *world = world.refuses_stale_writers(false).lag(random.millis(60_000..150_000));
+        }
+        self.weather = Weather { refused: 0, lost: 0, slow: 0, crawls: 0, late: 80, ..self.weather };
+        let blow = match random.chance(50) {
+            true => Blow::Dies,
+            false => Blow::LosesStore(random.millis(2_000..4_000)),
+        };
+        let aimed = Some(Aimed { place: Place::Answered, nth: 1, blow });
+        let first = Operator { fuse: Fuse { aimed, ..Fuse::default() }, ..Operator::calm() };
+        let next = Operator { starts: random.millis(4_000..15_000), ..Operator::calm() };
+        self.operators = vec![first, next];
+        (self.heirs, self.rescuers, self.mishaps) = (0, Vec::new(), Vec::new());
+        self
+    }
+
+    /// A process freezes while it waits for a slow rollout, and somebody else takes up its run meanwhile.
+    fn with_usurper(mut self, random: &mut Random) -> Self {
+        for world in &mut self.worlds {
+            *world = world.rollout(random.millis(25_000..60_000)).way(Way::Switch);
+        }
+        let fuse = Fuse {
+            freezes_at: Some((random.within(50..120), random.millis(20_000..40_000))),
+            ..Fuse::default()
+        };
+        self.operators = vec![Operator { fuse, ..Operator::calm() }];
+        self.rescuers = vec![Rescuer { starts: random.millis(5_000..15_000), fuse: Fuse::default() }];
+        self
     }
 }
 

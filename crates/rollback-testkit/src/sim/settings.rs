@@ -28,6 +28,8 @@ pub struct Settings {
     pub way: Way,
     /// Whether a restart of every part is wanted, and proven.
     pub restarts: bool,
+    /// Whether it remembers what ran.
+    pub history: bool,
 }
 
 /// How the toy driver changes the world.
@@ -55,6 +57,7 @@ impl Default for Settings {
             shows_past: Duration::ZERO,
             way: Way::Switch,
             restarts: false,
+            history: true,
         }
     }
 }
@@ -81,5 +84,6 @@ setters!(
     lag: Duration,
     shows_past: Duration,
     way: Way,
-    restarts: bool
+    restarts: bool,
+    history: bool
 );

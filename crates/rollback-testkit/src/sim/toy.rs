@@ -32,12 +32,13 @@ pub struct ToyTarget {
     by: String,
     pub(super) flaw: Option<Flaw>,
     gap: Option<Arc<dyn Gap>>,
+    secret: Option<String>,
 }
 
 impl ToyTarget {
     /// A handle onto `world`.
     pub fn new(name: impl Into<String>, world: World) -> Self {
-        Self { name: name.into(), world, by: "driver".to_owned(), flaw: None, gap: None }
+        Self { name: name.into(), world, by: "driver".to_owned(), flaw: None, gap: None, secret: None }
     }
 
     /// Says who sends, for traces.
@@ -58,6 +59,13 @@ impl ToyTarget {
     #[must_use]
     pub fn gap(mut self, gap: Arc<dyn Gap>) -> Self {
         self.gap = Some(gap);
+        self
+    }
+
+    /// Gives it a secret setting, that changes with each release.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        self.secret = Some(secret.into());
         self
     }
 
@@ -101,6 +109,13 @@ impl ToyTarget {
                 ..ToySnapshot::of(release)
             },
             _ => ToySnapshot::of(release),
+        }
+    }
+
+    fn veiled(&self, secret: &str) -> Shown {
+        match self.has(Flaw::TellsSecrets) {
+            true => Shown::Plain(secret.to_owned()),
+            false => Shown::Redacted,
         }
     }
 
@@ -233,7 +248,8 @@ impl Target for ToyTarget {
 
     async fn info(&self) -> Result<TargetInfo> {
         let settings = &self.world.settings;
-        let mut capabilities = Capabilities::default().history().parts().scales_to_zero().restarts();
+        let capabilities = Capabilities::default().parts().scales_to_zero().restarts();
+        let mut capabilities = if settings.history { capabilities.history() } else { capabilities };
         capabilities.refuses_stale_writers = settings.refuses_stale_writers;
         capabilities.keeps_keys = settings.keeps_keys;
         capabilities.in_flight = !settings.rollout.is_zero();
@@ -272,6 +288,9 @@ impl Target for ToyTarget {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<ToySnapshot>>> {
+        if !self.world.settings.history && !self.has(Flaw::MakesUpHistory) {
+            return Ok(Vec::new());
+        }
         let picture = self.world.look();
         let mut seen = Vec::new();
         let mut entries = Vec::new();
@@ -304,6 +323,10 @@ impl Target for ToyTarget {
         let mut found = Inspection::default().artifact(artifact, presence);
         if from.is_none_or(|from| from.release != to.release) {
             found = found.differs("release", from.map(shown), Some(shown(to)));
+            found = match &self.secret {
+                Some(secret) => found.differs("password", None, Some(self.veiled(secret))),
+                None => found,
+            };
         }
         if there {
             return Ok(found);

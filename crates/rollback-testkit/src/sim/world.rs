@@ -330,14 +330,16 @@ impl World {
         self.now().moments.clone()
     }
 
-    /// The requests that are on their way by themselves and that nothing has made out of date since they were sent,
-    /// with when that was.
+    /// The requests that are on their way and will land if nothing happens, with when they were sent. Not those of bulk
+    /// work, which may be repeated.
     #[must_use]
     pub fn on_their_way(&self) -> Vec<(Duration, Request)> {
         let state = self.now();
-        let current = token(state.generation);
-        let late = state.late.iter().filter(|late| late.request.expected.as_ref() == Some(&current));
-        late.map(|late| (late.sent, late.request.clone())).collect()
+        let (current, refuses) = (token(state.generation), self.settings.refuses_stale_writers);
+        let lands = |late: &&Late| {
+            !late.request.repeatable && (!refuses || late.request.expected.as_ref() == Some(&current))
+        };
+        state.late.iter().filter(lands).map(|late| (late.sent, late.request.clone())).collect()
     }
 
     /// Whether requests are on their way that have not landed.
