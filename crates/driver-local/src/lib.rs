@@ -50,7 +50,7 @@ impl Driver for LocalDriver {
     }
 
     async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
-        let config: LocalConfig = read_settings(component, config, &self.config_schema())?;
+        let config: LocalConfig = read_settings(component, &config, &self.config_schema())?;
         config.connect()
     }
 }

@@ -119,7 +119,7 @@ impl fmt::Debug for DriverRegistry {
 /// let schema = serde_json::json!({ "properties": { "releases": { "description": "a folder" } } });
 /// let name = ComponentName::new("web")?;
 /// let wrong = serde_json::json!({ "releases": 7 });
-/// let error = read_settings::<Settings>(&name, wrong, &schema).unwrap_err();
+/// let error = read_settings::<Settings>(&name, &wrong, &schema).unwrap_err();
 /// assert!(error.to_string().contains("setting \"releases\" does not fit: invalid type"));
 /// assert_eq!(error.next_step(), Some("releases is: a folder"));
 /// # Ok::<(), rollback_core::Error>(())
@@ -130,7 +130,7 @@ impl fmt::Debug for DriverRegistry {
 /// [`ErrorKind::Invalid`].
 pub fn read_settings<T: DeserializeOwned>(
     component: &ComponentName,
-    config: Value,
+    config: &Value,
     schema: &Value,
 ) -> Result<T> {
     let fault = match serde_json::from_value::<T>(config.clone()) {
