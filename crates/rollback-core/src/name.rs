@@ -231,10 +231,7 @@ pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn bytes(&self) -> [u8; 16] {
-        // Version 7 fixes bits and starts with the time: rotate the random tail to the front.
-        let mut bytes = *Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)).as_bytes();
-        bytes.rotate_left(8);
-        bytes
+        *Uuid::new_v4().as_bytes()
     }
 }
 
