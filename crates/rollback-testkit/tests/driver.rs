@@ -244,5 +244,5 @@ impl Fixture for NoWorld {
 #[test]
 fn a_world_that_cannot_be_made_fails_every_case() {
     let results = suite("none", async || Ok(NoWorld)).check();
-    assert_eq!(results.failures().len(), rollback_testkit::driver::cases().len());
+    assert_eq!(results.failures().len(), cases().len());
 }
