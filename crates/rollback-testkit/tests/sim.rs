@@ -104,9 +104,23 @@ fn every_schedule_keeps_the_invariants() {
     );
     if runs >= RUNS {
         // A simulation in which nothing happens shows nothing.
-        for what in
-            ["restored", "already there", "refused", "superseded", "cancelled", "died", "froze", "landed"]
-        {
+        let things = [
+            "restored",
+            "restored, unhealthy",
+            "already there",
+            "refused",
+            "failed, origin proven",
+            "partial",
+            "stuck",
+            "superseded",
+            "cancelled",
+            "died",
+            "froze",
+            "landed",
+            "landed stale",
+            "beside the store",
+        ];
+        for what in things {
             assert!(
                 sum.counts.get(what).is_some_and(|times| *times > 50),
                 "too few: {what}: {:#?}",

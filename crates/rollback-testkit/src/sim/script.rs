@@ -160,6 +160,11 @@ impl Script {
         let first = Operator { fuse: Fuse { aimed, ..Fuse::default() }, ..Operator::calm() };
         let next = Operator { starts: random.millis(4_000..15_000), ..Operator::calm() };
         self.operators = vec![first, next];
+        if random.chance(50) {
+            // The next one dies before it could settle anything, and the one after it must still know.
+            self.operators[1].fuse.dies_at = Some(random.within(40..100));
+            self.operators.push(Operator { starts: random.millis(25_000..45_000), ..Operator::calm() });
+        }
         (self.heirs, self.rescuers, self.mishaps) = (0, Vec::new(), Vec::new());
         self
     }

@@ -31,6 +31,7 @@ pub(super) fn counts(lab: &Lab) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let mut count = |what: String, times: usize| *counts.entry(what).or_default() += times as u64;
     for report in lab.stored() {
+        count("beside the store".to_owned(), usize::from(report.break_glass.is_some()));
         for component in report.components.values() {
             count(format!("{}", component.state), 1);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rollback_core::report::{ComponentReport, GateReport};
 use rollback_core::{
-    ComponentName, Digest, EnvironmentName, IdempotencyKey, Report, Request as Asked, RunId, Snapshot as _,
-    State,
+    ComponentName, Digest, EnvironmentName, Finding, IdempotencyKey, Report, Request as Asked, RunId,
+    Snapshot as _, State,
 };
 use serde_json::json;
 
@@ -243,6 +243,18 @@ fn claims_that_are_not_true_are_seen() {
 }
 
 #[test]
+fn a_refusal_is_true_where_only_a_frozen_process_acted_since() {
+    let refused = |facts: &mut Facts, taken| {
+        says(facts, State::Refused);
+        facts.froze.insert("ann".to_owned());
+        facts.ended[0].process = "bob".to_owned();
+        facts.learnt.push(learnt("bob#1", true, taken));
+    };
+    assert_eq!(found(|facts| refused(facts, 10)), [""; 0]);
+    sees("and the run acted", |facts| refused(facts, 12));
+}
+
+#[test]
 fn what_others_did_since_is_no_lie() {
     let since = |facts: &mut Facts| {
         facts.fates[0].landed.push(landed("pipeline", None, 15));
@@ -268,15 +280,19 @@ fn gates_that_are_passed_over_are_seen() {
 fn reports_that_do_not_agree_are_seen() {
     sees("its parts make", |facts| facts.ended[0].report.state = State::Partial);
     sees("was told restored", |facts| facts.stored = vec![report(FIRST, State::Partial)]);
+    let unwritten = |facts: &mut Facts| {
+        facts.stored = vec![report(FIRST, State::Partial)];
+        let finding = Finding::warning("end-not-journalled", "the store is gone");
+        component(&mut facts.ended[0].report).findings.push(finding);
+    };
+    assert_eq!(found(unwritten), [""; 0], "its end was not the last word");
     sees("the store has none", |facts| facts.stored.clear());
     sees("nobody else was there", |facts| facts.stored = vec![report(FIRST, State::Superseded)]);
 }
 
 #[test]
 fn broken_glass_that_is_not_told_is_seen() {
-    sees("does not say how ann worked", |facts| {
-        facts.glass.insert("ann".to_owned());
-    });
+    sees("does not say how ann worked", |facts| facts.glass.extend(["ann".to_owned()]));
     sees("does not say how ann worked", |facts| {
         facts.ended[0].report.break_glass = Some("the store is gone".to_owned());
     });
