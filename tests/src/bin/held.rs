@@ -10,14 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rollback_core::erased::Considered;
-use rollback_core::snapshot::SnapshotRecord;
-use rollback_core::strategy::View;
-use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
+use rollback_core::layer::{Around, AroundApply};
 use rollback_core::time::{Clock as _, SystemClock};
 use rollback_core::{
-    ActionContext, Capabilities, ComponentName, Driver, DynTarget, Envelope, Error, ErrorKind, Evidence,
-    Goal, Landing, Observation, Result, TargetInfo, Token,
+    ActionContext, Capabilities, ComponentName, Driver, DynTarget, Envelope, Error, ErrorKind, Landing,
+    Result,
 };
 use rollback_driver_local::LocalDriver;
 use serde_json::Value;
@@ -53,13 +50,12 @@ impl Driver for HeldDriver {
 
     async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
         let inner = LocalDriver.connect(component, config).await?;
-        Ok(Arc::new(Held { inner, applied: AtomicU32::new(0) }))
+        Ok(Around::wrap(inner, Held::default()))
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Held {
-    inner: Arc<dyn DynTarget>,
     applied: AtomicU32,
 }
 
@@ -85,49 +81,22 @@ impl Held {
 }
 
 #[async_trait]
-impl DynTarget for Held {
-    fn driver(&self) -> &str {
-        self.inner.driver()
-    }
-
-    async fn info(&self) -> Result<TargetInfo> {
-        self.inner.info().await
-    }
-
-    async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
-        self.inner.observe(after).await
-    }
-
-    async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
-        self.inner.history(query).await
-    }
-
-    async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection> {
-        self.inner.inspect(from, to).await
-    }
-
-    fn propose(&self, view: &View<SnapshotRecord>) -> Result<Vec<Considered>> {
-        self.inner.propose(view)
-    }
-
-    async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
+impl AroundApply for Held {
+    async fn apply(
+        &self,
+        inner: &Arc<dyn DynTarget>,
+        cx: &ActionContext,
+        action: &Envelope,
+    ) -> Result<Landing> {
         self.applied.fetch_add(1, Ordering::SeqCst);
         let answer = std::env::var_os("HELD_ANSWER").is_some();
         if !answer {
             self.hold().await?;
         }
-        let landing = self.inner.apply(cx, action).await;
+        let landing = inner.apply(cx, action).await;
         if answer {
             self.hold().await?;
         }
         landing
-    }
-
-    async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
-        self.inner.probe(cx, action).await
-    }
-
-    async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
-        self.inner.prove(goal).await
     }
 }

@@ -3,12 +3,14 @@
 //! [`standard`] is the stack the engine uses: tracing outside, then retry, then timeout. Each layer maps
 //! `Arc<dyn DynTarget>` to `Arc<dyn DynTarget>`, so a tool can add its own.
 
+mod around;
 mod retry;
 mod timeout;
 mod trace;
 
 use std::sync::Arc;
 
+pub use self::around::{Around, AroundApply};
 pub use self::retry::Retry;
 pub use self::timeout::{Limits, Timeout};
 pub use self::trace::Trace;

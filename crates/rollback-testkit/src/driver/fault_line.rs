@@ -4,11 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::{
-    ActionContext, Considered, DynTarget, Effect, Envelope, Error, ErrorKind, Evidence, Goal, Landing,
-    Observation, Result, SnapshotRecord, TargetInfo, Token, View,
-};
+use rollback_core::layer::{Around, AroundApply};
+use rollback_core::{ActionContext, DynTarget, Effect, Envelope, Error, ErrorKind, Landing, Result};
 
 use super::fixture::Fault;
 
@@ -42,7 +39,7 @@ impl FaultLine {
     /// A handle whose actions run into the faults of this line.
     #[must_use]
     pub fn wrap(&self, inner: Arc<dyn DynTarget>) -> Arc<dyn DynTarget> {
-        Arc::new(OnTheLine { inner, line: self.clone() })
+        Around::wrap(inner, self.clone())
     }
 
     /// Arranges a fault, if it is one of the line: see [`Fixture::inject`](super::Fixture::inject).
@@ -85,19 +82,18 @@ impl fmt::Debug for FaultLine {
     }
 }
 
-#[derive(Debug)]
-struct OnTheLine {
-    inner: Arc<dyn DynTarget>,
-    line: FaultLine,
-}
-
-impl OnTheLine {
+impl FaultLine {
     /// Hands an action on, and counts it if it changed anything.
-    async fn hand_on(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
-        let before = self.inner.observe(None).await?.token;
-        let answer = self.inner.apply(cx, action).await;
-        let changed = self.inner.observe(None).await.is_ok_and(|after| after.token != before);
-        self.line.lock().landed += u64::from(changed);
+    async fn hand_on(
+        &self,
+        inner: &Arc<dyn DynTarget>,
+        cx: &ActionContext,
+        action: &Envelope,
+    ) -> Result<Landing> {
+        let before = inner.observe(None).await?.token;
+        let answer = inner.apply(cx, action).await;
+        let changed = inner.observe(None).await.is_ok_and(|after| after.token != before);
+        self.lock().landed += u64::from(changed);
         answer
     }
 }
@@ -107,53 +103,25 @@ fn no_answer() -> Error {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl DynTarget for OnTheLine {
-    fn driver(&self) -> &str {
-        self.inner.driver()
-    }
-
-    async fn info(&self) -> Result<TargetInfo> {
-        self.inner.info().await
-    }
-
-    async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
-        self.inner.observe(after).await
-    }
-
-    async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
-        self.inner.history(query).await
-    }
-
-    async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection> {
-        self.inner.inspect(from, to).await
-    }
-
-    fn propose(&self, view: &View<SnapshotRecord>) -> Result<Vec<Considered>> {
-        self.inner.propose(view)
-    }
-
-    async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
-        let fault = self.line.lock().next.take();
+impl AroundApply for FaultLine {
+    async fn apply(
+        &self,
+        inner: &Arc<dyn DynTarget>,
+        cx: &ActionContext,
+        action: &Envelope,
+    ) -> Result<Landing> {
+        let fault = self.lock().next.take();
         match fault {
             Some(Fault::Refuse) => {
                 Err(Error::new(ErrorKind::Throttled, "send the action", "too many requests").next("wait"))
             }
             Some(Fault::LoseRequest) => Err(no_answer()),
-            Some(Fault::LoseAnswer) => self.hand_on(cx, action).await.and(Err(no_answer())),
+            Some(Fault::LoseAnswer) => self.hand_on(inner, cx, action).await.and(Err(no_answer())),
             Some(Fault::Delay) => {
-                self.line.lock().late.push((Arc::clone(&self.inner), cx.clone(), action.clone()));
+                self.lock().late.push((Arc::clone(inner), cx.clone(), action.clone()));
                 Err(no_answer())
             }
-            _ => self.hand_on(cx, action).await,
+            _ => self.hand_on(inner, cx, action).await,
         }
-    }
-
-    async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
-        self.inner.probe(cx, action).await
-    }
-
-    async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
-        self.inner.prove(goal).await
     }
 }
