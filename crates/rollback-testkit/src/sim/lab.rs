@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rollback_core::lease::{Holder, Liveness};
 use rollback_core::probe::ProbeRegistry;
 use rollback_core::store::MemoryStore;
 use rollback_core::time::Clock;
@@ -41,6 +42,16 @@ pub(super) struct Deployed {
     pub(super) name: ComponentName,
     /// Its world.
     pub(super) world: World,
+}
+
+/// Who is dead is never certain: takers wait for leases to expire, and no file of this machine is read.
+#[derive(Debug)]
+struct NobodyKnows;
+
+impl Liveness for NobodyKnows {
+    fn is_dead(&self, _holder: &Holder) -> bool {
+        false
+    }
 }
 
 /// How an engine works.
@@ -122,6 +133,8 @@ impl Lab {
         let mut engine = Engine::builder(Arc::clone(&store) as Arc<dyn Store>)
             .environment(environment.require_reason(false).single_operator(true))
             .clock(process.clock())
+            .holder(Holder::named("simulated", process.name(), 1))
+            .liveness(Arc::new(NobodyKnows))
             .entropy(Arc::new(SeededEntropy::new(self.fork().next_u64())))
             .probes(ProbeRegistry::new().with(Moods { process: process.clone() }))
             .cancel(how.cancel);
