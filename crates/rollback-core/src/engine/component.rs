@@ -1,25 +1,27 @@
 //! One component of a run: legs, and what to do when one fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::Context;
+use super::steps::{LOOKS, longer};
 use crate::document::Envelope;
 use crate::erased::DynTarget;
-use crate::error::{Error, ErrorRecord};
+use crate::error::{Error, ErrorKind, ErrorRecord, Result};
 use crate::journal::{Journal, JournalEvent, Leg, Progressed, Purpose, Unwritten};
 use crate::lease::{Lease, OpenIntent};
-use crate::name::{ComponentName, RunId, StepId};
+use crate::name::{ComponentName, RunId, StepId, Token};
 use crate::plan::{ComponentPlan, propose, view};
 use crate::probe::Gate;
 use crate::progress::{Event, Stage};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::{Decision, Proposal};
-use crate::target::{Evidence, Inspection};
+use crate::target::{Evidence, Inspection, Observation};
 
 /// How many repairs are tried.
 const REPAIRS: usize = 2;
@@ -212,15 +214,15 @@ impl ComponentRun {
         purpose: Purpose,
         goal: &SnapshotRecord,
     ) -> Result<Option<Leg>, Halt> {
-        let observed = match self.target.observe(None).await {
+        let token = self.state(|state| state.token.clone().filter(|_| !state.is_unclear())).await;
+        let observed = match self.look_now(token.as_ref()).await {
             Ok(observed) => observed,
             Err(error) => {
                 self.warn(format!("could not look for another way: {error}"));
                 return Ok(None);
             }
         };
-        // What a convergence did before it failed moved the token too.
-        let token = self.state(|state| state.token.clone().filter(|_| !state.is_unclear())).await;
+        // What a convergence did before it failed moved the token too: then there is none to compare with.
         let identity = observed.settled.known().map(|record| record.info.identity);
         if token.is_some_and(|token| token != observed.token) && identity != Some(goal.info.identity) {
             return Err(Halt::Superseded(format!(
@@ -252,6 +254,24 @@ impl ComponentRun {
             proposal: Some(proposal),
             token: Some(token),
         }))
+    }
+
+    /// A look at what is, and not at what was before our last action: a platform may lag behind, and shows that only to
+    /// those who say what they know. Without a token, the lag is waited out.
+    async fn look_now(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
+        let mut pause = Duration::from_millis(250);
+        if let (None, Some(lag)) = (after, self.plan.target.capabilities.visibility_lag) {
+            self.wait("for what was sent before to show".to_owned(), lag.as_duration()).await;
+        }
+        for _ in 0..LOOKS {
+            let observed = self.target.observe(after).await?;
+            if !observed.lagging {
+                return Ok(observed);
+            }
+            self.wait("the platform does not show the last change yet".to_owned(), pause).await;
+            pause = longer(pause);
+        }
+        Err(Error::new(ErrorKind::Timeout, "look at the target", "it goes on showing the past"))
     }
 
     /// The title of a step, for reports.

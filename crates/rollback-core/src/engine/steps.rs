@@ -20,7 +20,7 @@ use crate::time::Lasting;
 /// How often a step is sent before it counts as failed.
 const ATTEMPTS: u32 = 4;
 /// How often an unclear effect is looked at before it counts as not to be found out.
-const LOOKS: u32 = 12;
+pub(super) const LOOKS: u32 = 12;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -272,20 +272,24 @@ impl ComponentRun {
         let clock = &self.context.clock;
         let lag = self.plan.target.capabilities.visibility_lag.map_or(Duration::ZERO, Lasting::as_duration);
         let started = clock.monotonic();
+        // Since when nothing is known to be on its way: a request that was still worked on may take its time after that.
+        let mut quiet = started;
         let mut looks = 0;
         let mut pause = FIRST_PAUSE;
         loop {
             self.check_lost()?;
-            let waited = clock.monotonic().saturating_sub(started);
+            let now = clock.monotonic();
+            let (waited, silent) = (now.saturating_sub(started), now.saturating_sub(quiet));
             let why = match self.target.probe(cx, action).await {
                 // A request that was sent may take that long to land: only then is its absence believed, or that what
                 // is there now, which may be somebody else's, stays.
-                Ok(landing) if waited < lag && self.may_still_land(&landing) => describe_landing(&landing),
+                Ok(landing) if silent < lag && self.may_still_land(&landing) => describe_landing(&landing),
                 Ok(
                     landing @ (Landing::Applied(_) | Landing::Superseded { .. } | Landing::NotApplied { .. }),
                 ) => return Ok(landing),
                 Ok(Landing::Running { what }) if waited < limit.as_duration() * 2 + lag => {
                     looks = 0;
+                    quiet = now;
                     what
                 }
                 Ok(Landing::Running { what }) => {
@@ -295,7 +299,7 @@ impl ComponentRun {
                 Err(error) => error.to_string(),
             };
             looks += 1;
-            if looks >= LOOKS && waited >= lag {
+            if looks >= LOOKS && silent >= lag {
                 return Err(Halt::Stuck(format!("{title}: what became of it cannot be found out: {why}")));
             }
             self.wait(format!("{title}: {why}"), pause).await;

@@ -81,6 +81,10 @@ fn superseded_by_somebody(facts: &Facts, found: &mut Vec<String>) {
     for fate in &facts.fates {
         let foreign = fate.landed.iter().filter(|one| one.request.key.is_none()).count();
         let state = component_of(report, fate).map(|component| component.state);
+        // A request of a process that was frozen may land late, and is somebody else to the process that took over.
+        if fate.landed.iter().any(|one| one.stale) {
+            continue;
+        }
         // One foreign change is the deploy that the story begins with.
         if state == Some(State::Superseded) && foreign <= 1 {
             found.push(format!(
