@@ -174,7 +174,7 @@ impl ComponentRun {
         });
         let (landing, error) = match self.target.apply(&cx, &step.action).await {
             Ok(landing) => (landing, None),
-            Err(error) => (landing_of(&error), Some(error)),
+            Err(error) => (landing_of(&error, cx.expected.is_some()), Some(error)),
         };
         self.conclude(step, intent, landing, error).await
     }
@@ -214,7 +214,8 @@ impl ComponentRun {
             Landing::Running { .. } | Landing::Unknown { .. } => Sent::Unclear,
             Landing::Superseded { by } => return Err(Halt::Superseded(by)),
             Landing::NotApplied { why } => {
-                let permanent = error.is_some_and(|error| !error.is_transient());
+                let permanent =
+                    error.is_some_and(|error| !error.is_transient() && error.kind() != ErrorKind::Stale);
                 let failure = (format!("{}: {why}", step.title), record);
                 if permanent { Sent::Failed(failure) } else { Sent::Again(failure) }
             }
@@ -352,12 +353,15 @@ impl ComponentRun {
 }
 
 /// What an error of `apply` says about the effect.
-fn landing_of(error: &Error) -> Landing {
+///
+/// Out of date means superseded only if the engine said what it expected: without that, parts of our own earlier sending
+/// that landed late are as likely.
+fn landing_of(error: &Error, expected: bool) -> Landing {
     let why = error.to_record().message;
     match error.effect() {
         Effect::Applied => Landing::Applied(Receipt::default().presumed()),
         Effect::Unknown => Landing::Unknown { why },
-        Effect::None if error.kind() == ErrorKind::Stale => Landing::Superseded { by: why },
+        Effect::None if error.kind() == ErrorKind::Stale && expected => Landing::Superseded { by: why },
         Effect::None => Landing::NotApplied { why },
     }
 }
