@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod leases;
+mod ledger;
 mod multi;
 mod plans;
 mod setup;

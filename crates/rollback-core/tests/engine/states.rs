@@ -224,3 +224,19 @@ async fn nothing_is_good_and_under_quarantine_at_once() {
     assert!(ledger.quarantined().await.unwrap().is_empty());
     assert_eq!(ledger.last_good().await.unwrap().unwrap().snapshot.info.label(), "r3 (1.3.0)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_changed_in_batches_and_a_failure_starts_no_further_one() {
+    let setup = Setup::new(Settings::default().parts(5).way(Way::Batches)).await;
+    ended(&run(&setup.engine("ana"), &setup.request(None)).await, State::Restored);
+    assert_eq!((setup.effects(), setup.world.look().everywhere()), (5, Some(2)));
+
+    let setup = Setup::new(Settings::default().parts(5).way(Way::Batches)).await;
+    // The first batch lands; in the second one part is refused each time, in the repairs too.
+    setup.world.trouble([Trouble::Pass, Trouble::Pass, Trouble::Pass]);
+    setup.world.trouble([Trouble::Refuse; 60]);
+    let report = run(&setup.engine("ana"), &setup.request(None)).await;
+    ended(&report, State::Partial);
+    assert_eq!(setup.effects(), 3, "the fifth part was not begun");
+    assert!(report.components[&name("web")].summary.contains("3 of 5 parts"), "{report:?}");
+}

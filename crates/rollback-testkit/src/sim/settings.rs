@@ -40,6 +40,8 @@ pub enum Way {
     Switch,
     /// One request for each part.
     PartByPart,
+    /// One request for each part, two parts at once.
+    Batches,
     /// Bulk work that may be repeated.
     Sync,
     /// One request for everything, with one request for each part as the alternative.

@@ -18,6 +18,8 @@ pub(super) struct SwitchAll {
 #[derive(Debug)]
 pub(super) struct PartByPart {
     pub(super) restarts: bool,
+    /// How many parts at once.
+    pub(super) batch: u32,
 }
 
 /// Bulk work over all parts.
@@ -81,7 +83,8 @@ impl Strategy<ToySnapshot, ToyAction> for PartByPart {
             }
             let part = state.part.clone();
             let action = ToyAction::SwitchPart { part: part.clone(), release };
-            let before: Vec<_> = steps.last().map(|step| step.id.clone()).into_iter().collect();
+            let last = steps.last().filter(|_| self.batch == 1);
+            let before: Vec<_> = last.map(|step| step.id.clone()).into_iter().collect();
             let title = format!("put r{release} on {part}");
             steps.push(
                 Step::single(step_id(&format!("switch@{part}")), title, action).after(before).on_part(part),
@@ -91,7 +94,9 @@ impl Strategy<ToySnapshot, ToyAction> for PartByPart {
             return Decision::NotApplicable("every part runs it already".to_owned());
         }
         match proposal(steps, self.restarts) {
-            Decision::Propose(proposal) => Decision::Propose(proposal.risk(Risk::Medium)),
+            Decision::Propose(proposal) => {
+                Decision::Propose(proposal.risk(Risk::Medium).parallel(self.batch))
+            }
             other @ Decision::NotApplicable(_) => other,
         }
     }

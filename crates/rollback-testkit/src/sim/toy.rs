@@ -78,10 +78,11 @@ impl ToyTarget {
         let bound = Bound::new("toy", self);
         let bound = match way {
             Way::Switch => bound.strategy(SwitchAll { flaw, restarts }),
-            Way::PartByPart => bound.strategy(PartByPart { restarts }),
+            Way::Batches => bound.strategy(PartByPart { restarts, batch: 2 }),
+            Way::PartByPart => bound.strategy(PartByPart { restarts, batch: 1 }),
             Way::Sync => bound.strategy(SyncAll { restarts }),
             Way::SwitchOrParts => {
-                bound.strategy(SwitchAll { flaw, restarts }).strategy(PartByPart { restarts })
+                bound.strategy(SwitchAll { flaw, restarts }).strategy(PartByPart { restarts, batch: 1 })
             }
         };
         if lax { Arc::new(Lax::new(bound.erase())) } else { bound.erase() }
