@@ -67,9 +67,13 @@ impl Service {
     fn stop(&self) {
         if let Ok(pid) = fs::read_to_string(&self.0) {
             let _ = std::process::Command::new("kill").args(["-9", pid.trim()]).status();
-            // The kernel ends it a moment after `kill` came back; a zombie has no command line.
-            let command_line = format!("/proc/{}/cmdline", pid.trim());
-            while fs::read(&command_line).is_ok_and(|text| !text.is_empty()) {
+            // The kernel ends it a moment after `kill` came back, and empties its command line before it calls it a
+            // zombie: only the state tells.
+            let stat = format!("/proc/{}/stat", pid.trim());
+            let ended = |text: &String| {
+                text.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X']))
+            };
+            while fs::read_to_string(&stat).is_ok_and(|text| !ended(&text)) {
                 std::thread::yield_now();
             }
         }
