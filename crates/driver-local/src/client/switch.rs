@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write as _};
+use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -66,14 +67,10 @@ impl Paths {
 
 /// Sends the request. Until the rename itself, every error leaves `current` as it was.
 pub(crate) fn apply(client: &Client, wanted: &Switch) -> Result<Landing> {
-    let look = client.look()?;
-    let paths = Paths::new(client, &wanted.key)?;
-    if landed(&paths, &wanted.key, &look)? {
-        return Ok(applied(look.token));
-    }
-    if let Some(superseded) = moved(wanted.expected.as_ref(), &look) {
-        return Ok(superseded);
-    }
+    let (look, paths) = match first_look(client, wanted)? {
+        ControlFlow::Break(landing) => return Ok(landing),
+        ControlFlow::Continue(found) => found,
+    };
     refuse_unusable(&look)?;
     check_release(client, wanted)?;
     clean(&paths);
@@ -83,6 +80,19 @@ pub(crate) fn apply(client: &Client, wanted: &Switch) -> Result<Landing> {
         clean(&paths);
     }
     landing
+}
+
+/// Looks, and says what became of the request if that shows at once: it landed before, or is out of date.
+fn first_look(client: &Client, wanted: &Switch) -> Result<ControlFlow<Landing, (Look, Paths)>> {
+    let look = client.look()?;
+    let paths = Paths::new(client, &wanted.key)?;
+    if landed(&paths, &wanted.key, &look)? {
+        return Ok(ControlFlow::Break(applied(look.token)));
+    }
+    Ok(match moved(wanted.expected.as_ref(), &look) {
+        Some(superseded) => ControlFlow::Break(superseded),
+        None => ControlFlow::Continue((look, paths)),
+    })
 }
 
 /// The last look, and then at once the rename: what happened while the release was read counts.
@@ -101,14 +111,10 @@ fn commit(client: &Client, paths: &Paths, wanted: &Switch) -> Result<Landing> {
 
 /// Finds out what became of the request. Changes nothing.
 pub(crate) fn probe(client: &Client, wanted: &Switch) -> Result<Landing> {
-    let look = client.look()?;
-    let paths = Paths::new(client, &wanted.key)?;
-    if landed(&paths, &wanted.key, &look)? {
-        return Ok(applied(look.token));
-    }
-    if let Some(superseded) = moved(wanted.expected.as_ref(), &look) {
-        return Ok(superseded);
-    }
+    let (look, paths) = match first_look(client, wanted)? {
+        ControlFlow::Break(landing) => return Ok(landing),
+        ControlFlow::Continue(found) => found,
+    };
     let marked = read_mark(&paths)?.is_some_and(|mark| mark.key == wanted.key);
     let waiting = paths.fresh.is_symlink();
     if wanted.expected.is_none() && marked && !waiting {

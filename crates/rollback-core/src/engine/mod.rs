@@ -25,7 +25,7 @@ use crate::digest::Digest;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::held_by;
-use crate::ledger::{Deployment, GoodMark, Ledger};
+use crate::ledger::{Deployment, GoodMark, Ledger, last_good};
 use crate::name::{ComponentName, RunId};
 use crate::plan::{Candidate, Past, Plan, Planned, Planner};
 use crate::report::{Report, State};
@@ -272,13 +272,13 @@ impl Engine {
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let runs = observed.heading.as_ref().or(observed.settled.known()).map(|record| record.info.identity);
         let quarantined = ledger.quarantined().await?;
-        let entry = quarantined.into_iter().find(|entry| Some(entry.identity) == runs);
+        let entry = quarantined.iter().find(|entry| Some(entry.identity) == runs);
         let head = held_by(&self.context.records, &info.id).await?;
         let holder = head.and_then(|head| Some(format!("{} for run {}", head.holder?, head.run)));
         Ok(Status {
             driver: target.driver().to_owned(),
-            last_good: ledger.last_good().await?,
-            quarantined: entry.map(|entry| entry.reason),
+            last_good: last_good(&ledger.deployments().await?, &quarantined).cloned(),
+            quarantined: entry.map(|entry| entry.reason.clone()),
             held_by: holder,
             target: info,
             observed,

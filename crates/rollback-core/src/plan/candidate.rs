@@ -100,15 +100,7 @@ impl Past {
             if known || self.candidates.len() >= limit.saturating_mul(2) {
                 continue;
             }
-            let candidate = Candidate {
-                snapshot: record.snapshot.clone(),
-                standing: Standing::Ran,
-                ran_at: Some(record.since),
-                good: self.good(identity),
-                quarantined: self.quarantine_of(identity),
-                unrestorable: None,
-            };
-            self.candidates.push(candidate);
+            self.add(HistoryEntry::new(record.snapshot.clone(), Standing::Ran));
         }
     }
 
