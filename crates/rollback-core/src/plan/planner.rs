@@ -30,12 +30,11 @@ pub(crate) struct Planner<'a> {
     pub(crate) context: &'a Context,
 }
 
-/// What was seen of one component before its destination is known.
+/// What was seen of one component. Its past is not kept: a plan of very many components would be mostly history.
 struct Look {
     target: Arc<dyn DynTarget>,
     info: TargetInfo,
     observed: Observation<SnapshotRecord>,
-    past: Past,
 }
 
 /// A component with its destination.
@@ -63,14 +62,10 @@ impl Planner<'_> {
         });
         // Collected first: a stream over a closure keeps the compiler from seeing that the whole may change threads.
         let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE);
-        while let Some((name, (look, resolved))) = looks.try_next().await? {
-            match resolved {
-                Resolved::Chosen(chosen) => {
-                    aimed.insert(name.clone(), Aimed { look, chosen: *chosen });
-                }
-                Resolved::Undecided(why) => {
-                    undecided.insert(name.clone(), Undecided { why, candidates: look.past.candidates });
-                }
+        while let Some((name, (look, chosen))) = looks.try_next().await? {
+            match chosen {
+                Ok(chosen) => drop(aimed.insert(name.clone(), Aimed { look, chosen })),
+                Err(why) => drop(undecided.insert(name.clone(), why)),
             }
         }
         if !undecided.is_empty() {
@@ -102,14 +97,20 @@ impl Planner<'_> {
         name: &ComponentName,
         destination: Option<&Destination>,
         now: Timestamp,
-    ) -> Result<(Look, Resolved)> {
+    ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
         let info = target.info().await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
-        let look = Look { target, info, observed, past };
-        let resolved = look.past.resolve(&*look.target, destination, look.leaving(), now).await?;
-        Ok((look, resolved))
+        let look = Look { target, info, observed };
+        let resolved = past.resolve(&*look.target, destination, look.leaving(), now).await?;
+        Ok((
+            look,
+            match resolved {
+                Resolved::Chosen(chosen) => Ok(*chosen),
+                Resolved::Undecided(why) => Err(Undecided { why, candidates: past.candidates }),
+            },
+        ))
     }
 
     async fn assemble(
