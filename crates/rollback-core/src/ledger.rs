@@ -168,14 +168,10 @@ impl Ledger {
     }
 
     async fn keyed_deployments(&self) -> Result<Vec<(Key, Record<Deployment>)>> {
-        let mut found = Vec::new();
-        for key in self.records.keys(&self.deployments).await?.into_iter().rev() {
-            // Removed by somebody's clean-up since it was listed.
-            if let Some(record) = self.records.get(&key).await? {
-                found.push((key, record));
-            }
-        }
-        Ok(found)
+        let keys: Vec<_> = self.records.keys(&self.deployments).await?.into_iter().rev().collect();
+        let found = self.records.get_all(&keys).await?;
+        // One may have been removed by somebody's clean-up since it was listed.
+        Ok(keys.into_iter().zip(found).filter_map(|(key, record)| Some((key, record?))).collect())
     }
 
     /// The newest deployment that earned being good and is not under quarantine.
@@ -265,13 +261,9 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn quarantined(&self) -> Result<Vec<Quarantine>> {
-        let mut found = Vec::new();
-        for key in self.records.keys(&self.quarantine).await? {
-            if let Some(record) = self.records.get::<Quarantine>(&key).await? {
-                found.push(record.value);
-            }
-        }
-        Ok(found)
+        let keys = self.records.keys(&self.quarantine).await?;
+        let found = self.records.get_all::<Quarantine>(&keys).await?;
+        Ok(found.into_iter().flatten().map(|record| record.value).collect())
     }
 
     /// Puts something under quarantine. What is there already keeps its first reason.
