@@ -28,7 +28,8 @@ fn variable(name: &str) -> Option<String> {
 pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     in_virtual_time(async {
-        let drivers = DriverRegistry::new().with(LocalDriver).with(Toy(World::new(Settings::default(), clock())));
+        let drivers =
+            DriverRegistry::new().with(LocalDriver).with(Toy(World::new(Settings::default(), clock())));
         let config = match Config::parse(Path::new("ops/rollback.toml"), text, &drivers, &variable) {
             Ok(config) => config,
             Err(error) => return secretly_refused(&error, ""),
@@ -68,7 +69,9 @@ fn secretly_refused(error: &Error, shown: &str) {
 async fn local_round_trip(config: &Config) {
     for component in config.components.values().filter(|component| component.driver == "local") {
         let settings = serde_json::Value::Object(component.settings.clone());
-        let Ok(read) = serde_json::from_value::<rollback_driver_local::LocalConfig>(settings) else { continue };
+        let Ok(read) = serde_json::from_value::<rollback_driver_local::LocalConfig>(settings) else {
+            continue;
+        };
         let written = serde_json::to_value(&read).expect("settings are JSON");
         let again = serde_json::from_value(written.clone());
         assert_eq!(again.ok().as_ref(), Some(&read), "settings change by being written");

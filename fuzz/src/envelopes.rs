@@ -43,7 +43,11 @@ fn snapshot<S: Snapshot>(envelope: &Envelope) {
     let Some(snapshot) = document::<S>(envelope) else { return };
     let record = SnapshotRecord::seal(&snapshot).expect("a snapshot is JSON");
     let again: S = record.open().expect("what was just recorded can be opened");
-    assert_eq!(again.info(), record.info, "what a snapshot says about itself depends on more than its content");
+    assert_eq!(
+        again.info(),
+        record.info,
+        "what a snapshot says about itself depends on more than its content"
+    );
 }
 
 /// A record is opened only if it says of its document what the document says of itself.

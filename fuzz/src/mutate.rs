@@ -22,15 +22,91 @@ pub enum Form {
 
 /// Texts that mean something somewhere, or are hostile.
 const WORDS: &[&str] = &[
-    "", " ", "web", "db", "api", "test", "prod", "toy", "local", "previous", "last-good", "revision=", "version=r2",
-    "as-of=", "sha256:", "rollback-plan/1", "rollback-journal/1", "rollback-run/1", "toy-release/0", "toy-release/1",
-    "toy-action/1", "local-release/1", "local-action/1", "toy:web", "toy:db", "toy/1", "toy/3", "switch", "r1", "r2",
-    "r3", "0s", "1ns", "1us", "1500us", "15s", "1h30m", "30d", "7304484d", "19998y", "PT5M", "P1Y", "-5m",
-    "2026-11-21T03:00:00Z", "2026-11-21T03:00:00.000000001+01:00[Europe/Berlin]", "-009999-01-02T01:59:59Z",
-    "9999-12-30T22:00:00.999999999Z", "2026-W01", "../../etc/passwd", "/", "-rf", ".hidden", "\0", "\n", "\u{1b}[2J",
-    "safe\u{202e}lian", "\u{feff}", "é", "日本", "${SECRET}", "${NOPE:-x}", "${", "$$", "http://127.0.0.1:1/", "http",
-    "tcp", "command", "not-ok", "below", "above", "chosen", "alternative", "rejected", "single-effect", "convergence",
-    "applied", "not-applied", "running", "superseded", "unknown", "known", "absent", "restored", "stuck", "sqlite:",
+    "",
+    " ",
+    "web",
+    "db",
+    "api",
+    "test",
+    "prod",
+    "toy",
+    "local",
+    "previous",
+    "last-good",
+    "revision=",
+    "version=r2",
+    "as-of=",
+    "sha256:",
+    "rollback-plan/1",
+    "rollback-journal/1",
+    "rollback-run/1",
+    "toy-release/0",
+    "toy-release/1",
+    "toy-action/1",
+    "local-release/1",
+    "local-action/1",
+    "toy:web",
+    "toy:db",
+    "toy/1",
+    "toy/3",
+    "switch",
+    "r1",
+    "r2",
+    "r3",
+    "0s",
+    "1ns",
+    "1us",
+    "1500us",
+    "15s",
+    "1h30m",
+    "30d",
+    "7304484d",
+    "19998y",
+    "PT5M",
+    "P1Y",
+    "-5m",
+    "2026-11-21T03:00:00Z",
+    "2026-11-21T03:00:00.000000001+01:00[Europe/Berlin]",
+    "-009999-01-02T01:59:59Z",
+    "9999-12-30T22:00:00.999999999Z",
+    "2026-W01",
+    "../../etc/passwd",
+    "/",
+    "-rf",
+    ".hidden",
+    "\0",
+    "\n",
+    "\u{1b}[2J",
+    "safe\u{202e}lian",
+    "\u{feff}",
+    "é",
+    "日本",
+    "${SECRET}",
+    "${NOPE:-x}",
+    "${",
+    "$$",
+    "http://127.0.0.1:1/",
+    "http",
+    "tcp",
+    "command",
+    "not-ok",
+    "below",
+    "above",
+    "chosen",
+    "alternative",
+    "rejected",
+    "single-effect",
+    "convergence",
+    "applied",
+    "not-applied",
+    "running",
+    "superseded",
+    "unknown",
+    "known",
+    "absent",
+    "restored",
+    "stuck",
+    "sqlite:",
 ];
 
 /// Makes mutations out of one stream of random numbers.
@@ -99,6 +175,8 @@ impl Mutator {
             self.value(&mut value);
         }
         if self.random.chance(85) {
+            // Over what will be read: a number may not survive being written.
+            value = serde_json::from_slice(&serde_json::to_vec(&value).ok()?).ok()?;
             reseal(&mut value);
         }
         serde_json::to_vec(&value).ok()
@@ -154,7 +232,9 @@ fn reseal(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.values_mut().for_each(reseal);
-            if let (Some(plan), true) = (map.get("plan").filter(|plan| plan.is_object()), map.contains_key("digest")) {
+            if let (Some(plan), true) =
+                (map.get("plan").filter(|plan| plan.is_object()), map.contains_key("digest"))
+            {
                 let digest = Digest::of_bytes(rollback_core::digest::canonical(plan).as_bytes());
                 map.insert("digest".to_owned(), digest.to_string().into());
             }

@@ -26,11 +26,13 @@ pub(crate) fn read(data: &[u8]) {
         fine(engine.status(&name("web")).await);
         fine(engine.history(&name("web"), 20).await);
         ledger(&engine).await;
-        let request = Request::new(Lab::environment().name).component(name("web"), Some(Destination::LastGood));
+        let request =
+            Request::new(Lab::environment().name).component(name("web"), Some(Destination::LastGood));
         fine(engine.plan(&request).await);
         fine(engine.record(&name("web"), &Claim::good().by("ana")).await);
         let other = Lab { store: MemoryStore::new(), ..lab };
-        let copied = other.engine(Lab::environment(), 2).merge_break_glass(std::sync::Arc::new(lab.store)).await;
+        let copied =
+            other.engine(Lab::environment(), 2).merge_break_glass(std::sync::Arc::new(lab.store)).await;
         fine(copied);
     });
 }
@@ -40,7 +42,11 @@ async fn ledger(engine: &Engine) {
     let deployments = fine(ledger.deployments().await);
     for deployment in deployments.iter().flatten() {
         let written = serde_json::to_value(deployment).expect("a deployment is JSON");
-        assert_eq!(serde_json::from_value(written).ok().as_ref(), Some(deployment), "it changes by being written");
+        assert_eq!(
+            serde_json::from_value(written).ok().as_ref(),
+            Some(deployment),
+            "it changes by being written"
+        );
     }
     if let Some(good) = fine(ledger.last_good().await).flatten() {
         assert!(good.is_good(), "what did not earn it is called good");
@@ -51,7 +57,9 @@ async fn ledger(engine: &Engine) {
 /// Takes up every run that the store holds. Each ends in time, no effect lands twice, and the end is stored.
 pub(crate) fn resume(data: &[u8]) {
     let lines = lines::read(data);
-    let value = |line: &Line<'_>| serde_json::from_slice(line.value).map_or(Duration::ZERO, |value| named_time(&value));
+    let value = |line: &Line<'_>| {
+        serde_json::from_slice(line.value).map_or(Duration::ZERO, |value| named_time(&value))
+    };
     let named = lines.iter().map(value).fold(Duration::ZERO, Duration::saturating_add);
     in_virtual_time(async {
         let lab = Lab::new().await;

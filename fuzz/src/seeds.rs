@@ -40,12 +40,29 @@ pub fn all() -> Vec<Seed> {
 
 fn names() -> Vec<Seed> {
     let texts = [
-        "web", "previous", "last-good", "revision=42", "version=abc123d", "as-of=2h", "as-of=2026-11-21T03:00:00Z",
-        "1h30m", "90s", "PT5M", "30d", "1m1s250ms", "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
-        "019aa3b2-7c00-7000-8000-000000000001", "runs/019aa3b2-7c00-7000-8000-000000000001", "2026-11-21_1830",
+        "web",
+        "previous",
+        "last-good",
+        "revision=42",
+        "version=abc123d",
+        "as-of=2h",
+        "as-of=2026-11-21T03:00:00Z",
+        "1h30m",
+        "90s",
+        "PT5M",
+        "30d",
+        "1m1s250ms",
+        "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        "019aa3b2-7c00-7000-8000-000000000001",
+        "runs/019aa3b2-7c00-7000-8000-000000000001",
+        "2026-11-21_1830",
         "release 2026/11 (hotfix)",
     ];
-    texts.into_iter().enumerate().map(|(number, text)| ("names", format!("name-{number}"), text.into())).collect()
+    texts
+        .into_iter()
+        .enumerate()
+        .map(|(number, text)| ("names", format!("name-{number}"), text.into()))
+        .collect()
 }
 
 fn envelopes() -> Vec<Seed> {
@@ -69,7 +86,9 @@ fn envelopes() -> Vec<Seed> {
         documents.push(json!({ "schema": LocalAction::SCHEMA, "body": body }));
     }
     let numbered = documents.into_iter().enumerate();
-    numbered.map(|(number, one)| ("envelopes", format!("envelope-{number}"), one.to_string().into())).collect()
+    numbered
+        .map(|(number, one)| ("envelopes", format!("envelope-{number}"), one.to_string().into()))
+        .collect()
 }
 
 const CONFIGURATION: &str = r#"
@@ -131,7 +150,10 @@ fn gate() -> Gate {
     Gate {
         name: "health".to_owned(),
         component: name("web"),
-        probe: ProbeSpec { kind: "nothing".to_owned(), config: config.as_object().cloned().unwrap_or_default() },
+        probe: ProbeSpec {
+            kind: "nothing".to_owned(),
+            config: config.as_object().cloned().unwrap_or_default(),
+        },
         rule: Rule {
             all: vec![Check::Ok, Check::Below { metric: "latency_ms".to_owned(), limit: 500.5 }],
             ..Rule::once_ok(Lasting::from_secs(10))
@@ -153,7 +175,11 @@ async fn plans() -> Vec<Plan> {
         names.iter().fold(request, |request, one| request.component(name(one), to.parse().ok()))
     };
     let plain = lab.engine(Lab::environment(), 1);
-    let rules = Lab::environment().confirm("ROLLBACK-TEST").expect_account("toy").single_operator(true).contact("ana");
+    let rules = Lab::environment()
+        .confirm("ROLLBACK-TEST")
+        .expect_account("toy")
+        .single_operator(true)
+        .contact("ana");
     let strict = lab.engine(rules, 1);
     let web = plan(&plain, &request(&["web"], "previous")).await;
     let mut gated = (*web).clone();

@@ -31,7 +31,9 @@ pub(crate) fn check(data: &[u8]) {
             lab.load(&lines).await;
             let app = ["sqlite", "memory", "s3"]
                 .into_iter()
-                .fold(App::new().driver(Toy(lab.web.clone())), |app, scheme| app.store(Held(scheme, lab.store.clone())));
+                .fold(App::new().driver(Toy(lab.web.clone())), |app, scheme| {
+                    app.store(Held(scheme, lab.store.clone()))
+                });
             for arguments in [&["runs"][..], &["show", run], &["status"], &["history", "web"]] {
                 let text = said(&app, folder.0.path(), arguments).await;
                 let hostile = text.chars().find(|c| *c != '\n' && hides(*c));
@@ -48,7 +50,8 @@ pub(crate) fn check(data: &[u8]) {
 
 /// Control characters, and marks that hide or turn text around.
 fn hides(c: char) -> bool {
-    let marks = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}', '\u{feff}'..='\u{feff}'];
+    let marks =
+        ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}', '\u{feff}'..='\u{feff}'];
     c.is_control() || marks.iter().any(|range| range.contains(&c))
 }
 
@@ -65,7 +68,8 @@ impl Folder {
         if written.as_deref() != Some(url) {
             let url_text = toml::Value::String(url.to_owned());
             let text = format!("store = {url_text}\n[components.web]\ndriver = \"toy\"\n");
-            std::fs::write(self.0.path().join("rollback.toml"), text).expect("a folder of our own can be written");
+            std::fs::write(self.0.path().join("rollback.toml"), text)
+                .expect("a folder of our own can be written");
             *written = Some(url.to_owned());
         }
     }

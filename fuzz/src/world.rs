@@ -119,7 +119,11 @@ impl Lab {
         let (own, most) = (Duration::from_secs(3_600), Duration::from_secs(43_200));
         let wanted = named.saturating_mul(40).saturating_add(own);
         let ended = within(&*self.clock, wanted.min(most), work).await;
-        assert!(ended.is_some() || wanted > most, "it goes on for more than {} and never ends", Lasting::new(wanted));
+        assert!(
+            ended.is_some() || wanted > most,
+            "it goes on for more than {} and never ends",
+            Lasting::new(wanted)
+        );
         ended
     }
 
@@ -137,7 +141,11 @@ impl Lab {
             let world = if component.as_str() == "db" { &self.db } else { &self.web };
             let runs = world.look().everywhere().and_then(|release| ToySnapshot::of(release).identity().ok());
             let there = runs == Some(ended.to.identity);
-            assert!(there || !ended.state.is_success(), "{component} is said to be {} and is not", ended.state);
+            assert!(
+                there || !ended.state.is_success(),
+                "{component} is said to be {} and is not",
+                ended.state
+            );
             let effects = world.landed().iter().any(|landed| landed.request.key.is_some());
             let idle = matches!(ended.state, State::Refused | State::AlreadyThere);
             assert!(!(idle && effects), "{component} was changed and is said to be {}", ended.state);

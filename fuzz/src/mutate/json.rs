@@ -97,7 +97,8 @@ impl Mutator {
 
     fn number(&mut self, near: Option<&Number>) -> Number {
         let near = near.and_then(Number::as_i64).unwrap_or(0);
-        let some: [u64; 9] = [0, 1, 2, 255, 65_536, u64::from(u32::MAX), i64::MAX as u64, u64::MAX - 1, u64::MAX];
+        let some: [u64; 9] =
+            [0, 1, 2, 255, 65_536, u64::from(u32::MAX), i64::MAX as u64, u64::MAX - 1, u64::MAX];
         match self.below(6) {
             0 => some[self.below(some.len())].into(),
             1 => near.wrapping_add(1).into(),

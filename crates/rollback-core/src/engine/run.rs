@@ -237,7 +237,7 @@ impl Run {
                     && component.after.iter().all(|first| order.contains(first) || !plan.contains_key(first))
             });
             let ready: Vec<_> = ready.map(|(name, _)| name.clone()).collect();
-            // The planner refuses circles; a plan that holds one all the same still comes to an end.
+            // Never: no plan holds components that wait for each other.
             if ready.is_empty() {
                 order.extend(plan.keys().filter(|name| !order.contains(name)).cloned().collect::<Vec<_>>());
                 break;
