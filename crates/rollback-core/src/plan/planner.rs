@@ -8,19 +8,18 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
+use super::check::check_steps;
 use super::findings::{artifact_findings, bounded_diff, look_findings};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
-use crate::document::Envelope;
 use crate::engine::Context;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::order;
 use crate::ledger::Ledger;
 use crate::name::ComponentName;
 use crate::request::{Destination, Request};
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::strategy::{Decision, Peer, Peers, Proposal, View};
-use crate::target::{Capabilities, Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::strategy::{Decision, Peer, Peers, View};
+use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
 
 /// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
 const AT_ONCE: usize = 32;
@@ -127,7 +126,6 @@ impl Planner<'_> {
         });
         let components: BTreeMap<_, _> =
             stream::iter(planned.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
-        check_order(&components)?;
         let caller = components.values().find_map(|component| component.target.caller.clone());
         let actor = request.actor.clone().or(caller).unwrap_or_else(|| self.context.leasing.holder.person());
         let gates = self.context.gates.iter().filter(|gate| components.contains_key(&gate.component));
@@ -326,37 +324,4 @@ fn compare(considered: Vec<Considered>) -> Vec<Method> {
         },
     });
     ranked.chain(rejected).collect()
-}
-
-/// A proposal's steps must be a graph that can be carried out, and ask for nothing that the target cannot do.
-fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilities) -> Result<(), String> {
-    if proposal.steps.is_empty() {
-        return Err("it has no steps".to_owned());
-    }
-    if proposal.restarts && !capabilities.restarts {
-        return Err("it wants a restart proven, and the target does not tell incarnations".to_owned());
-    }
-    if !capabilities.parts && proposal.steps.iter().any(|step| step.part.is_some()) {
-        return Err("a step is for one part, and the target has no parts".to_owned());
-    }
-    let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
-    if ids.len() != proposal.steps.len() {
-        return Err("two steps have the same id".to_owned());
-    }
-    let edges = proposal.steps.iter().map(|step| {
-        (step.id.as_str(), step.after.iter().map(crate::name::StepId::as_str).collect::<Vec<_>>())
-    });
-    order(&edges.collect())
-        .map(drop)
-        .map_err(|node| format!("step {node} waits for a step that does not exist or for itself"))
-}
-
-fn check_order(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<()> {
-    let edges = components.iter().map(|(name, component)| {
-        (name.as_str(), component.after.iter().map(ComponentName::as_str).collect::<Vec<_>>())
-    });
-    order(&edges.collect()).map(drop).map_err(|node| {
-        Error::new(ErrorKind::Invalid, "order the components", format!("{node} has to wait for itself"))
-            .next("look at `after` in the configuration; strategies may add to it")
-    })
 }
