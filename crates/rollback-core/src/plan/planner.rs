@@ -7,7 +7,7 @@ use futures_util::future::{FutureExt as _, try_join_all};
 use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
-use super::findings::{artifact_findings, bounded_diff, look_findings};
+use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::document::Envelope;
 use crate::engine::Context;
@@ -169,6 +169,7 @@ impl Planner<'_> {
             token: look.observed.token.clone(),
             phase: look.observed.phase.clone(),
             incarnations: look.observed.incarnations(),
+            restorable_until: restorable_until(&inspection.artifacts),
             way_back: String::new(),
             after: self.context.order(name).to_vec(),
             methods,
