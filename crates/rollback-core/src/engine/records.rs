@@ -121,6 +121,10 @@ impl RunRecord {
         Plan::from_json(&records.filed(&self.plan).await?)
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// Its report, once it ended.
     pub(super) async fn report(&self, records: &Records) -> Result<Option<Report>> {
         let Some(ended) = &self.ended else { return Ok(None) };

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
 use super::check::check_steps;
-use super::findings::{artifact_findings, bounded_diff, look_findings};
+use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::engine::Context;
 use crate::erased::{Considered, DynTarget};
@@ -185,6 +185,7 @@ impl Planner<'_> {
             token: look.observed.token.clone(),
             phase: look.observed.phase.clone(),
             incarnations: look.observed.incarnations(),
+            restorable_until: restorable_until(&inspection.artifacts),
             way_back: String::new(),
             after: self.context.order(name).to_vec(),
             methods,
