@@ -116,6 +116,10 @@ pub struct ComponentPlan {
     /// How many differences were left out.
     #[serde(default)]
     pub diff_omitted: u64,
+    /// When the first artifact of the destination will be removed, as far as it is known: from then on there is no way
+    /// there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restorable_until: Option<Timestamp>,
     /// What the operator should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
-use super::findings::{artifact_findings, bounded_diff, look_findings};
+use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::document::Envelope;
 use crate::engine::Context;
@@ -186,6 +186,7 @@ impl Planner<'_> {
             token: look.observed.token.clone(),
             phase: look.observed.phase.clone(),
             incarnations: look.observed.incarnations(),
+            restorable_until: restorable_until(&inspection.artifacts),
             way_back: String::new(),
             after: self.context.order(name).to_vec(),
             methods,
