@@ -296,7 +296,10 @@ impl Ledger {
     }
 
     /// The deployments older than `oldest` that nothing stands on, and those that stay.
-    pub(crate) async fn stale(&self, oldest: Timestamp) -> Result<(Vec<(Key, StoreVersion)>, Vec<Deployment>)> {
+    pub(crate) async fn stale(
+        &self,
+        oldest: Timestamp,
+    ) -> Result<(Vec<(Key, StoreVersion)>, Vec<Deployment>)> {
         let keyed = self.keyed_deployments().await?;
         let quarantined = self.quarantined().await?;
         let deployments: Vec<_> = keyed.iter().map(|(_, record)| record.value.clone()).collect();

@@ -11,14 +11,22 @@ pub(crate) fn agree(session: &Session<'_>, plan: &Plan) -> Result<Approval> {
     let approval = Approval::yes().digest(plan.digest());
     match plan.environment.confirm.as_deref() {
         Some(phrase) => confirm(session, phrase).map(|()| approval.phrase(phrase)),
-        None if session.global.yes => Ok(approval),
-        None if session.can_ask() => {
-            let answer = ask(session, "Do it? [y/N] ");
-            let agreed = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-            if agreed { Ok(approval) } else { Err(refused("nobody agreed")) }
-        }
-        None => Err(refused("there is no terminal to ask on").next("add --yes to act without being asked")),
+        None => agree_to(session, "Do it?").map(|()| approval),
     }
+}
+
+/// Makes sure that somebody agreed to something that needs no phrase.
+pub(crate) fn agree_to(session: &Session<'_>, question: &str) -> Result<()> {
+    if session.global.yes {
+        return Ok(());
+    }
+    if !session.can_ask() {
+        let why = if session.is_text() { "there is no terminal to ask on" } else { "a document asks nobody" };
+        return Err(refused(why).next("add --yes to act without being asked"));
+    }
+    let answer = ask(session, &format!("{question} [y/N] "));
+    let agreed = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
+    if agreed { Ok(()) } else { Err(refused("nobody agreed").next("answer y, or add --yes")) }
 }
 
 /// The reason, where somebody is there to give one.

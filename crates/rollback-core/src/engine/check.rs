@@ -139,7 +139,8 @@ impl Engine {
                 "no-last-good",
                 "no version has earned being called good: a rollback must be told where to go",
             );
-            let next = format!("once what runs has shown that it is good: rollback record {component} --good");
+            let next =
+                format!("once what runs has shown that it is good: rollback record {component} --good");
             return Ok((Destination::Previous, Some(finding.next(next))));
         };
         let observed = self.context.target(component)?.observe(None).await?;
@@ -203,7 +204,8 @@ async fn engine_findings(context: &Context, info: &TargetInfo) -> Result<Vec<Fin
                 .next("talk to them; if that process is gone: rollback unlock COMPONENT"),
         );
     } else if let Some(open) = head.open.first() {
-        let message = format!("run {} left something open here: it is looked at before anything is sent", open.run);
+        let message =
+            format!("run {} left something open here: it is looked at before anything is sent", open.run);
         findings.push(Finding::warning("left-open", message).next(format!("rollback resume {}", open.run)));
     }
     Ok(findings)

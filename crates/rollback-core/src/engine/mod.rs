@@ -386,9 +386,7 @@ async fn clear_quarantine(
     let identity = snapshot.info.identity;
     let quarantined = ledger.quarantined().await?;
     match quarantined.iter().find(|entry| entry.identity == identity) {
-        Some(_) if claim.lift_quarantine => {
-            ledger.lift(identity, "said to be good", by, now).await.map(drop)
-        }
+        Some(_) if claim.lift_quarantine => ledger.lift(identity, "said to be good", by, now).await.map(drop),
         Some(entry) => Err(Error::new(
             ErrorKind::Refused,
             format!("record {} as good", snapshot.info.label()),

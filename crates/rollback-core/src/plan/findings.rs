@@ -6,7 +6,9 @@ use super::candidate::Chosen;
 use crate::environment::Environment;
 use crate::request::Request;
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::target::{ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown, TargetInfo};
+use crate::target::{
+    ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown, TargetInfo,
+};
 
 /// How many differences a plan shows, and how much of each.
 const DIFF_ENTRIES: usize = 200;

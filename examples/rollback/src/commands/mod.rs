@@ -1,17 +1,24 @@
 //! The commands, one file each.
 
+mod allowed;
 mod apply;
+pub(crate) mod check;
+mod clean;
 mod completions;
 mod history;
 mod init;
 mod merge;
 mod plan;
+pub(crate) mod quarantine;
 mod record;
+mod reference;
 mod resume;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod status;
+mod unlock;
 
 use rollback_core::engine::RunDetails;
 use rollback_core::{Engine, Environment, Error, ErrorKind, Report, Result, RunId};
@@ -22,11 +29,12 @@ use crate::args::{Command, Global};
 use crate::console::Console;
 use crate::drive::Driven;
 use crate::outcome::Outcome;
-use crate::render::report;
+use crate::render::{markdown, report};
 use crate::session::Session;
 
-/// Runs a command that needs no configuration.
+/// Runs a command that needs no configuration, and so neither a runtime nor a store.
 pub(crate) fn without_configuration(
+    app: &App,
     command: &Command,
     console: &Console,
     global: &Global,
@@ -34,6 +42,8 @@ pub(crate) fn without_configuration(
     match command {
         Command::Init => Some(init::run(console, global)),
         Command::Completions(args) => Some(Ok(completions::run(args))),
+        Command::Schema => Some(schema::run(app)),
+        Command::Reference => Some(Ok(reference::run())),
         _ => None,
     }
 }
@@ -41,11 +51,12 @@ pub(crate) fn without_configuration(
 /// Runs a command.
 pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outcome> {
     match command {
-        Command::Init | Command::Completions(_) => {
+        Command::Init | Command::Completions(_) | Command::Schema | Command::Reference => {
             Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"))
         }
         Command::Status(args) => status::run(session, args).await,
         Command::History(args) => history::run(session, args).await,
+        Command::Check(args) => check::run(session, args).await,
         Command::Plan(args) => plan::run(session, args).await,
         Command::Apply(args) => apply::run(session, args).await,
         Command::Run(args) => run::run(session, args).await,
@@ -53,15 +64,16 @@ pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outc
         Command::Runs(args) => runs::run(session, args).await,
         Command::Show(args) => show::run(session, args).await,
         Command::Record(args) => record::run(session, args).await,
+        Command::Quarantine(args) => quarantine::run(session, args).await,
+        Command::Allowed(args) => allowed::run(session, args).await,
+        Command::Unlock(args) => unlock::run(session, args).await,
         Command::Merge => merge::run(session).await,
+        Command::Clean(args) => clean::run(session, args).await,
     }
 }
 
 /// Loads the configuration and runs a command.
 pub(crate) async fn dispatch(app: &App, console: &Console, global: &Global, command: &Command) -> Dispatched {
-    if let Some(result) = without_configuration(command, console, global) {
-        return Dispatched::new(result, None);
-    }
     match Session::load(app, console, global) {
         Ok(session) => Dispatched::new(run(&session, command).await, Some(session)),
         Err(error) => Dispatched::new(Err(error), None),
@@ -76,7 +88,7 @@ pub(crate) struct Dispatched {
 }
 
 impl Dispatched {
-    fn new(result: Result<Outcome>, session: Option<Session<'_>>) -> Self {
+    pub(crate) fn new(result: Result<Outcome>, session: Option<Session<'_>>) -> Self {
         let hidden = session.map(|session| session.config.hidden).unwrap_or_default();
         Self { outcome: result.unwrap_or_else(Outcome::failed), hidden }
     }
@@ -95,6 +107,7 @@ fn reported(session: &Session<'_>, report: &Report, environment: &Environment) -
     let text = report::render(report, session.style(), Some(environment));
     Outcome::done(text)
         .exit(Exit::of_state(report.state))
+        .summary(markdown::report(report))
         .with("state", &report.state)?
         .with("report", report)?
         .with("contacts", &environment.contacts)
