@@ -11,7 +11,6 @@ mod merge;
 mod plan;
 pub(crate) mod quarantine;
 mod record;
-mod reference;
 mod resume;
 mod run;
 mod runs;
@@ -45,7 +44,6 @@ pub(crate) fn without_configuration(
         Command::Init => Some(init::run(console, global)),
         Command::Completions(args) => Some(Ok(completions::run(args))),
         Command::Schema => Some(schema::run(app)),
-        Command::Reference => Some(Ok(reference::run())),
         _ => None,
     }
 }
@@ -54,7 +52,7 @@ pub(crate) fn without_configuration(
 pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outcome> {
     // Each on the heap: together they would make every caller's stack as deep as the deepest of them.
     let work: Pin<Box<dyn Future<Output = Result<Outcome>> + '_>> = match command {
-        Command::Init | Command::Completions(_) | Command::Schema | Command::Reference => {
+        Command::Init | Command::Completions(_) | Command::Schema => {
             return Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"));
         }
         Command::Status(args) => Box::pin(status::run(session, args)),

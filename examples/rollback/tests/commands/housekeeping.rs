@@ -27,11 +27,9 @@ async fn old_runs_are_counted_agreed_to_and_removed() {
     }
 }
 
-#[tokio::test]
-async fn the_reference_in_the_docs_is_up_to_date() {
-    let ran = Bench::new(CONFIGURATION).run("reference").await;
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    same_as(&repository("docs/cli.md"), &ran.out);
+#[test]
+fn the_reference_in_the_docs_is_up_to_date() {
+    same_as(&repository("docs/cli.md"), &rollback_cli::reference());
 }
 
 #[tokio::test]
@@ -42,7 +40,6 @@ async fn completions_know_the_new_commands() {
         for word in ["check", "quarantine", "lift", "allowed", "unlock", "clean", "schema", "warn-within"] {
             assert!(ran.out.contains(word), "{shell} has no {word}");
         }
-        assert!(!ran.out.contains("reference"), "{shell} shows what is hidden");
     }
 }
 

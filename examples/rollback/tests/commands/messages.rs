@@ -58,7 +58,7 @@ const CHAPTERS: &[(&str, &str, &[&str])] = &[
             "run --to api:previous",
             "run web --to api:previous",
             "run --to revision=v9 --yes",
-            "run --to as-of=2h --yes",
+            "run --to as-of=2001-01-01T00:00:00Z --yes",
             "quarantine add web v9 --reason x",
             "quarantine lift web v9 --reason x",
             "quarantine add web v1 --reason two\u{7}bells",

@@ -1,20 +1,21 @@
-//! `rollback reference`: docs/cli.md, made from the command line itself.
+//! docs/cli.md, made from the command line itself; a test keeps the file up to date.
 
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 
 use crate::args::Arguments;
-use crate::outcome::Outcome;
 
 const HEAD: &str = "\
 # The `rollback` command
 
-Every command with its options, written by `rollback reference` from the command line itself. What things mean, and when to
-use what, is in the [operator guide](operator-guide.md).
+Every command with its options, written from the command line itself. What things mean, and when to use what, is in the
+[operator guide](operator-guide.md).
 ";
 
-pub(crate) fn run() -> Outcome {
+/// Every command with its options, as Markdown.
+#[must_use]
+pub fn reference() -> String {
     let mut root = Arguments::command();
     root.build();
     let mut out = HEAD.to_owned();
@@ -24,16 +25,14 @@ pub(crate) fn run() -> Outcome {
         let name = command.get_name();
         let _ = writeln!(out, "| [`rollback {name}`](#rollback-{name}) | {} |", about(command));
     }
-    out.push_str("\n## Everywhere\n\n");
+    out.push_str("\n## Everywhere\n");
     options(&mut out, root.get_arguments().filter(|argument| argument.is_global_set()));
     for command in shown {
         section(&mut out, "rollback", command, 2);
     }
     let codes = root.get_after_help().map(ToString::to_string).unwrap_or_default();
     let _ = write!(out, "\n## Exit codes\n\n```text\n{}\n```\n", codes.trim_end());
-    let mut outcome = Outcome::done(out.clone());
-    outcome.document.insert("markdown".to_owned(), out.into());
-    outcome
+    out
 }
 
 fn is_shown(command: &Command) -> bool {
@@ -51,7 +50,7 @@ fn section(out: &mut String, parent: &str, command: &Command, depth: usize) {
     for argument in own().filter(|argument| argument.is_positional()) {
         let _ = write!(usage, " {}", placeholder(argument));
     }
-    let _ = write!(out, "\n```console\n$ {usage}\n```\n\n");
+    let _ = write!(out, "\n```console\n$ {usage}\n```\n");
     options(out, own());
     for inner in command.get_subcommands().filter(|inner| is_shown(inner)) {
         section(out, &name, inner, depth + 1);
@@ -59,7 +58,8 @@ fn section(out: &mut String, parent: &str, command: &Command, depth: usize) {
 }
 
 fn is_help(argument: &Arg) -> bool {
-    matches!(argument.get_id().as_str(), "help" | "version")
+    use clap::ArgAction::{Help, HelpLong, HelpShort, Version};
+    matches!(argument.get_action(), Help | HelpLong | HelpShort | Version)
 }
 
 fn about(command: &Command) -> String {
@@ -72,7 +72,7 @@ fn options<'a>(out: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
     if arguments.is_empty() {
         return;
     }
-    out.push_str("| option | meaning |\n|---|---|\n");
+    out.push_str("\n| option | meaning |\n|---|---|\n");
     for argument in arguments {
         let _ = writeln!(out, "| `{}` | {} |", spelled(argument), meaning(argument).replace('|', "\\|"));
     }
