@@ -2,6 +2,7 @@
 
 use rollback_core::{Approval, Error, ErrorKind, Plan, Result};
 
+use crate::render::history::shell_word;
 use crate::render::{Tone, clean};
 use crate::session::Session;
 
@@ -51,7 +52,7 @@ fn confirm(session: &Session<'_>, phrase: &str) -> Result<()> {
             } else {
                 "there is no terminal to ask on"
             };
-            return Err(refused(why).next(format!("add --confirm {shown}")));
+            return Err(refused(why).next(format!("add --confirm {}", shell_word(&shown))));
         }
     };
     if given.trim() == phrase {

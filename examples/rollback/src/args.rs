@@ -283,12 +283,10 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct QuarantineArgs {
+    /// What to do; `list` if left out
     #[command(subcommand)]
     pub(crate) what: Option<QuarantineCommand>,
-    #[command(flatten)]
-    pub(crate) list: QuarantineListArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -301,7 +299,7 @@ pub(crate) enum QuarantineCommand {
     Lift(QuarantineEditArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct QuarantineListArgs {
     /// The components; all of the environment if none is named
     #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]

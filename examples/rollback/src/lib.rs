@@ -10,6 +10,7 @@ mod destinations;
 mod drive;
 mod exit;
 mod outcome;
+mod reference;
 mod render;
 mod session;
 mod signals;
@@ -24,6 +25,8 @@ use rollback_core::{Driver, DriverRegistry};
 
 pub use self::console::{Console, Terminals};
 pub use self::exit::Exit;
+#[doc(hidden)]
+pub use self::reference::reference;
 pub use self::stores::StoreOpener;
 
 use self::args::{Arguments, Command, Global, Output};

@@ -115,14 +115,17 @@ impl Engine {
         let mut check = match (Planner { context }).plan(&asked).await? {
             Planned::Ready(plan) => match plan.components.get(component) {
                 Some(planned) => of_plan(planned, request, context.clock.now()),
-                None => nothing(target.driver(), &info, "the plan leaves it out"),
+                None => nothing(component, target.driver(), &info, "the plan leaves it out"),
             },
-            Planned::Undecided(why) => {
-                nothing(target.driver(), &info, why.get(component).map_or("", |undecided| &undecided.why))
-            }
+            Planned::Undecided(why) => nothing(
+                component,
+                target.driver(),
+                &info,
+                why.get(component).map_or("", |undecided| &undecided.why),
+            ),
         };
         check.findings.extend(remark);
-        check.findings.extend(engine_findings(context, &info).await?);
+        check.findings.extend(engine_findings(context, component, &info).await?);
         check.verdict = Verdict::of(&check.findings);
         Ok(check)
     }
@@ -173,7 +176,7 @@ fn of_plan(plan: &ComponentPlan, request: &CheckRequest, now: Timestamp) -> Chec
     }
 }
 
-fn nothing(driver: &str, info: &TargetInfo, why: &str) -> Check {
+fn nothing(component: &ComponentName, driver: &str, info: &TargetInfo, why: &str) -> Check {
     Check {
         verdict: Verdict::Blocked,
         driver: driver.to_owned(),
@@ -185,13 +188,18 @@ fn nothing(driver: &str, info: &TargetInfo, why: &str) -> Check {
         strategy: None,
         until: None,
         findings: vec![
-            Finding::blocker("no-destination", why).next("see what there is: rollback history COMPONENT"),
+            Finding::blocker("no-destination", why)
+                .next(format!("see what there is: rollback history {component}")),
         ],
     }
 }
 
 /// What would keep the engine from beginning, or make it wait.
-async fn engine_findings(context: &Context, info: &TargetInfo) -> Result<Vec<Finding>> {
+async fn engine_findings(
+    context: &Context,
+    component: &ComponentName,
+    info: &TargetInfo,
+) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     if let Some((why, next)) = unshared(context, &context.environment) {
         findings.push(Finding::blocker("store-not-shared", why).next(next));
@@ -201,7 +209,7 @@ async fn engine_findings(context: &Context, info: &TargetInfo) -> Result<Vec<Fin
         let message = format!("{holder} holds the lease for run {}", head.run);
         findings.push(
             Finding::warning("held", message)
-                .next("talk to them; if that process is gone: rollback unlock COMPONENT"),
+                .next(format!("talk to them; if that process is gone: rollback unlock {component}")),
         );
     } else if let Some(open) = head.open.first() {
         let message =

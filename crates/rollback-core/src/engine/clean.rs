@@ -14,6 +14,9 @@ use crate::name::RunId;
 use crate::store::{Key, KeyPrefix, Records, StoreVersion};
 use crate::time::Lasting;
 
+/// A run that is being created has its plan before it can be seen: documents younger than this are nobody's rubbish.
+const NEVER_YOUNGER: Lasting = Lasting::from_secs(3_600);
+
 /// What is removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -22,8 +25,6 @@ pub struct Cleaned {
     pub runs: usize,
     /// Events of their journals.
     pub events: usize,
-    /// Parts of their plans and reports.
-    pub documents: usize,
     /// Deployment records.
     pub deployments: usize,
     /// Old runs that stay, by the reason why.
@@ -34,6 +35,8 @@ pub struct Cleaned {
 #[derive(Debug, Default)]
 struct Rubbish {
     runs: Vec<RunId>,
+    /// Runs of which only documents are left: an earlier clean-up was cut off.
+    orphans: Vec<RunId>,
     deployments: Vec<(Key, StoreVersion)>,
     kept: BTreeMap<String, usize>,
 }
@@ -43,8 +46,8 @@ impl Engine {
     /// run without a report, what a head names as held or open, what the newest and the last good deployment and
     /// quarantines were made by, and those deployments themselves. With `dry_run` it only counts.
     ///
-    /// A run's journal goes first, from its end, then the run, then its documents: cut off at any moment, every run that
-    /// is left can still be read, and the next call goes on. `tell` hears how far it is.
+    /// A run's journal goes first, from its end, then the run, then its plan and report: cut off at any moment, every run
+    /// that is left can be read, and the next call finds the rest. `tell` hears how far it is.
     ///
     /// # Errors
     ///
@@ -56,7 +59,8 @@ impl Engine {
         tell: &(dyn Fn(&Cleaned) + Send + Sync),
     ) -> Result<Cleaned> {
         let records = &self.context.records;
-        let rubbish = self.rubbish(older_than.before(self.context.clock.now())).await?;
+        let now = self.context.clock.now();
+        let rubbish = self.rubbish(older_than.before(now), NEVER_YOUNGER.before(now)).await?;
         let mut cleaned = Cleaned { kept: rubbish.kept, ..Cleaned::default() };
         for (key, version) in &rubbish.deployments {
             if dry_run || records.delete(key, version).await? {
@@ -73,14 +77,19 @@ impl Engine {
                 cleaned.runs += 1;
                 tell(&cleaned);
             }
-            for key in records.keys(&KeyPrefix::new(&format!("documents/{run}"))?).await? {
-                cleaned.documents += usize::from(dry_run || remove(records, &key).await?);
+            if !dry_run {
+                remove_documents(records, run).await?;
+            }
+        }
+        if !dry_run {
+            for run in rubbish.orphans {
+                remove_documents(records, run).await?;
             }
         }
         Ok(cleaned)
     }
 
-    async fn rubbish(&self, oldest: Timestamp) -> Result<Rubbish> {
+    async fn rubbish(&self, oldest: Timestamp, settled: Timestamp) -> Result<Rubbish> {
         let records = &self.context.records;
         let mut rubbish = Rubbish::default();
         let mut needed = open_runs(records).await?;
@@ -90,11 +99,12 @@ impl Engine {
             rubbish.deployments.extend(stale);
             needed.extend(kept.iter().flat_map(makers));
         }
-        let mut runs = segments(records, "runs").await?;
-        // Of runs that a clean-up which was cut off has removed, or that never began.
-        runs.extend(segments(records, "documents").await?);
-        for segment in runs {
-            let Ok(run) = segment.parse::<RunId>() else { continue };
+        // Before the runs: one that begins in between has its documents first.
+        let documented = segments(records, "documents").await?;
+        let mut known = BTreeSet::new();
+        for key in records.keys(&records::prefix()?).await? {
+            let Ok(run) = key.last_segment().parse::<RunId>() else { continue };
+            known.insert(run);
             if run.made_at().is_none_or(|made| made >= oldest) {
                 continue;
             }
@@ -103,6 +113,9 @@ impl Engine {
                 None => rubbish.runs.push(run),
             }
         }
+        let documented = documented.iter().filter_map(|segment| segment.parse::<RunId>().ok());
+        let old = |run: &RunId| run.made_at().is_some_and(|made| made < oldest.min(settled));
+        rubbish.orphans.extend(documented.filter(|run| !known.contains(run) && old(run)));
         Ok(rubbish)
     }
 
@@ -112,9 +125,10 @@ impl Engine {
             return Ok(Some("a lease, a deployment or a quarantine stands on it"));
         }
         match RunRecord::read(&self.context.records, run).await {
-            Ok(record) if !record.value.has_ended() => Ok(Some("it has not ended")),
+            Ok(record) if record.value.summary().state.is_none() => Ok(Some("it has not ended")),
             Ok(_) => Ok(None),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            // Removed by somebody's clean-up since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some("it is gone already")),
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Corrupt) => {
                 Ok(Some("this version cannot read it"))
             }
@@ -146,11 +160,19 @@ async fn quarantining_runs(records: &Records) -> Result<BTreeSet<RunId>> {
     Ok(runs)
 }
 
-/// The targets or runs that have records in a space.
+/// The targets that have records in a space.
 async fn segments(records: &Records, space: &str) -> Result<BTreeSet<String>> {
     let keys = records.keys(&KeyPrefix::new(space)?).await?;
     let segment = |key: &Key| key.as_str().split('/').nth(1).map(str::to_owned);
     Ok(keys.iter().filter_map(segment).collect())
+}
+
+/// Removes the plan and the reports of a run.
+async fn remove_documents(records: &Records, run: RunId) -> Result<()> {
+    for key in records.keys(&KeyPrefix::new(&format!("documents/{run}"))?).await? {
+        remove(records, &key).await?;
+    }
+    Ok(())
 }
 
 /// Removes a record as it is now. Whether it was removed.

@@ -112,7 +112,7 @@ impl Engine {
             );
             let labels: Vec<_> = others.iter().map(|entry| entry.label.as_str()).collect();
             return Err(match labels.as_slice() {
-                [] => error.next(format!("nothing of {component} is under quarantine")),
+                [] => error.next("rollback quarantine list shows what is under quarantine"),
                 _ => error.next(known("states under quarantine", name, labels)),
             });
         }

@@ -33,8 +33,6 @@ impl Checked<'_> {
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &CheckArgs) -> Result<Outcome> {
-    // Without the store there is nothing to say: better once than in every row.
-    session.reader().await?;
     let asked = asked(session, args)?;
     let checks = asked.into_iter().map(|(environment, component, to)| {
         let mut request = CheckRequest::default().warn_within(args.warn_within);

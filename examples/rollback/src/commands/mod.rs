@@ -20,6 +20,8 @@ mod show;
 mod status;
 mod unlock;
 
+use std::pin::Pin;
+
 use rollback_core::engine::RunDetails;
 use rollback_core::{Engine, Environment, Error, ErrorKind, Report, Result, RunId};
 
@@ -43,33 +45,34 @@ pub(crate) fn without_configuration(
         Command::Init => Some(init::run(console, global)),
         Command::Completions(args) => Some(Ok(completions::run(args))),
         Command::Schema => Some(schema::run(app)),
-        Command::Reference => Some(Ok(reference::run())),
         _ => None,
     }
 }
 
 /// Runs a command.
 pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outcome> {
-    match command {
-        Command::Init | Command::Completions(_) | Command::Schema | Command::Reference => {
-            Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"))
+    // Each on the heap: together they would make every caller's stack as deep as the deepest of them.
+    let work: Pin<Box<dyn Future<Output = Result<Outcome>> + '_>> = match command {
+        Command::Init | Command::Completions(_) | Command::Schema => {
+            return Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"));
         }
-        Command::Status(args) => status::run(session, args).await,
-        Command::History(args) => history::run(session, args).await,
-        Command::Check(args) => check::run(session, args).await,
-        Command::Plan(args) => plan::run(session, args).await,
-        Command::Apply(args) => apply::run(session, args).await,
-        Command::Run(args) => run::run(session, args).await,
-        Command::Resume(args) => resume::run(session, args).await,
-        Command::Runs(args) => runs::run(session, args).await,
-        Command::Show(args) => show::run(session, args).await,
-        Command::Record(args) => record::run(session, args).await,
-        Command::Quarantine(args) => quarantine::run(session, args).await,
-        Command::Allowed(args) => allowed::run(session, args).await,
-        Command::Unlock(args) => unlock::run(session, args).await,
-        Command::Merge => merge::run(session).await,
-        Command::Clean(args) => clean::run(session, args).await,
-    }
+        Command::Status(args) => Box::pin(status::run(session, args)),
+        Command::History(args) => Box::pin(history::run(session, args)),
+        Command::Check(args) => Box::pin(check::run(session, args)),
+        Command::Plan(args) => Box::pin(plan::run(session, args)),
+        Command::Apply(args) => Box::pin(apply::run(session, args)),
+        Command::Run(args) => Box::pin(run::run(session, args)),
+        Command::Resume(args) => Box::pin(resume::run(session, args)),
+        Command::Runs(args) => Box::pin(runs::run(session, args)),
+        Command::Show(args) => Box::pin(show::run(session, args)),
+        Command::Record(args) => Box::pin(record::run(session, args)),
+        Command::Quarantine(args) => Box::pin(quarantine::run(session, args)),
+        Command::Allowed(args) => Box::pin(allowed::run(session, args)),
+        Command::Unlock(args) => Box::pin(unlock::run(session, args)),
+        Command::Merge => Box::pin(merge::run(session)),
+        Command::Clean(args) => Box::pin(clean::run(session, args)),
+    };
+    work.await
 }
 
 /// Loads the configuration and runs a command.

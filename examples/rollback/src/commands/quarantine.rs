@@ -14,7 +14,7 @@ pub(crate) type Listed = (ComponentName, Vec<Quarantine>, Vec<Lifted>);
 
 pub(crate) async fn run(session: &Session<'_>, args: &QuarantineArgs) -> Result<Outcome> {
     match &args.what {
-        None => list(session, &args.list).await,
+        None => list(session, &QuarantineListArgs::default()).await,
         Some(QuarantineCommand::List(list_args)) => list(session, list_args).await,
         Some(QuarantineCommand::Add(edit)) => add(session, edit).await,
         Some(QuarantineCommand::Lift(edit)) => lift(session, edit).await,
