@@ -136,14 +136,20 @@ impl FlagClient {
             return answer.json().await.map_err(lost);
         }
         let (kind, effect, next) = match status {
-            StatusCode::PRECONDITION_FAILED => (ErrorKind::Stale, Effect::None, "somebody wrote it; plan again"),
+            StatusCode::PRECONDITION_FAILED => {
+                (ErrorKind::Stale, Effect::None, "somebody wrote it; plan again")
+            }
             StatusCode::NOT_FOUND => (ErrorKind::NotFound, Effect::None, "check `flag` in the configuration"),
             StatusCode::UNPROCESSABLE_ENTITY => (ErrorKind::Invalid, Effect::None, "choose another value"),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (ErrorKind::Denied, Effect::None, "check `token`"),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                (ErrorKind::Denied, Effect::None, "check `token`")
+            }
             StatusCode::TOO_MANY_REQUESTS => (ErrorKind::Throttled, Effect::None, "wait"),
             _ => (ErrorKind::Unavailable, unclear, "is the service up?"),
         };
         // The status alone: the body of an error page may hold anything, also our own request.
-        Err(Error::new(kind, operation, format!("{} answers {status}", self.flag)).with_effect(effect).next(next))
+        Err(Error::new(kind, operation, format!("{} answers {status}", self.flag))
+            .with_effect(effect)
+            .next(next))
     }
 }

@@ -21,7 +21,8 @@ struct Service {
 
 impl Service {
     async fn start() -> Result<Self> {
-        let failed = |error: std::io::Error| Error::new(ErrorKind::Other, "start the service", error.to_string());
+        let failed =
+            |error: std::io::Error| Error::new(ErrorKind::Other, "start the service", error.to_string());
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let flags = Flags::new(&["v1", "v2", "v3"], Some(SECRET));
@@ -42,6 +43,12 @@ impl Fixture for Service {
     async fn target(&self) -> Result<Arc<dyn DynTarget>> {
         let url = format!("http://127.0.0.1:{}", self.port);
         Ok(connect(FlagClient::new(&url, "checkout", Some(SECRET))?))
+    }
+
+    // The same service by another address: what a colleague's configuration says.
+    async fn alias(&self) -> Result<Option<Arc<dyn DynTarget>>> {
+        let url = format!("http://localhost:{}/", self.port);
+        Ok(Some(connect(FlagClient::new(&url, "checkout", Some(SECRET))?)))
     }
 
     // Not through the driver: what somebody does in the service's web page.

@@ -56,6 +56,7 @@ mod fixture;
 mod look;
 mod plan;
 mod proof;
+mod say;
 
 pub use self::case::{Case, CaseResult, Needs, Results, Suite, Verdict, main_of, suite};
 pub use self::fault_line::FaultLine;
