@@ -308,7 +308,7 @@ impl Target for ToyTarget {
         for part in &picture.parts {
             observation = observation.part(self.part_state(&picture, part));
         }
-        if self.has(Flaw::ShuffledParts) && self.world.count_look() % 2 == 0 {
+        if self.has(Flaw::ShuffledParts) && self.world.count_look().is_multiple_of(2) {
             observation.parts.reverse();
         }
         if let (Some(release), None) = (picture.heading, eager) {
