@@ -140,8 +140,13 @@ fn the_package_lives_elsewhere_and_the_kit_names_the_broken_rule() {
     let shown = block(&readme, "## Break it", "text");
     assert!(said(&failed).contains(&shown), "the README shows\n{shown}\nand it says\n{}", said(&failed));
 
-    // All other targets, on the sound one.
+    // All other targets, on the sound one, and the binary with two drivers that the documentation shows.
     fs::write(&file, sound).expect("written");
+    let page = text(&here("../../docs/publishing-a-driver.md"));
+    let two = block(&page, "## How people get it", "rust,ignore");
+    let two = two.replace("rollback_driver_ours::OursDriver", "rollback_custom_driver::FlagDriver");
+    let two = two.replace("rollback_driver_theirs::TheirsDriver", "rollback_custom_driver::FlagDriver");
+    fs::write(place.join("examples/two-drivers.rs"), two).expect("written");
     let built = cargo(place, &["build", "--offline", "--all-targets"]);
     assert!(built.status.success(), "{}", said(&built));
 }
