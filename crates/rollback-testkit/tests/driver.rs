@@ -255,6 +255,7 @@ caught! {
     a_convergence_of_one_part: StopsAfterOne in toy(three().way(Way::Sync)) => "steps-reach-the-goal";
     a_repair_that_repairs_half: StopsAfterOne in toy(three().way(Way::Sync)) => "half-done-is-repaired";
     a_convergence_that_never_stops: NeverStops in toy(three().way(Way::Sync)) => "cancelled-before-start";
+    an_inspect_that_skips_artifacts: SkipsArtifacts in toy(one()) => "artifacts-are-looked-at";
     an_inspect_that_misses_gaps: SeesNoGaps in toy(one()) => "missing-artifacts-are-seen";
     an_id_that_shifts: ShiftingId in toy(one()) => "info-is-stable";
     settled_before_its_time: SettlesEarly in toy(rolling()) => "in-flight-is-not-settled";

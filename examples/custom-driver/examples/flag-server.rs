@@ -1,5 +1,6 @@
 //! A flag service to try the driver on: `cargo run --example flag-server`.
 
+#[expect(dead_code, reason = "only the tests let it go wrong")]
 #[path = "../tests/flags/mod.rs"]
 mod flags;
 

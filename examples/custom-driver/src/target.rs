@@ -8,7 +8,7 @@ use rollback_core::{
     Receipt, Result, Snapshot as _, Target, TargetId, TargetInfo, Token,
 };
 
-use crate::client::{FlagClient, Page, Write};
+use crate::client::{FlagClient, Write};
 use crate::flag::{Flag, SetFlag};
 
 /// One flag.

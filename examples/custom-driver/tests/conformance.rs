@@ -1,5 +1,6 @@
 //! The driver against the conformance kit: each case has a flag service of its own, on a port of its own.
 
+#[expect(dead_code, reason = "other programs use the rest")]
 mod flags;
 
 use std::process::ExitCode;

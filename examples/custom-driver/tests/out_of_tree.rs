@@ -66,9 +66,13 @@ fn copy(from: &Path, to: &Path) {
 /// The package in a folder of its own. Until our crates are in a registry, a patch says where they are.
 fn package(place: &Path) {
     for folder in ["src", "tests", "examples"] {
+        // A file that is gone from the repository must be gone there.
+        let _ = fs::remove_dir_all(place.join(folder));
         copy(&here(folder), &place.join(folder));
     }
-    fs::copy(here("README.md"), place.join("README.md")).expect("copied");
+    for file in ["README.md", "rollback.toml"] {
+        fs::copy(here(file), place.join(file)).expect("copied");
+    }
     fs::copy(here("../../Cargo.lock"), place.join("Cargo.lock")).expect("copied");
     let profiles = text(&here("../../Cargo.toml"));
     let (_, profiles) = profiles.split_once("[profile.dev]").expect("profiles");
@@ -107,9 +111,11 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn the_package_lives_elsewhere_and_the_kit_names_the_broken_rule() {
-    let folder = tempfile::tempdir().expect("a folder");
-    package(folder.path());
-    let passed = cargo(folder.path(), &["test", "--offline", "--test", "conformance"]);
+    // One place for all runs: what is built there is found again.
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("out-of-tree");
+    let place = place.as_path();
+    package(place);
+    let passed = cargo(place, &["test", "--offline", "--test", "conformance"]);
     assert!(passed.status.success(), "{}", said(&passed));
     assert!(said(&passed).contains("test flag::steps-reach-the-goal"), "{}", said(&passed));
 
@@ -120,7 +126,7 @@ fn the_package_lives_elsewhere_and_the_kit_names_the_broken_rule() {
         let lines = change.lines().filter_map(|line| line.strip_prefix(sign));
         lines.map(|line| line.to_owned() + "\n").collect::<String>()
     };
-    let file = folder.path().join("src/target.rs");
+    let file = place.join("src/target.rs");
     let sound = text(&file);
     assert_eq!(
         sound.matches(&lines('-')).count(),
@@ -129,14 +135,19 @@ fn the_package_lives_elsewhere_and_the_kit_names_the_broken_rule() {
         lines('-')
     );
     fs::write(&file, sound.replacen(&lines('-'), &lines('+'), 1)).expect("written");
-    let failed = cargo(folder.path(), &["test", "--offline", "--test", "conformance"]);
+    let failed = cargo(place, &["test", "--offline", "--test", "conformance"]);
     assert!(!failed.status.success(), "{}", said(&failed));
     let shown = block(&readme, "## Break it", "text");
     assert!(said(&failed).contains(&shown), "the README shows\n{shown}\nand it says\n{}", said(&failed));
 
-    // All other targets, on the sound one.
+    // All other targets, on the sound one, and the binary with two drivers that the documentation shows.
     fs::write(&file, sound).expect("written");
-    let built = cargo(folder.path(), &["build", "--offline", "--all-targets"]);
+    let page = text(&here("../../docs/publishing-a-driver.md"));
+    let two = block(&page, "## How people get it", "rust,ignore");
+    let two = two.replace("rollback_driver_ours::OursDriver", "rollback_custom_driver::FlagDriver");
+    let two = two.replace("rollback_driver_theirs::TheirsDriver", "rollback_custom_driver::FlagDriver");
+    fs::write(place.join("examples/two-drivers.rs"), two).expect("written");
+    let built = cargo(place, &["build", "--offline", "--all-targets"]);
     assert!(built.status.success(), "{}", said(&built));
 }
 

@@ -53,6 +53,7 @@ mod envelopes;
 mod fault_line;
 mod faults;
 mod fixture;
+mod history;
 mod look;
 mod plan;
 mod proof;
@@ -65,5 +66,6 @@ pub use self::fixture::{Fault, Fixture, Release};
 /// Every case of the kit, in the order in which they run.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [look::cases(), envelopes::cases(), plan::cases(), proof::cases(), act::cases(), faults::cases()].concat()
+    let looking = [look::cases(), history::cases(), envelopes::cases()].concat();
+    [looking, plan::cases(), proof::cases(), act::cases(), faults::cases()].concat()
 }

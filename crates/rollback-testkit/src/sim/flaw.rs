@@ -57,6 +57,7 @@ flaws! {
     CountsFailures: "History says of a release that never started that it ran.",
     MakesUpHistory: "It claims no history and returns one.",
     MeddlingInspect: "`inspect` changes something.",
+    SkipsArtifacts: "`inspect` says nothing of what the destination is made of.",
     SeesNoGaps: "`inspect` does not see that an artifact is gone.",
     DeniedIsAbsent: "`inspect` calls gone what it may not read.",
     TellsSecrets: "`inspect` shows secrets as they are.",

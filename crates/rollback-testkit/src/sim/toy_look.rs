@@ -59,6 +59,7 @@ impl ToyTarget {
             told => told,
         };
         match there {
+            Some(true) if self.has(Flaw::SkipsArtifacts) => found,
             Some(true) => found.artifact(artifact, Reading::Known(None)),
             Some(false) => {
                 let message = format!("release r{} is gone", to.release);

@@ -88,6 +88,11 @@ impl Flags {
         }
     }
 
+    /// The value that it has.
+    pub fn value(&self) -> Option<String> {
+        self.lock().writes.first()?["value"].as_str().map(ToOwned::to_owned)
+    }
+
     /// How many writes there were.
     pub fn writes(&self) -> u64 {
         self.lock().writes.len() as u64
