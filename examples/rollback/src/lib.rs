@@ -50,10 +50,10 @@ impl Default for App {
 }
 
 impl App {
-    /// The command with the drivers of the cargo features that are on, and the embedded stores and probes.
+    /// The command with the drivers and stores of the cargo features that are on, and the probes.
     #[must_use]
     pub fn new() -> Self {
-        Self { drivers: defaults::drivers(), probes: defaults::probes(), stores: Stores::embedded() }
+        Self { drivers: defaults::drivers(), probes: defaults::probes(), stores: Stores::built_in() }
     }
 
     /// Adds a driver. One of the same name is replaced.
