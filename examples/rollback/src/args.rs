@@ -118,9 +118,6 @@ pub(crate) enum Command {
     Schema,
     /// Write completions for a shell to standard output
     Completions(CompletionsArgs),
-    /// Write the reference of the commands as Markdown to standard output
-    #[command(hide = true)]
-    Reference,
 }
 
 #[derive(Debug, Args)]
@@ -383,7 +380,6 @@ impl Command {
             Self::Clean(_) => "clean",
             Self::Schema => "schema",
             Self::Completions(_) => "completions",
-            Self::Reference => "reference",
         }
     }
 }

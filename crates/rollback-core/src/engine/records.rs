@@ -140,7 +140,7 @@ impl RunRecord {
     pub(super) async fn end(context: &Context, report: &Report) -> Result<()> {
         let (records, run) = (&context.records, report.run);
         let mut record = Self::read(records, run).await?;
-        if record.value.ended.is_none() {
+        if !record.value.has_ended() {
             // Two that end one run at the same time must not mix their reports: one of them will not be named.
             let nonce = Digest::of_bytes(&context.entropy.bytes()).short();
             let filed = document(run, &format!("report-{nonce}"))?;

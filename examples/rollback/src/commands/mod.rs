@@ -11,7 +11,6 @@ mod merge;
 mod plan;
 pub(crate) mod quarantine;
 mod record;
-mod reference;
 mod resume;
 mod run;
 mod runs;

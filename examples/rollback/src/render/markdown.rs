@@ -69,7 +69,8 @@ pub(crate) fn report(report: &Report) -> String {
     }
     header(&mut out, &["component", "state", "from", "to", "what happened"]);
     for (name, component) in &report.components {
-        let from = component.from.as_ref().map_or_else(|| "unknown".to_owned(), |from| from.label());
+        let from =
+            component.from.as_ref().map_or_else(|| "unknown".to_owned(), rollback_core::SnapshotInfo::label);
         let (state, to) = (component.state.to_string(), component.to.label());
         row(&mut out, &[name.as_str(), &state, &from, &to, &component.summary].map(inert));
     }
