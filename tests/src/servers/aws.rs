@@ -202,7 +202,8 @@ impl Account {
         Ok(http::request(self.port, method, path, &header)?)
     }
 
-    /// Makes an S3 bucket in it.
+    /// Makes an S3 bucket in it. Names of buckets are shared by all accounts, as with AWS itself: one with the account's
+    /// [number](Self::id) in it is free.
     ///
     /// # Errors
     ///

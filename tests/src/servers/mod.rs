@@ -8,7 +8,7 @@
 //!     // Ignored where ministack is not installed; a failure there when ROLLBACK_REQUIRE_ALL is 1.
 //!     let aws = need(Ministack::shared())?;
 //!     let account = aws.account();
-//!     account.make_bucket("releases")?;
+//!     account.make_bucket(&format!("releases-{}", account.id()))?;
 //!     // … hand `account.environment()` to a process, or `account.endpoint()` and its keys to a client
 //!     Ok(())
 //! }
