@@ -28,7 +28,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &CleanArgs) -> Result<Outco
         return Outcome::failed(error).with("cleaned", &would)?.with("dry_run", &true);
     }
     let tell = |cleaned: &Cleaned| {
-        if !session.global.quiet && cleaned.runs > 0 && cleaned.runs % TOLD_EVERY == 0 {
+        if !session.global.quiet && cleaned.runs > 0 && cleaned.runs.is_multiple_of(TOLD_EVERY) {
             session.console.print_error(&format!(
                 "{} of {} removed\n",
                 cleaned.runs,

@@ -32,7 +32,7 @@ pub(crate) fn same_as(file: &Path, found: &str) {
     }
     let wanted = std::fs::read_to_string(file).unwrap_or_default();
     let differs = wanted.lines().zip(found.lines()).position(|(wanted, found)| wanted != found);
-    let line = differs.map_or_else(|| wanted.lines().count().min(found.lines().count()), |line| line) + 1;
+    let line = differs.unwrap_or_else(|| wanted.lines().count().min(found.lines().count())) + 1;
     assert!(
         wanted == found,
         "{} is out of date from line {line} on:\n  there: {}\n  now:   {}\nlook at the change, and if it is meant: \
