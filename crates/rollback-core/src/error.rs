@@ -123,7 +123,8 @@ impl Error {
     /// An error of `kind`. `operation` completes "cannot …", `message` says what was found.
     ///
     /// Throttled, unavailable and timed-out errors start as transient, and a time-out starts with an unknown
-    /// effect; everything else starts as permanent and without effect.
+    /// effect; everything else starts as permanent and without effect. So say it of a write that may have arrived, like one
+    /// that was answered with a 5xx: `.with_effect(Effect::Unknown)`.
     ///
     /// Texts of more than 4,000 bytes are cut off.
     pub fn new(kind: ErrorKind, operation: impl Into<String>, message: impl Into<String>) -> Self {
