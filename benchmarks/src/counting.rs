@@ -1,5 +1,6 @@
 //! A store that counts what is asked of another one, and how long that takes.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,18 +19,39 @@ pub(crate) struct Counts {
     pub(crate) reads: usize,
     /// The time spent waiting for the store.
     pub(crate) waited: Duration,
+    /// The time that the twin took for the same writes.
+    pub(crate) twin: Duration,
+}
+
+/// Writes what the counted store writes, once more, somewhere else: to be compared with.
+pub(crate) trait Twin: fmt::Debug + Send + Sync + 'static {
+    /// Writes it.
+    fn write(&self, key: &str, value: &[u8]);
 }
 
 /// Counts what is asked of a store.
 #[derive(Debug)]
 pub(crate) struct Counting {
     inner: Arc<dyn Store>,
+    twin: Option<Box<dyn Twin>>,
     counts: Mutex<Counts>,
 }
 
 impl Counting {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        Arc::new(Self { inner, counts: Mutex::default() })
+        Arc::new(Self { inner, twin: None, counts: Mutex::default() })
+    }
+
+    /// Has each write done a second time, by `twin`: both then meet the same moods of the disk.
+    pub(crate) fn beside(inner: Arc<dyn Store>, twin: impl Twin) -> Arc<Self> {
+        Arc::new(Self { inner, twin: Some(Box::new(twin)), counts: Mutex::default() })
+    }
+
+    fn twin(&self, key: &Key, value: &[u8]) {
+        let Some(twin) = &self.twin else { return };
+        let began = SystemClock.monotonic();
+        twin.write(key.as_str(), value);
+        self.lock().twin += SystemClock.monotonic().saturating_sub(began);
     }
 
     /// What was counted since the last time.
@@ -61,9 +83,17 @@ impl Store for Counting {
     }
 
     async fn put(&self, key: &Key, value: &[u8], condition: &Condition) -> rollback_core::Result<Put> {
+        // Turn by turn: whoever syncs first may pay for the other.
+        let twin_first = self.lock().writes.len().is_multiple_of(2);
+        if twin_first {
+            self.twin(key, value);
+        }
         let put = self.ask(self.inner.put(key, value, condition)).await?;
         if matches!(put, Put::Stored(_)) {
             self.lock().writes.push((key.as_str().to_owned(), value.len()));
+        }
+        if !twin_first {
+            self.twin(key, value);
         }
         Ok(put)
     }

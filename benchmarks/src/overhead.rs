@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollback_core::name::SystemEntropy;
 use rollback_core::store::{Condition, Key, MemoryStore, Records, Store};
 use rollback_core::time::SystemClock;
-use rollback_core::name::SystemEntropy;
 use tokio::runtime::Runtime;
 
 use crate::counting::Counting;
@@ -34,13 +34,9 @@ pub(crate) fn measure(scale: &Scale) -> Result<Section> {
     let samples = compare(scale, &runtime, &shapes)?;
     let mut table = Table::new(["shape", "engine, ms", "calls alone, ms", "overhead per action, µs"]);
     for (shape, pair) in shapes.iter().zip(samples.chunks(2)) {
-        let per_action = pair[0].with(&pair[1], |run, direct| (run - direct) / f64::from(shape.all_actions()));
-        table.row([
-            shape.to_string(),
-            pair[0].show(1e3),
-            pair[1].show(1e3),
-            per_action.show(MICROS),
-        ]);
+        let per_action =
+            pair[0].with(&pair[1], |run, direct| (run - direct) / f64::from(shape.all_actions()));
+        table.row([shape.to_string(), pair[0].show(1e3), pair[1].show(1e3), per_action.show(MICROS)]);
     }
     table.note(format!(
         "Medians of {} rounds with quartiles. The calls alone are what a program without the engine would do: the \
@@ -122,8 +118,7 @@ fn waited(runtime: &Runtime, shape: Shape) -> Result<Duration> {
 
 /// Writes as many records as an action needs, about as large as they are.
 fn writes(runtime: &Runtime) -> Result<Duration> {
-    let records =
-        Records::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let records = Records::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock), Arc::new(SystemEntropy));
     let body = "x".repeat(250);
     let (took, ()) = timed(|| {
         runtime.block_on(async {

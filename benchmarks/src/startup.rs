@@ -21,9 +21,9 @@ pub(crate) fn measure(scale: &Scale) -> Result<Section> {
     let site = folder.path();
     set_up(&binary, site)?;
     let (started, missing) = commands(&binary);
-    let contenders = started.iter().map(|one| -> Contender<'_> {
-        Box::new(|| Ok(timed(|| run(&one.program, one.arguments, site))?.0))
-    });
+    let contenders = started
+        .iter()
+        .map(|one| -> Contender<'_> { Box::new(|| Ok(timed(|| run(&one.program, one.arguments, site))?.0)) });
     let taken = interleaved(scale.rounds, contenders.collect())?;
     let mut table = Table::new(["command", "ms", "rollback status takes", "million instructions"]);
     for (one, samples) in started.iter().zip(&taken) {
@@ -43,11 +43,8 @@ pub(crate) fn measure(scale: &Scale) -> Result<Section> {
 }
 
 fn commands(rollback: &Path) -> (Vec<Started>, Vec<String>) {
-    let rollback = |title: &str, arguments| Started {
-        title: title.to_owned(),
-        program: rollback.to_owned(),
-        arguments,
-    };
+    let rollback =
+        |title: &str, arguments| Started { title: title.to_owned(), program: rollback.to_owned(), arguments };
     let mut started =
         vec![rollback("rollback status", &["status"]), rollback("rollback --version", &["--version"])];
     let mut missing = Vec::new();
@@ -62,11 +59,7 @@ fn commands(rollback: &Path) -> (Vec<Started>, Vec<String>) {
         match tools::find(name) {
             Some(program) => {
                 let version = tools::version(&program, arguments).map(|version| format!(" ({version})"));
-                started.push(Started {
-                    title: title + &version.unwrap_or_default(),
-                    program,
-                    arguments,
-                });
+                started.push(Started { title: title + &version.unwrap_or_default(), program, arguments });
             }
             None => missing.push(title),
         }
@@ -95,7 +88,10 @@ fn set_up(binary: &Path, site: &Path) -> Result<()> {
     }
     std::os::unix::fs::symlink("releases/v2", site.join("current"))?;
     let folder = serde_json::Value::from(site.join("releases").to_string_lossy());
-    fs::write(site.join("rollback.toml"), format!("[components.web]\ndriver = \"local\"\nreleases = {folder}\n"))?;
+    fs::write(
+        site.join("rollback.toml"),
+        format!("[components.web]\ndriver = \"local\"\nreleases = {folder}\n"),
+    )?;
     run(binary, &["record", "web", "--good"], site)
 }
 
