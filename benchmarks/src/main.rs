@@ -1,5 +1,6 @@
 //! Benchmarks. They print tables, and with `--write` put them into `docs/performance.md`.
 
+mod byhand;
 mod counting;
 mod durable;
 mod instant;
@@ -9,6 +10,7 @@ mod overhead;
 mod planning;
 mod report;
 mod scenario;
+mod site;
 mod size;
 mod startup;
 mod tools;
@@ -67,6 +69,7 @@ enum Part {
     Durable,
     Planning,
     Startup,
+    ByHand,
     Size,
 }
 
@@ -126,6 +129,7 @@ impl Part {
             Self::Durable => durable::measure(scale),
             Self::Planning => planning::measure(scale),
             Self::Startup => startup::measure(scale),
+            Self::ByHand => byhand::measure(scale),
             Self::Size => size::measure(),
         }
     }

@@ -2,10 +2,10 @@
 
 use crate::measure::number;
 use crate::report::{Section, Table};
-use crate::{Result, startup};
+use crate::{Result, site};
 
 pub(crate) fn measure() -> Result<Section> {
-    let binary = startup::binary()?;
+    let binary = site::binary()?;
     let bytes = std::fs::metadata(&binary)?.len();
     let mut table = Table::new(["binary", "MiB"]);
     table.row(["rollback, stripped".to_owned(), number(bytes as f64 / (1024.0 * 1024.0))]);
