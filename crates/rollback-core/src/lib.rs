@@ -9,6 +9,7 @@ pub mod engine;
 pub mod environment;
 pub mod erased;
 pub mod error;
+mod graph;
 mod journal;
 pub mod layer;
 pub mod lease;

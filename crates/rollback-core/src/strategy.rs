@@ -1,9 +1,11 @@
 //! Strategies: pure proposals of how to put a target back.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::action::{Action, Step};
 use crate::name::ComponentName;
@@ -46,7 +48,7 @@ pub struct View<S> {
     /// What the target can do.
     pub capabilities: Capabilities,
     /// The other components of the same plan.
-    pub peers: Vec<Peer>,
+    pub peers: Peers,
 }
 
 impl<S> View<S> {
@@ -57,7 +59,14 @@ impl<S> View<S> {
         goal: S,
         capabilities: Capabilities,
     ) -> Self {
-        Self { component, observed, goal, inspection: Inspection::default(), capabilities, peers: Vec::new() }
+        Self {
+            component,
+            observed,
+            goal,
+            inspection: Inspection::default(),
+            capabilities,
+            peers: Peers::default(),
+        }
     }
 
     /// Adds what was inspected.
@@ -69,8 +78,8 @@ impl<S> View<S> {
 
     /// Adds the peers.
     #[must_use]
-    pub fn with_peers(mut self, peers: Vec<Peer>) -> Self {
-        self.peers = peers;
+    pub fn with_peers(mut self, peers: impl Into<Peers>) -> Self {
+        self.peers = peers.into();
         self
     }
 
@@ -112,6 +121,70 @@ impl Peer {
         to: SnapshotInfo,
     ) -> Self {
         Self { component, driver: driver.into(), from, to }
+    }
+}
+
+/// The other components of a plan.
+///
+/// All views of one plan share one list, however many components it has.
+#[derive(Clone, Default)]
+pub struct Peers {
+    all: Arc<BTreeMap<ComponentName, Peer>>,
+    /// Whose peers they are: it is in the list and is not shown.
+    of: Option<ComponentName>,
+}
+
+impl Peers {
+    pub(crate) fn of(all: &Arc<BTreeMap<ComponentName, Peer>>, name: &ComponentName) -> Self {
+        Self { all: Arc::clone(all), of: Some(name.clone()) }
+    }
+
+    /// The peer with this name.
+    #[must_use]
+    pub fn get(&self, name: &ComponentName) -> Option<&Peer> {
+        self.all.get(name).filter(|peer| self.of.as_ref() != Some(&peer.component))
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Peer> {
+        self.all.values().filter(|peer| self.of.as_ref() != Some(&peer.component))
+    }
+}
+
+impl FromIterator<Peer> for Peers {
+    fn from_iter<I: IntoIterator<Item = Peer>>(peers: I) -> Self {
+        let all = peers.into_iter().map(|peer| (peer.component.clone(), peer)).collect();
+        Self { all: Arc::new(all), of: None }
+    }
+}
+
+impl From<Vec<Peer>> for Peers {
+    fn from(peers: Vec<Peer>) -> Self {
+        peers.into_iter().collect()
+    }
+}
+
+impl PartialEq for Peers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Peers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Peers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<Peer>::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::probe::Gate;
 use crate::progress::{Event, Stage};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
-use crate::strategy::{Decision, Proposal};
+use crate::strategy::{Decision, Peers, Proposal};
 use crate::target::{Evidence, Inspection, Observation};
 
 /// How many repairs are tried.
@@ -32,7 +32,7 @@ pub(super) struct ComponentRun {
     pub(super) context: Arc<Context>,
     pub(super) run: RunId,
     pub(super) name: ComponentName,
-    pub(super) request: Request,
+    pub(super) request: Arc<Request>,
     pub(super) plan: ComponentPlan,
     /// What must hold after the proof.
     pub(super) gates: Vec<Gate>,
@@ -125,6 +125,26 @@ impl ComponentRun {
         open.into_iter()
             .map(|(event, _)| OpenIntent { run: self.run, component: self.name.clone(), event })
             .collect()
+    }
+
+    /// The first word in the journal, once the lease is ours.
+    pub(super) async fn begin(&self) -> Result<()> {
+        if self.lease.is_some() {
+            // Between reading the journal and taking the lease somebody else may have gone on with it.
+            let known = self.journal.lock().await.entries().len();
+            if Journal::length(&self.context.records, self.run, &self.name).await? != known {
+                return Err(Error::new(ErrorKind::Conflict, "take up the run", "somebody else took it up")
+                    .transient(true)
+                    .next("look at it again: rollback show"));
+            }
+        }
+        let begun = JournalEvent::Begun { holder: self.context.leasing.holder.clone() };
+        self.note(begun).await.map(drop).map_err(|halt| match halt {
+            Halt::Store(error) => error,
+            Halt::Lost(by) | Halt::Superseded(by) => Error::new(ErrorKind::Conflict, "begin the run", by),
+            Halt::Stuck(why) => Error::new(ErrorKind::Other, "begin the run", why),
+            Halt::Cancelled => Error::new(ErrorKind::Cancelled, "begin the run", "stopped on request"),
+        })
     }
 
     /// Goes towards the destination until it is proven, or every approved way has failed.
@@ -234,8 +254,14 @@ impl ComponentRun {
             )));
         }
         let token = observed.token.clone();
-        let view =
-            view(&self.name, observed, goal.clone(), &self.plan.target, Inspection::default(), Vec::new());
+        let view = view(
+            &self.name,
+            observed,
+            goal.clone(),
+            &self.plan.target,
+            Inspection::default(),
+            Peers::default(),
+        );
         let considered = match propose(&*self.target, &view) {
             Ok(considered) => considered,
             Err(error) => {

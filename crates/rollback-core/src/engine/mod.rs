@@ -1,10 +1,14 @@
 //! The engine: plans, runs, resumes and remembers.
 
 mod builder;
+mod check;
+mod clean;
 mod component;
 mod context;
 mod finish;
 mod guards;
+mod holding;
+mod quarantine;
 mod records;
 mod run;
 mod settle;
@@ -18,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
 pub use self::builder::EngineBuilder;
+pub use self::check::{Check, CheckRequest, Verdict};
+pub use self::clean::Cleaned;
 pub(crate) use self::context::Context;
+pub use self::quarantine::Admission;
 use self::records::RunRecord;
 use self::run::Run;
 use crate::digest::Digest;
@@ -118,8 +125,10 @@ pub struct RunSummary {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
-    /// Its components.
+    /// Its components; of very many, the first hundred by name.
     pub components: Vec<ComponentName>,
+    /// How many components it has.
+    pub component_count: usize,
     /// How it ended; `None` while it runs, or when it was cut off and waits for `resume`.
     pub state: Option<State>,
     /// Why it ran without a lease, if it did.
@@ -209,17 +218,9 @@ impl Engine {
     pub async fn apply(&self, plan: &Plan, approval: &Approval) -> Result<Report> {
         let now = self.context.clock.now();
         guards::check_plan(&self.context, plan, approval, now)?;
-        let record = RunRecord {
-            schema: records::RUN_SCHEMA.to_owned(),
-            run: run::new_id(&self.context),
-            plan: plan.clone(),
-            holder: self.context.leasing.holder.clone(),
-            started_at: now,
-            break_glass: self.context.break_glass.clone(),
-            report: None,
-        };
-        record.create(&self.context.records).await?;
-        self.execute(record, false).await
+        let run = run::new_id(&self.context);
+        let record = RunRecord::create(&self.context, run, plan).await?;
+        self.execute(record, plan.clone(), false).await
     }
 
     /// Takes up a run that was cut off, and brings it to its end. A run that ended gives its report again.
@@ -229,15 +230,20 @@ impl Engine {
     /// [`ErrorKind::NotFound`] for an unknown run, [`ErrorKind::Conflict`] while somebody else works on it.
     pub async fn resume(&self, run: RunId) -> Result<Report> {
         let record = RunRecord::read(&self.context.records, run).await?.value;
-        match record.report {
+        let records = &self.context.records;
+        match record.report(records).await? {
             Some(report) => Ok(report),
-            None => self.execute(record, true).await,
+            None => {
+                let plan = record.plan(records).await?;
+                self.execute(record, plan, true).await
+            }
         }
     }
 
-    async fn execute(&self, record: RunRecord, resumed: bool) -> Result<Report> {
+    async fn execute(&self, record: RunRecord, plan: Plan, resumed: bool) -> Result<Report> {
         let span = tracing::info_span!("rollback", run = %record.run, resumed);
-        let work = async { Run::open(Arc::clone(&self.context), record, resumed).await?.execute().await };
+        let work =
+            async { Run::open(Arc::clone(&self.context), record, plan, resumed).await?.execute().await };
         work.instrument(span).await
     }
 
@@ -314,7 +320,7 @@ impl Engine {
         let identity = snapshot.info.identity;
         let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
         if claim.good {
-            clear_quarantine(&ledger, &snapshot, claim).await?;
+            clear_quarantine(&ledger, &snapshot, claim, &by, now).await?;
         }
         let newest = ledger.deployments().await?.into_iter().next();
         // One that was left and runs again is a deployment of its own.
@@ -357,8 +363,8 @@ impl Engine {
         let clock = Arc::clone(&self.context.clock);
         let local = Records::new(local, clock, Arc::clone(&self.context.entropy));
         let mut copied = 0;
-        // Runs last: a run that can be seen has its journal.
-        for space in ["journal", "deployments", "quarantine", "runs"] {
+        // Runs last: a run that can be seen has its plan and its journal.
+        for space in ["journal", "deployments", "quarantine", "lifted", "documents", "runs"] {
             for key in local.keys(&KeyPrefix::new(space)?).await? {
                 let Some(record) = local.get::<serde_json::Value>(&key).await? else { continue };
                 let written = self.context.records.put(&key, &record.value, &Condition::Absent).await?;
@@ -370,11 +376,17 @@ impl Engine {
 }
 
 /// Nothing is good and under quarantine at once.
-async fn clear_quarantine(ledger: &Ledger, snapshot: &SnapshotRecord, claim: &Claim) -> Result<()> {
+async fn clear_quarantine(
+    ledger: &Ledger,
+    snapshot: &SnapshotRecord,
+    claim: &Claim,
+    by: &str,
+    now: Timestamp,
+) -> Result<()> {
     let identity = snapshot.info.identity;
     let quarantined = ledger.quarantined().await?;
     match quarantined.iter().find(|entry| entry.identity == identity) {
-        Some(_) if claim.lift_quarantine => ledger.lift(identity).await.map(drop),
+        Some(_) if claim.lift_quarantine => ledger.lift(identity, "said to be good", by, now).await.map(drop),
         Some(entry) => Err(Error::new(
             ErrorKind::Refused,
             format!("record {} as good", snapshot.info.label()),

@@ -1,31 +1,51 @@
 //! What the store keeps of each run.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Context, RunDetails, RunSummary};
 use crate::action::{ActionContext, Step};
+use crate::digest::Digest;
 use crate::document::Envelope;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Journal, JournalEvent};
 use crate::lease::{Holder, OpenIntent};
-use crate::name::RunId;
+use crate::name::{ComponentName, RunId};
 use crate::plan::Plan;
-use crate::report::Report;
-use crate::store::{Condition, Key, KeyPrefix, Record, Records, Written};
+use crate::report::{Report, State};
+use crate::store::{Condition, Filed, Key, KeyPrefix, Record, Records, Written};
 
-pub(super) const RUN_SCHEMA: &str = "rollback-run/1";
+const RUN_SCHEMA: &str = "rollback-run/1";
 
-/// One run: what it was asked to do, and how it ended.
+/// How many components a run names in lists; the plan names all of them.
+const NAMED: usize = 100;
+
+/// One run as the store keeps it, small whatever the run's size: what it was asked to do and how it ended are
+/// documents of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RunRecord {
-    pub(super) schema: String,
+    schema: String,
     pub(super) run: RunId,
-    pub(super) plan: Plan,
     pub(super) holder: Holder,
     pub(super) started_at: Timestamp,
     pub(super) break_glass: Option<String>,
-    pub(super) report: Option<Report>,
+    actor: String,
+    reason: Option<String>,
+    /// The first of its components, by name.
+    components: Vec<ComponentName>,
+    component_count: usize,
+    plan: Filed,
+    ended: Option<Ended>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Ended {
+    state: State,
+    report: Filed,
 }
 
 pub(super) fn prefix() -> Result<KeyPrefix> {
@@ -36,10 +56,21 @@ fn key(run: RunId) -> Result<Key> {
     prefix()?.key(run)
 }
 
+/// Where a run's documents are.
+fn document(run: RunId, name: &str) -> Result<Key> {
+    KeyPrefix::new(&format!("documents/{run}"))?.key(name)
+}
+
+fn json(what: &str, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| {
+        Error::new(ErrorKind::Invalid, format!("write {what}"), "it is not JSON").with_source(error)
+    })
+}
+
 impl RunRecord {
     pub(super) async fn read(records: &Records, run: RunId) -> Result<Record<Self>> {
-        let found = records.get::<Self>(&key(run)?).await?;
-        let record = found.ok_or_else(|| {
+        let found = records.get::<Value>(&key(run)?).await?;
+        let Record { value, version } = found.ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
                 "find the run",
@@ -47,31 +78,74 @@ impl RunRecord {
             )
             .next("`rollback runs` lists the runs with their ids")
         })?;
-        if record.value.schema != RUN_SCHEMA {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("read run {run}"),
-                format!("it has the schema {:?}, this version reads {RUN_SCHEMA:?}", record.value.schema),
-            )
-            .next("use the version that wrote it"));
+        let reading = format!("read run {run}");
+        let schema = value.get("schema").and_then(Value::as_str).unwrap_or("none");
+        if schema != RUN_SCHEMA {
+            let what = format!("it has the schema {schema:?}, this version reads {RUN_SCHEMA:?}");
+            let error = Error::new(ErrorKind::Unsupported, reading, what);
+            return Err(error.next("use the version that wrote it"));
         }
-        Ok(record)
+        let value = serde_json::from_value(value).map_err(|error| {
+            Error::new(ErrorKind::Corrupt, reading, "its record does not fit its schema")
+                .next("keep a copy of the store; then look at the targets by hand")
+                .with_source(error)
+        })?;
+        Ok(Record { value, version })
     }
 
-    pub(super) async fn create(&self, records: &Records) -> Result<()> {
-        match records.put(&key(self.run)?, self, &Condition::Absent).await? {
-            Written::Stored(_) => Ok(()),
+    /// Begins a run: its plan first, so that a run that can be seen can be resumed.
+    pub(super) async fn create(context: &Context, run: RunId, plan: &Plan) -> Result<Self> {
+        let records = &context.records;
+        let record = Self {
+            schema: RUN_SCHEMA.to_owned(),
+            run,
+            holder: context.leasing.holder.clone(),
+            started_at: context.clock.now(),
+            break_glass: context.break_glass.clone(),
+            actor: plan.actor.clone(),
+            reason: plan.request.reason.clone(),
+            components: plan.components.keys().take(NAMED).cloned().collect(),
+            component_count: plan.components.len(),
+            plan: records.file(document(run, "plan")?, &json("the plan", plan)?).await?,
+            ended: None,
+        };
+        match records.put(&key(run)?, &record, &Condition::Absent).await? {
+            Written::Stored(_) => Ok(record),
             Written::Conflict => {
                 Err(Error::new(ErrorKind::Conflict, "begin the run", "its id is taken").transient(true))
             }
         }
     }
 
+    pub(super) async fn plan(&self, records: &Records) -> Result<Plan> {
+        Plan::from_json(&records.filed(&self.plan).await?)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Its report, once it ended.
+    pub(super) async fn report(&self, records: &Records) -> Result<Option<Report>> {
+        let Some(ended) = &self.ended else { return Ok(None) };
+        let report = serde_json::from_str(&records.filed(&ended.report).await?).map_err(|error| {
+            Error::new(ErrorKind::Corrupt, format!("read the report of run {}", self.run), "it does not fit")
+                .next("its journal is still there: rollback show")
+                .with_source(error)
+        })?;
+        Ok(Some(report))
+    }
+
     /// Adds the report, unless somebody else has brought the run to its end.
-    pub(super) async fn end(records: &Records, run: RunId, report: &Report) -> Result<()> {
+    pub(super) async fn end(context: &Context, report: &Report) -> Result<()> {
+        let (records, run) = (&context.records, report.run);
         let mut record = Self::read(records, run).await?;
-        if record.value.report.is_none() {
-            record.value.report = Some(report.clone());
+        if !record.value.has_ended() {
+            // Two that end one run at the same time must not mix their reports: one of them will not be named.
+            let nonce = Digest::of_bytes(&context.entropy.bytes()).short();
+            let filed = document(run, &format!("report-{nonce}"))?;
+            let filed = records.file(filed, &json("the report", report)?).await?;
+            record.value.ended = Some(Ended { state: report.state, report: filed });
             records.put(&key(run)?, &record.value, &Condition::Version(record.version)).await?;
         }
         Ok(())
@@ -81,22 +155,25 @@ impl RunRecord {
         RunSummary {
             run: self.run,
             started_at: self.started_at,
-            actor: self.plan.actor.clone(),
-            reason: self.plan.request.reason.clone(),
-            components: self.plan.components.keys().cloned().collect(),
-            state: self.report.as_ref().map(|report| report.state),
+            actor: self.actor.clone(),
+            reason: self.reason.clone(),
+            components: self.components.clone(),
+            component_count: self.component_count,
+            state: self.ended.as_ref().map(|ended| ended.state),
             break_glass: self.break_glass.clone(),
         }
     }
 
     pub(super) async fn details(self, records: &Records) -> Result<RunDetails> {
-        let mut journal = std::collections::BTreeMap::new();
-        for name in self.plan.components.keys() {
+        let plan = self.plan(records).await?;
+        let mut journal = BTreeMap::new();
+        for name in plan.components.keys() {
             let events = Journal::open(records.clone(), self.run, name).await?;
             let lines = events.entries().iter().map(|entry| (entry.at, entry.event.describe()));
             journal.insert(name.clone(), lines.collect());
         }
-        Ok(RunDetails { summary: self.summary(), plan: self.plan, journal, report: self.report })
+        let report = self.report(records).await?;
+        Ok(RunDetails { summary: self.summary(), plan, journal, report })
     }
 }
 
@@ -123,8 +200,12 @@ pub(super) async fn left_open(
     }) else {
         return Ok(None);
     };
-    let run = RunRecord::read(records, open.run).await?.value;
-    let planned = run.plan.components.get(&open.component);
+    // Those of the plan are only there: a leg that was planned on the way has its own.
+    let run_plan = match &leg.proposal {
+        Some(_) => None,
+        None => Some(RunRecord::read(records, open.run).await?.value.plan(records).await?),
+    };
+    let planned = run_plan.as_ref().and_then(|plan| plan.components.get(&open.component));
     let planned = planned.and_then(|plan| plan.proposals().find(|(strategy, _)| *strategy == leg.strategy));
     let proposal = leg.proposal.as_ref().or(planned.map(|(_, proposal)| proposal));
     let found = proposal.and_then(|proposal| proposal.steps.iter().find(|one| one.id == *step));

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::{FutureExt as _, join_all};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use super::component::{ComponentRun, Forward, Halt};
+use super::component::{ComponentRun, Forward};
 use super::guards::Guard;
 use super::records::RunRecord;
 use super::{Context, RunSummary};
-use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Journal, JournalEvent};
+use crate::error::{Error, Result};
+use crate::graph::order;
+use crate::journal::Journal;
 use crate::name::{ComponentName, RunId};
+use crate::plan::Plan;
 use crate::progress::{Event, Stage};
 use crate::report::{ComponentReport, Report, State};
-use crate::request::OnFailure;
+use crate::request::{OnFailure, Request};
 
 /// How many components act at once.
 const CONCURRENT: usize = 16;
@@ -24,6 +27,7 @@ const CONCURRENT: usize = 16;
 pub(super) struct Run {
     context: Arc<Context>,
     record: RunRecord,
+    plan: Plan,
     resumed: bool,
     /// Those that have not ended.
     active: BTreeMap<ComponentName, ComponentRun>,
@@ -35,22 +39,29 @@ type Forwards = BTreeMap<ComponentName, Forward>;
 
 impl Run {
     /// Reads the journals of a run that was just created, or was cut off.
-    pub(super) async fn open(context: Arc<Context>, record: RunRecord, resumed: bool) -> Result<Self> {
+    pub(super) async fn open(
+        context: Arc<Context>,
+        record: RunRecord,
+        plan: Plan,
+        resumed: bool,
+    ) -> Result<Self> {
         let (mut active, mut ended) = (BTreeMap::new(), BTreeMap::new());
-        for (name, plan) in &record.plan.components {
-            let journal = Journal::open(context.records.clone(), record.run, name).await?;
+        let request = Request { actor: Some(plan.actor.clone()), ..plan.request.clone() };
+        let request = Arc::new(request);
+        let opening = |name| Journal::open(context.records.clone(), record.run, name).boxed();
+        let opening: Vec<_> = plan.components.keys().map(opening).collect();
+        let journals: Vec<_> = stream::iter(opening).buffered(CONCURRENT).try_collect().await?;
+        for ((name, planned), journal) in plan.components.iter().zip(journals) {
             if let Some(report) = &journal.state.ended {
                 ended.insert(name.clone(), report.clone());
                 continue;
             }
-            let mut request = record.plan.request.clone();
-            request.actor = Some(record.plan.actor.clone());
             let component = ComponentRun {
                 run: record.run,
                 name: name.clone(),
-                request,
-                plan: plan.clone(),
-                gates: record.plan.gates.iter().filter(|gate| gate.component == *name).cloned().collect(),
+                request: Arc::clone(&request),
+                plan: planned.clone(),
+                gates: plan.gates.iter().filter(|gate| gate.component == *name).cloned().collect(),
                 target: Arc::clone(context.target(name)?),
                 journal: Mutex::new(journal),
                 lease: None,
@@ -59,7 +70,7 @@ impl Run {
             };
             active.insert(name.clone(), component);
         }
-        Ok(Self { context, record, resumed, active, ended })
+        Ok(Self { context, record, plan, resumed, active, ended })
     }
 
     /// Brings the run to its end.
@@ -70,7 +81,7 @@ impl Run {
     pub(super) async fn execute(mut self) -> Result<Report> {
         self.context.emit(Event::RunStarted {
             run: self.record.run,
-            components: self.record.plan.components.keys().cloned().collect(),
+            components: self.plan.components.keys().cloned().collect(),
             resumed: self.resumed,
         });
         let (mut forwards, go) = match self.take_leases().await {
@@ -88,34 +99,23 @@ impl Run {
     }
 
     /// Takes all leases before anything is done, in one order for everybody, so that two runs cannot each hold half.
+    /// What follows from holding one need not wait for the others.
     async fn take_leases(&mut self) -> Result<()> {
         let run = self.record.run;
         let mut order: Vec<&mut ComponentRun> = self.active.values_mut().collect();
         order.sort_by(|a, b| a.plan.target.id.cmp(&b.plan.target.id));
-        for component in order {
+        for component in &mut order {
             component.emit_stage(Stage::Lease, component.plan.target.id.to_string());
             if self.context.break_glass.is_none() {
                 let lease = self.context.leasing.acquire(&component.plan.target.id, run).await?;
                 component.journal.get_mut().epoch = lease.epoch().await;
                 component.lease = Some(lease);
-                // Between reading the journal and taking the lease somebody else may have gone on with it.
-                let fresh = Journal::open(self.context.records.clone(), run, &component.name).await?;
-                if fresh.entries().len() != component.journal.get_mut().entries().len() {
-                    return Err(Error::new(
-                        ErrorKind::Conflict,
-                        "take up the run",
-                        "somebody else took it up",
-                    )
-                    .transient(true)
-                    .next("look at it again: rollback show"));
-                }
-            }
-            let begun = JournalEvent::Begun { holder: self.context.leasing.holder.clone() };
-            if let Err(halt) = component.note(begun).await {
-                return Err(error_of(halt));
             }
         }
-        Ok(())
+        let begun: Vec<_> = order.into_iter().map(|component| component.begin().boxed()).collect();
+        // To their end, all of them: a write to a journal is never dropped half-way.
+        let begun: Vec<Result<()>> = stream::iter(begun).buffered(CONCURRENT).collect().await;
+        begun.into_iter().collect()
     }
 
     async fn release_all(self) {
@@ -131,7 +131,8 @@ impl Run {
     /// Those that are there already keep nobody from going; one that is refused keeps everybody, unless the run was
     /// cut off in the middle.
     async fn guard_all(&self) -> (Forwards, bool) {
-        let guards = join_all(self.active.values().map(|component| component.guard().boxed())).await;
+        let guards: Vec<_> = self.active.values().map(|component| component.guard().boxed()).collect();
+        let guards: Vec<_> = stream::iter(guards).buffered(CONCURRENT).collect().await;
         let mut ends = Forwards::new();
         for (name, guard) in self.active.keys().zip(guards) {
             match guard {
@@ -154,7 +155,7 @@ impl Run {
     /// Runs every component that has no end yet, each after those it waits for, at most [`CONCURRENT`] at once.
     async fn forward_all(&self, forwards: &mut Forwards) {
         let mut signals = BTreeMap::new();
-        for name in self.record.plan.components.keys() {
+        for name in self.plan.components.keys() {
             let done = match (forwards.get(name), self.ended.get(name)) {
                 (Some(end), _) => Some(arrived(end)),
                 (None, Some(report)) => Some(report.state.is_success()),
@@ -206,7 +207,7 @@ impl Run {
 
     /// Hold or back, then the end of each component, last ones first, then the report.
     async fn finish_all(mut self, mut forwards: Forwards) -> Report {
-        let wants_back = self.record.plan.request.on_failure == OnFailure::Back;
+        let wants_back = self.plan.request.on_failure == OnFailure::Back;
         let failed = forwards.values().any(|end| matches!(end, Forward::Failed { .. }));
         let order = self.last_first();
         let mut mine = true;
@@ -220,7 +221,7 @@ impl Run {
         }
         let report = self.report();
         // Somebody else may be bringing this very run to its end: the last word is theirs.
-        if mine && let Err(error) = RunRecord::end(&self.context.records, report.run, &report).await {
+        if mine && let Err(error) = RunRecord::end(&self.context, &report).await {
             tracing::warn!(%error, "the report could not be stored; `resume` will store it");
         }
         self.context.emit(Event::RunEnded { run: report.run, state: report.state });
@@ -229,30 +230,20 @@ impl Run {
 
     /// Component names, each before those that it waits for: the way back is the way there in reverse.
     fn last_first(&self) -> Vec<ComponentName> {
-        let plan = &self.record.plan.components;
-        let mut order: Vec<ComponentName> = Vec::new();
-        while order.len() < plan.len() {
-            let ready = plan.iter().filter(|(name, component)| {
-                !order.contains(*name)
-                    && component.after.iter().all(|first| order.contains(first) || !plan.contains_key(first))
-            });
-            let ready: Vec<_> = ready.map(|(name, _)| name.clone()).collect();
-            // The planner refuses circles; a plan that holds one all the same still comes to an end.
-            if ready.is_empty() {
-                order.extend(plan.keys().filter(|name| !order.contains(name)).cloned().collect::<Vec<_>>());
-                break;
-            }
-            order.extend(ready);
-        }
-        order.reverse();
-        order
+        let plan = &self.plan.components;
+        let waits = plan.iter().map(|(name, component)| {
+            (name, component.after.iter().filter(|first| plan.contains_key(*first)).collect())
+        });
+        // Never an error: no plan holds components that wait for each other.
+        let first_first = order(&waits.collect()).unwrap_or_else(|_| plan.keys().collect());
+        first_first.into_iter().rev().cloned().collect()
     }
 
     fn report(&self) -> Report {
         Report {
             run: self.record.run,
-            plan: self.record.plan.digest(),
-            request: self.record.plan.request.clone(),
+            plan: self.plan.digest(),
+            request: self.plan.request.clone(),
             state: State::of_run(self.ended.values().map(|component| component.state)),
             started_at: self.record.started_at,
             ended_at: self.context.clock.now(),
@@ -272,25 +263,12 @@ fn refuse_all<'a>(names: impl Iterator<Item = &'a ComponentName>, error: &Error)
     names.map(|name| (name.clone(), refused())).collect()
 }
 
-fn error_of(halt: Halt) -> Error {
-    match halt {
-        Halt::Store(error) => error,
-        Halt::Lost(by) | Halt::Superseded(by) => Error::new(ErrorKind::Conflict, "begin the run", by),
-        Halt::Stuck(why) => Error::new(ErrorKind::Other, "begin the run", why),
-        Halt::Cancelled => Error::new(ErrorKind::Cancelled, "begin the run", "stopped on request"),
-    }
-}
-
 /// The newest runs in short.
 pub(super) async fn newest(context: &Context, limit: usize) -> Result<Vec<RunSummary>> {
     let keys = context.records.keys(&super::records::prefix()?).await?;
-    let mut found = Vec::new();
-    for key in keys.into_iter().rev().take(limit) {
-        if let Some(record) = context.records.get::<RunRecord>(&key).await? {
-            found.push(record.value.summary());
-        }
-    }
-    Ok(found)
+    let newest: Vec<_> = keys.into_iter().rev().take(limit).collect();
+    let found = context.records.get_all::<RunRecord>(&newest).await?;
+    Ok(found.into_iter().flatten().map(|record| record.value.summary()).collect())
 }
 
 /// The id of a run that is unique in time.

@@ -113,11 +113,13 @@ impl Journal {
         let prefix = prefix(run, component)?;
         let mut entries = Vec::new();
         let mut state = Progressed::default();
-        for (number, key) in records.keys(&prefix).await?.into_iter().enumerate() {
-            if key != prefix.key(format!("{number:06}"))? {
+        let keys = records.keys(&prefix).await?;
+        let found = records.get_all::<Entry>(&keys).await?;
+        for (number, (key, record)) in keys.iter().zip(found).enumerate() {
+            if *key != prefix.key(format!("{number:06}"))? {
                 return Err(broken(&prefix, &format!("event {number} is missing")));
             }
-            let Some(record) = records.get::<Entry>(&key).await? else {
+            let Some(record) = record else {
                 return Err(broken(&prefix, &format!("event {number} was removed")));
             };
             if record.value.schema != JOURNAL_SCHEMA {
@@ -135,6 +137,11 @@ impl Journal {
             entries.push(record.value);
         }
         Ok(Self { records, prefix, epoch: 0, entries, state })
+    }
+
+    /// How many events there are, without reading them.
+    pub(crate) async fn length(records: &Records, run: RunId, component: &ComponentName) -> Result<usize> {
+        Ok(records.keys(&prefix(run, component)?).await?.len())
     }
 
     /// Writes an event and applies it. Its number.

@@ -3,34 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::{FutureExt as _, try_join_all};
+use futures_util::future::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
-use super::findings::{artifact_findings, bounded_diff, look_findings};
+use super::check::check_steps;
+use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
-use crate::document::Envelope;
 use crate::engine::Context;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::name::ComponentName;
-use crate::request::Request;
+use crate::request::{Destination, Request};
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::strategy::{Decision, Peer, Proposal, View};
-use crate::target::{Capabilities, Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::strategy::{Decision, Peer, Peers, View};
+use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
+
+/// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
+const AT_ONCE: usize = 32;
 
 /// Makes plans over the components of an engine.
 pub(crate) struct Planner<'a> {
     pub(crate) context: &'a Context,
 }
 
-/// What was seen of one component before its destination is known.
+/// What was seen of one component. Its past is not kept: a plan of very many components would be mostly history.
 struct Look {
     target: Arc<dyn DynTarget>,
     info: TargetInfo,
     observed: Observation<SnapshotRecord>,
-    past: Past,
 }
 
 /// A component with its destination.
@@ -50,18 +53,18 @@ impl Planner<'_> {
     pub(crate) async fn plan(&self, request: &Request) -> Result<Planned> {
         self.check(request)?;
         let now = self.context.clock.now();
-        let looks = try_join_all(request.components.keys().map(|name| self.look(name).boxed())).await?;
         let mut aimed = BTreeMap::new();
         let mut undecided = BTreeMap::new();
-        for ((name, destination), look) in request.components.iter().zip(looks) {
-            let resolved = look.past.resolve(&*look.target, destination.as_ref(), look.leaving(), now).await;
-            match resolved.map_err(|error| about(name, &error))? {
-                Resolved::Chosen(chosen) => {
-                    aimed.insert(name.clone(), Aimed { look, chosen: *chosen });
-                }
-                Resolved::Undecided(why) => {
-                    undecided.insert(name.clone(), Undecided { why, candidates: look.past.candidates });
-                }
+        let looks = request.components.iter().map(|(name, destination)| {
+            let look = self.look(name, destination.as_ref(), now);
+            async move { look.await.map_err(|error| about(name, &error)).map(|found| (name, found)) }.boxed()
+        });
+        // Collected first: a stream over a closure keeps the compiler from seeing that the whole may change threads.
+        let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE);
+        while let Some((name, (look, chosen))) = looks.try_next().await? {
+            match chosen {
+                Ok(chosen) => drop(aimed.insert(name.clone(), Aimed { look, chosen })),
+                Err(why) => drop(undecided.insert(name.clone(), why)),
             }
         }
         if !undecided.is_empty() {
@@ -88,15 +91,25 @@ impl Planner<'_> {
         Ok(())
     }
 
-    async fn look(&self, name: &ComponentName) -> Result<Look> {
+    async fn look(
+        &self,
+        name: &ComponentName,
+        destination: Option<&Destination>,
+        now: Timestamp,
+    ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
-        let look = async {
-            let info = target.info().await?;
-            let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
-            let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
-            Ok(Look { target: Arc::clone(&target), info, observed, past })
-        };
-        look.await.map_err(|error: Error| about(name, &error))
+        let info = target.info().await?;
+        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
+        let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
+        let look = Look { target, info, observed };
+        let resolved = past.resolve(&*look.target, destination, look.leaving(), now).await?;
+        Ok((
+            look,
+            match resolved {
+                Resolved::Chosen(chosen) => Ok(*chosen),
+                Resolved::Undecided(why) => Err(Undecided { why, candidates: past.candidates }),
+            },
+        ))
     }
 
     async fn assemble(
@@ -105,11 +118,14 @@ impl Planner<'_> {
         aimed: &BTreeMap<ComponentName, Aimed>,
         now: Timestamp,
     ) -> Result<Plan> {
-        let planned = try_join_all(
-            aimed.iter().map(|(name, one)| self.component(request, name, one, aimed, now).boxed()),
-        );
-        let components: BTreeMap<_, _> = aimed.keys().cloned().zip(planned.await?).collect();
-        check_order(&components)?;
+        let peers = Arc::new(peers(aimed));
+        let planned = aimed.iter().map(|(name, one)| {
+            let peers = Peers::of(&peers, name);
+            let planned = self.component(request, name, one, peers, now);
+            async move { planned.await.map(|component| (name.clone(), component)) }.boxed()
+        });
+        let components: BTreeMap<_, _> =
+            stream::iter(planned.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
         let caller = components.values().find_map(|component| component.target.caller.clone());
         let actor = request.actor.clone().or(caller).unwrap_or_else(|| self.context.leasing.holder.person());
         let gates = self.context.gates.iter().filter(|gate| components.contains_key(&gate.component));
@@ -130,7 +146,7 @@ impl Planner<'_> {
         request: &Request,
         name: &ComponentName,
         aimed: &Aimed,
-        all: &BTreeMap<ComponentName, Aimed>,
+        peers: Peers,
         now: Timestamp,
     ) -> Result<ComponentPlan> {
         let Aimed { look, chosen } = aimed;
@@ -153,8 +169,8 @@ impl Planner<'_> {
         let methods = if already_there {
             Vec::new()
         } else {
-            let peers = peers(name, all);
-            let view = view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers);
+            let view =
+                view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers.clone());
             compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
         };
         let (diff, diff_omitted) = bounded_diff(inspection.diff);
@@ -169,6 +185,7 @@ impl Planner<'_> {
             token: look.observed.token.clone(),
             phase: look.observed.phase.clone(),
             incarnations: look.observed.incarnations(),
+            restorable_until: restorable_until(&inspection.artifacts),
             way_back: String::new(),
             after: self.context.order(name).to_vec(),
             methods,
@@ -176,18 +193,18 @@ impl Planner<'_> {
             diff_omitted,
             findings,
         };
-        finish(name, &mut component, all);
+        finish(&mut component, &peers);
         Ok(component)
     }
 }
 
 /// Adds what follows from the methods: the order, the way back, and a blocker if none can be used.
-fn finish(name: &ComponentName, component: &mut ComponentPlan, all: &BTreeMap<ComponentName, Aimed>) {
+fn finish(component: &mut ComponentPlan, peers: &Peers) {
     let wanted: BTreeSet<_> = component
         .after
         .iter()
         .chain(component.proposals().flat_map(|(_, proposal)| &proposal.after))
-        .filter(|first| all.contains_key(*first) && *first != name)
+        .filter(|first| peers.get(first).is_some())
         .cloned()
         .collect();
     component.after = wanted.into_iter().collect();
@@ -242,19 +259,14 @@ async fn already_there(
     Ok(target.prove(&goal).await?.judge(to.info.identity, &goal).is_proven())
 }
 
-fn peers(name: &ComponentName, all: &BTreeMap<ComponentName, Aimed>) -> Vec<Peer> {
-    all.iter()
-        .filter(|(other, _)| *other != name)
-        .map(|(other, aimed)| {
-            let from = aimed.look.observed.settled.known().map(|record| record.info.clone());
-            Peer::new(
-                other.clone(),
-                aimed.look.target.driver(),
-                from,
-                aimed.chosen.candidate.snapshot.info.clone(),
-            )
-        })
-        .collect()
+/// All components with their way, for strategies to look at.
+fn peers(all: &BTreeMap<ComponentName, Aimed>) -> BTreeMap<ComponentName, Peer> {
+    let peer = |name: &ComponentName, aimed: &Aimed| {
+        let from = aimed.look.observed.settled.known().map(|record| record.info.clone());
+        let to = aimed.chosen.candidate.snapshot.info.clone();
+        Peer::new(name.clone(), aimed.look.target.driver(), from, to)
+    };
+    all.iter().map(|(name, aimed)| (name.clone(), peer(name, aimed))).collect()
 }
 
 /// What strategies are shown.
@@ -264,7 +276,7 @@ pub(crate) fn view(
     goal: SnapshotRecord,
     info: &TargetInfo,
     inspection: Inspection,
-    peers: Vec<Peer>,
+    peers: Peers,
 ) -> View<SnapshotRecord> {
     View::new(name.clone(), observed, goal, info.capabilities).with_inspection(inspection).with_peers(peers)
 }
@@ -313,53 +325,4 @@ fn compare(considered: Vec<Considered>) -> Vec<Method> {
         },
     });
     ranked.chain(rejected).collect()
-}
-
-/// A proposal's steps must be a graph that can be carried out, and ask for nothing that the target cannot do.
-fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilities) -> Result<(), String> {
-    if proposal.steps.is_empty() {
-        return Err("it has no steps".to_owned());
-    }
-    if proposal.restarts && !capabilities.restarts {
-        return Err("it wants a restart proven, and the target does not tell incarnations".to_owned());
-    }
-    if !capabilities.parts && proposal.steps.iter().any(|step| step.part.is_some()) {
-        return Err("a step is for one part, and the target has no parts".to_owned());
-    }
-    let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
-    if ids.len() != proposal.steps.len() {
-        return Err("two steps have the same id".to_owned());
-    }
-    let edges = proposal.steps.iter().map(|step| {
-        (step.id.as_str(), step.after.iter().map(crate::name::StepId::as_str).collect::<Vec<_>>())
-    });
-    acyclic(edges.collect())
-        .map_err(|node| format!("step {node} waits for a step that does not exist or for itself"))
-}
-
-fn check_order(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<()> {
-    let edges = components.iter().map(|(name, component)| {
-        (name.as_str(), component.after.iter().map(ComponentName::as_str).collect::<Vec<_>>())
-    });
-    acyclic(edges.collect()).map_err(|node| {
-        Error::new(ErrorKind::Invalid, "order the components", format!("{node} has to wait for itself"))
-            .next("look at `after` in the configuration; strategies may add to it")
-    })
-}
-
-/// Names a node that can never begin, if there is one.
-fn acyclic(mut waiting: BTreeMap<&str, Vec<&str>>) -> Result<(), String> {
-    loop {
-        let ready: Vec<&str> =
-            waiting.iter().filter(|(_, after)| after.is_empty()).map(|(node, _)| *node).collect();
-        if ready.is_empty() {
-            return waiting.keys().next().map_or(Ok(()), |node| Err((*node).to_owned()));
-        }
-        for node in ready {
-            waiting.remove(node);
-            for after in waiting.values_mut() {
-                after.retain(|first| *first != node);
-            }
-        }
-    }
 }

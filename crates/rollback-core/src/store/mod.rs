@@ -1,5 +1,6 @@
 //! The store: a compare-and-set key-value space of four methods, on which all memory is built.
 
+mod documents;
 mod memory;
 mod records;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::documents::Filed;
 pub use self::memory::MemoryStore;
 pub use self::records::{Record, Records, Written};
 use crate::error::{Error, ErrorKind, Result};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// After that long no further try begins. A store that is silent is told within two of its time-outs, not within six:
 /// a person waits, and a lease runs out meanwhile.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How many records are read at once.
+const READS: usize = 16;
 
 /// Typed JSON records in a [`Store`].
 ///
@@ -84,6 +89,20 @@ impl Records {
             .with_source(error)
         })?;
         Ok(Some(Record { value: stamped.body, version: found.version }))
+    }
+
+    /// The records under these keys, in their order, read several at a time: a store may be some way off. `None` for
+    /// those that are not there (any more).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), the first of them.
+    pub async fn get_all<T>(&self, keys: &[Key]) -> Result<Vec<Option<Record<T>>>>
+    where
+        T: DeserializeOwned + Send,
+    {
+        let reads: Vec<_> = keys.iter().map(|key| self.get(key).boxed()).collect();
+        stream::iter(reads).buffered(READS).try_collect().await
     }
 
     /// Writes `value` if `condition` holds.

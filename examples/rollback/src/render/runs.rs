@@ -24,7 +24,7 @@ pub(crate) fn list(style: Style, runs: &[RunSummary]) -> String {
         let row = [
             Field::from(time(run.started_at)),
             state,
-            Field::from(names(&run.components)),
+            Field::from(names(run)),
             Field::from(clean(&run.actor)),
         ];
         table.row(std::iter::once(Field::from(id)).chain(row).chain([Field::from(reason)]));
@@ -48,8 +48,16 @@ fn head(id: &str, length: usize) -> &str {
     id.get(..length).unwrap_or(id)
 }
 
-fn names(components: &[ComponentName]) -> String {
-    components.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(", ")
+/// How many components a line of the list names.
+const NAMED: usize = 5;
+
+fn names(run: &RunSummary) -> String {
+    let shown = if run.component_count > NAMED { NAMED - 1 } else { NAMED };
+    let names: Vec<_> = run.components.iter().take(shown).map(ComponentName::as_str).collect();
+    match run.component_count.saturating_sub(names.len()) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// One run: who and why, its journal, its report.

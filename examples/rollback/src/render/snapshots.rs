@@ -159,7 +159,7 @@ pub(crate) mod samples {
     pub(crate) fn unfinished(id: &str) -> RunSummary {
         serde_json::from_value(json!({
             "run": id, "started_at": "2026-11-21T03:00:00Z", "actor": "ana", "reason": "checkout\u{7}",
-            "components": ["db", "web"], "state": null, "break_glass": "store is down",
+            "components": ["db", "web"], "component_count": 2, "state": null, "break_glass": "store is down",
         }))
         .unwrap()
     }
