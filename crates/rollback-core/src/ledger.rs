@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::name::{RunId, TargetId};
-use crate::snapshot::{Identity, SnapshotRecord};
-use crate::store::{Condition, Key, KeyPrefix, Record, Records, Written};
+use crate::name::{Revision, RunId, TargetId, Version};
+use crate::snapshot::{Identity, SnapshotInfo, SnapshotRecord};
+use crate::store::{Condition, Key, KeyPrefix, Record, Records, StoreVersion, Written};
 use crate::time::Lasting;
 
 /// How long deployment records are kept unless told otherwise: 30 days. The newest good one is never removed.
@@ -109,10 +109,16 @@ pub struct Quarantine {
     /// The run that left it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// The revision that it had when it was put there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Its version, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
 }
 
 impl Quarantine {
-    /// Puts something under quarantine.
+    /// Puts something under quarantine of which no more than this is known.
     pub fn new(
         identity: Identity,
         label: impl Into<String>,
@@ -120,7 +126,26 @@ impl Quarantine {
         by: impl Into<String>,
         at: Timestamp,
     ) -> Self {
-        Self { identity, label: label.into(), reason: reason.into(), by: by.into(), at, run: None }
+        let (label, reason, by) = (label.into(), reason.into(), by.into());
+        Self { identity, label, reason, by, at, run: None, revision: None, version: None }
+    }
+
+    /// Puts a state under quarantine, with the names that people know it by.
+    pub fn of(info: &SnapshotInfo, reason: impl Into<String>, by: impl Into<String>, at: Timestamp) -> Self {
+        let mut entry = Self::new(info.identity, info.label(), reason, by, at);
+        entry.revision = Some(info.revision.clone());
+        entry.version.clone_from(&info.version);
+        entry
+    }
+
+    /// Whether a person who types `name` means this: its revision, its version, its label, or its identity, of which at
+    /// least eight digits must be given.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.label == name
+            || self.revision.as_ref().is_some_and(|revision| revision.as_str() == name)
+            || self.version.as_ref().is_some_and(|version| version.as_str() == name)
+            || self.identity.begins_with(name)
     }
 
     /// In words: `500s on login (by ana at 2026-11-21T…)`.
@@ -130,12 +155,28 @@ impl Quarantine {
     }
 }
 
+/// A quarantine that was lifted: what it was, and whose word ended it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Lifted {
+    /// The quarantine.
+    pub quarantine: Quarantine,
+    /// Who lifted it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The records of one target.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     records: Records,
     deployments: KeyPrefix,
     quarantine: KeyPrefix,
+    lifted: KeyPrefix,
 }
 
 /// The segment under which a target's records are kept: ids hold characters that keys cannot.
@@ -150,11 +191,16 @@ impl Ledger {
     ///
     /// Never for parsed ids; keys are checked all the same.
     pub fn new(records: Records, target: &TargetId) -> Result<Self> {
-        let segment = target_segment(target);
+        Self::of_segment(records, &target_segment(target))
+    }
+
+    /// The records of the target whose keys have this segment.
+    pub(crate) fn of_segment(records: Records, segment: &str) -> Result<Self> {
         Ok(Self {
             records,
             deployments: KeyPrefix::new(&format!("deployments/{segment}"))?,
             quarantine: KeyPrefix::new(&format!("quarantine/{segment}"))?,
+            lifted: KeyPrefix::new(&format!("lifted/{segment}"))?,
         })
     }
 
@@ -241,18 +287,33 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn clean(&self, now: Timestamp, retention: Lasting) -> Result<usize> {
-        let oldest = retention.before(now);
+        let (stale, _) = self.stale(retention.before(now)).await?;
+        let mut removed = 0;
+        for (key, version) in &stale {
+            removed += usize::from(self.records.delete(key, version).await?);
+        }
+        Ok(removed)
+    }
+
+    /// The deployments older than `oldest` that nothing stands on, and those that stay.
+    pub(crate) async fn stale(
+        &self,
+        oldest: Timestamp,
+    ) -> Result<(Vec<(Key, StoreVersion)>, Vec<Deployment>)> {
         let keyed = self.keyed_deployments().await?;
         let quarantined = self.quarantined().await?;
         let deployments: Vec<_> = keyed.iter().map(|(_, record)| record.value.clone()).collect();
-        let keep = last_good(&deployments, &quarantined).map(|good| good.since);
-        let mut removed = 0;
-        for (key, record) in keyed.iter().skip(1) {
-            if record.value.since < oldest && Some(record.value.since) != keep {
-                removed += usize::from(self.records.delete(key, &record.version).await?);
+        let good = last_good(&deployments, &quarantined).map(|good| good.since);
+        let (mut stale, mut kept) = (Vec::new(), Vec::new());
+        for (number, (key, record)) in keyed.into_iter().enumerate() {
+            let since = record.value.since;
+            if number > 0 && since < oldest && Some(since) != good {
+                stale.push((key, record.version));
+            } else {
+                kept.push(record.value);
             }
         }
-        Ok(removed)
+        Ok((stale, kept))
     }
 
     /// Everything under quarantine.
@@ -277,17 +338,42 @@ impl Ledger {
         Ok(())
     }
 
-    /// Lifts a quarantine. Whether there was one.
+    /// Lifts a quarantine, and keeps who did it and why. Whether there was one.
     ///
     /// # Errors
     ///
     /// The store's.
-    pub async fn lift(&self, identity: Identity) -> Result<bool> {
+    pub async fn lift(
+        &self,
+        identity: Identity,
+        reason: impl Into<String> + Send,
+        by: impl Into<String> + Send,
+        at: Timestamp,
+    ) -> Result<bool> {
         let key = self.quarantine.key(identity.0.hex())?;
-        match self.records.get::<Quarantine>(&key).await? {
-            Some(record) => self.records.delete(&key, &record.version).await,
-            None => Ok(false),
+        let Some(record) = self.records.get::<Quarantine>(&key).await? else { return Ok(false) };
+        let (reason, by) = (reason.into(), by.into());
+        let lifted = Lifted { quarantine: record.value, by, reason, at };
+        // The word first: cut off in between, the quarantine still stands and can be lifted again.
+        let millis = at.as_millisecond().max(0);
+        let kept = self.lifted.key(format!("{millis:015}-{}", identity.short()))?;
+        self.records.put(&kept, &lifted, &Condition::Any).await?;
+        self.records.delete(&key, &record.version).await
+    }
+
+    /// Every quarantine that was lifted, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn lifted(&self) -> Result<Vec<Lifted>> {
+        let mut found = Vec::new();
+        for key in self.records.keys(&self.lifted).await? {
+            if let Some(record) = self.records.get::<Lifted>(&key).await? {
+                found.push(record.value);
+            }
         }
+        Ok(found)
     }
 }
 

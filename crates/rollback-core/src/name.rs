@@ -43,7 +43,7 @@ fn check_slug(what: &'static str, text: &str, longest: usize) -> Result<()> {
         return Ok(());
     }
     let shown: String = text.chars().take(80).collect();
-    Err(Error::new(ErrorKind::Invalid, format!("read a {what}"), format!("{shown:?} is not a {what}")).next(
+    Err(Error::new(ErrorKind::Invalid, format!("read a {what}"), format!("{shown:?} is no {what}")).next(
         format!("use up to {longest} letters, digits, '.', '_' or '-', beginning with a letter or digit"),
     ))
 }

@@ -85,6 +85,9 @@ pub trait ProbeFactory: Send + Sync + 'static {
     /// The kind in `kind = "…"`.
     fn kind(&self) -> &'static str;
 
+    /// The JSON Schema of its settings, without `kind`: editors complete a configuration with it.
+    fn config_schema(&self) -> Value;
+
     /// Makes a probe.
     ///
     /// # Errors
@@ -111,6 +114,11 @@ impl ProbeRegistry {
     pub fn with(mut self, factory: impl ProbeFactory) -> Self {
         self.factories.insert(factory.kind(), Arc::new(factory));
         self
+    }
+
+    /// The kinds, by name.
+    pub fn factories(&self) -> impl Iterator<Item = &dyn ProbeFactory> {
+        self.factories.values().map(|factory| &**factory)
     }
 
     /// Makes the probe that a spec names.

@@ -195,20 +195,8 @@ impl Request {
     /// [`ErrorKind::Invalid`] for a reason of more than 2,000 characters or with control characters, and for an actor of
     /// more than 200 or with any.
     pub fn check_texts(&self) -> Result<()> {
-        let check = |what: &str, text: Option<&String>, longest: usize| {
-            let Some(text) = text else { return Ok(()) };
-            if text.chars().count() > longest || text.chars().any(char::is_control) {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    format!("use the {what}"),
-                    "it cannot be stored as it is",
-                )
-                .next(format!("write it in one line of at most {longest} characters")));
-            }
-            Ok(())
-        };
-        check("reason", self.reason.as_ref(), 2_000)?;
-        check("actor", self.actor.as_ref(), 200)
+        check_text("reason", self.reason.as_deref())?;
+        check_text("actor", self.actor.as_deref())
     }
 
     /// Says why.
@@ -259,6 +247,17 @@ impl Request {
         self.automatic = automatic;
         self
     }
+}
+
+/// Checks a text that a person gave: it is stored and shown.
+pub(crate) fn check_text(what: &str, text: Option<&str>) -> Result<()> {
+    let longest = if what == "reason" { 2_000 } else { 200 };
+    let Some(text) = text else { return Ok(()) };
+    if text.chars().count() <= longest && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Invalid, format!("use the {what}"), "it cannot be stored as it is")
+        .next(format!("write it in one line of at most {longest} characters")))
 }
 
 #[cfg(test)]

@@ -34,6 +34,20 @@ impl Identity {
     pub fn short(&self) -> String {
         self.0.short()
     }
+
+    /// Whether `text` is the beginning of it, with or without `sha256:`, and at least eight digits long.
+    ///
+    /// ```
+    /// let identity = rollback_core::Identity::of("v1")?;
+    /// assert!(identity.begins_with(&identity.short()) && identity.begins_with(&identity.to_string()));
+    /// assert!(!identity.begins_with(&identity.short()[..7]));
+    /// # Ok::<(), rollback_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn begins_with(&self, text: &str) -> bool {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        digits.len() >= 8 && self.0.hex().starts_with(&digits.to_ascii_lowercase())
+    }
 }
 
 impl fmt::Display for Identity {

@@ -192,20 +192,17 @@ impl fmt::Display for Lasting {
             (seconds / 60 % 60, "m"),
             (seconds % 60, "s"),
         ];
-        let millis = self.0.subsec_millis();
+        let nanos = self.0.subsec_nanos();
+        let below = [(nanos / 1_000_000, "ms"), (nanos / 1_000 % 1_000, "us"), (nanos % 1_000, "ns")]
+            .map(|(count, unit)| (u64::from(count), unit));
         let mut empty = true;
-        for (count, unit) in parts {
+        for (count, unit) in parts.into_iter().chain(below) {
             if count > 0 {
                 write!(f, "{count}{unit}")?;
                 empty = false;
             }
         }
-        if millis > 0 {
-            write!(f, "{millis}ms")?;
-        } else if empty {
-            f.write_str("0s")?;
-        }
-        Ok(())
+        if empty { f.write_str("0s") } else { Ok(()) }
     }
 }
 
@@ -228,9 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_keeps_its_milliseconds() {
-        let lasting = Lasting::new(Duration::from_millis(61_250));
-        assert_eq!(lasting.to_string(), "1m1s250ms");
-        assert_eq!(lasting.to_string().parse::<Lasting>().unwrap(), lasting);
+    fn a_duration_keeps_its_fractions() {
+        for (nanos, text) in [(61_250_000_000, "1m1s250ms"), (1_500_000, "1ms500us"), (1, "1ns"), (0, "0s")] {
+            let lasting = Lasting::new(Duration::from_nanos(nanos));
+            assert_eq!(lasting.to_string(), text);
+            assert_eq!(text.parse::<Lasting>().unwrap(), lasting);
+        }
     }
 }

@@ -11,12 +11,13 @@ use async_trait::async_trait;
 use rollback_core::Result;
 use rollback_core::probe::{Probe, ProbeFactory, Sample};
 use rollback_core::time::{Lasting, SystemClock, within};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::process::{Child, Command};
 
 use self::capture::Capture;
-use crate::settings::{Stopwatch, invalid, limit, one_line, read, root_cause};
+use crate::settings::{Stopwatch, invalid, limit, one_line, read, root_cause, schema};
 
 const KIND: &str = "command";
 const NAMES: [&str; 2] = ["argv", "timeout"];
@@ -44,10 +45,15 @@ const DRAIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CommandProbes;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Settings {
+    /// The program and its arguments; no shell reads them
+    #[schemars(length(min = 1))]
     argv: Vec<String>,
+    /// How long it may take, then it is killed
     #[serde(default = "half_a_minute")]
+    #[schemars(with = "String")]
     timeout: Lasting,
 }
 
@@ -58,6 +64,10 @@ fn half_a_minute() -> Lasting {
 impl ProbeFactory for CommandProbes {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn config_schema(&self) -> Value {
+        schema::<Settings>()
     }
 
     fn build(&self, config: &Map<String, Value>) -> Result<Arc<dyn Probe>> {

@@ -15,7 +15,7 @@ use rollback_core::time::{Lasting, SystemClock, within};
 use serde_json::{Map, Value};
 
 use self::settings::{Settings, Statuses, is_loopback, public_url, secret};
-use crate::settings::{Stopwatch, invalid, limit, root_cause};
+use crate::settings::{Stopwatch, invalid, limit, root_cause, schema};
 
 const KIND: &str = "http";
 
@@ -45,6 +45,10 @@ pub struct HttpProbes;
 impl ProbeFactory for HttpProbes {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn config_schema(&self) -> Value {
+        schema::<Settings>()
     }
 
     fn build(&self, config: &Map<String, Value>) -> Result<Arc<dyn Probe>> {

@@ -34,6 +34,17 @@ pub(crate) fn read<T: DeserializeOwned>(
         .map_err(|error| invalid(kind, error.to_string()).next(format!("write it like {example}")))
 }
 
+/// The schema of some settings, which must have the names that are read.
+pub(crate) fn schema<T: schemars::JsonSchema>() -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
+    if let Some(schema) = schema.as_object_mut() {
+        // The configuration's own document says which dialect it is.
+        schema.remove("$schema");
+        schema.remove("title");
+    }
+    schema
+}
+
 /// A time limit that is longer than nothing.
 pub(crate) fn limit(kind: &str, timeout: Lasting) -> Result<Duration> {
     let limit = timeout.as_duration();

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use rollback_core::Result;
 use rollback_core::probe::{Probe, ProbeFactory, Sample};
 use rollback_core::time::{Lasting, SystemClock, within};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 
-use crate::settings::{Stopwatch, invalid, limit, read, root_cause};
+use crate::settings::{Stopwatch, invalid, limit, read, root_cause, schema};
 
 const KIND: &str = "tcp";
 const NAMES: [&str; 2] = ["address", "timeout"];
@@ -28,10 +29,14 @@ const EXAMPLE: &str = "{ kind = \"tcp\", address = \"127.0.0.1:5432\", timeout =
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TcpProbes;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Settings {
+    /// `host:port`; IPv6 as `[::1]:5432`
     address: String,
+    /// How long it may take in all
     #[serde(default = "five_seconds")]
+    #[schemars(with = "String")]
     timeout: Lasting,
 }
 
@@ -42,6 +47,10 @@ fn five_seconds() -> Lasting {
 impl ProbeFactory for TcpProbes {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn config_schema(&self) -> Value {
+        schema::<Settings>()
     }
 
     fn build(&self, config: &Map<String, Value>) -> Result<Arc<dyn Probe>> {

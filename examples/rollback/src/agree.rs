@@ -2,6 +2,7 @@
 
 use rollback_core::{Approval, Error, ErrorKind, Plan, Result};
 
+use crate::render::history::shell_word;
 use crate::render::{Tone, clean};
 use crate::session::Session;
 
@@ -11,14 +12,22 @@ pub(crate) fn agree(session: &Session<'_>, plan: &Plan) -> Result<Approval> {
     let approval = Approval::yes().digest(plan.digest());
     match plan.environment.confirm.as_deref() {
         Some(phrase) => confirm(session, phrase).map(|()| approval.phrase(phrase)),
-        None if session.global.yes => Ok(approval),
-        None if session.can_ask() => {
-            let answer = ask(session, "Do it? [y/N] ");
-            let agreed = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-            if agreed { Ok(approval) } else { Err(refused("nobody agreed")) }
-        }
-        None => Err(refused("there is no terminal to ask on").next("add --yes to act without being asked")),
+        None => agree_to(session, "Do it?").map(|()| approval),
     }
+}
+
+/// Makes sure that somebody agreed to something that needs no phrase.
+pub(crate) fn agree_to(session: &Session<'_>, question: &str) -> Result<()> {
+    if session.global.yes {
+        return Ok(());
+    }
+    if !session.can_ask() {
+        let why = if session.is_text() { "there is no terminal to ask on" } else { "a document asks nobody" };
+        return Err(refused(why).next("add --yes to act without being asked"));
+    }
+    let answer = ask(session, &format!("{question} [y/N] "));
+    let agreed = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
+    if agreed { Ok(()) } else { Err(refused("nobody agreed").next("answer y, or add --yes")) }
 }
 
 /// The reason, where somebody is there to give one.
@@ -43,7 +52,7 @@ fn confirm(session: &Session<'_>, phrase: &str) -> Result<()> {
             } else {
                 "there is no terminal to ask on"
             };
-            return Err(refused(why).next(format!("add --confirm {shown}")));
+            return Err(refused(why).next(format!("add --confirm {}", shell_word(&shown))));
         }
     };
     if given.trim() == phrase {

@@ -1,9 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rollback_core::{ComponentName, Digest, EnvironmentName};
+use rollback_core::time::Lasting;
+use rollback_core::{ComponentName, Digest, EnvironmentName, Error};
 
 use crate::console::Color;
 use crate::destinations::To;
@@ -14,7 +16,16 @@ Exit codes:
   1  anything else                     6  stuck or held: a person must look
   2  usage or configuration            7  cancelled, or superseded by somebody else
   3  refused, nothing was done         8  restored, but a gate failed
-  4  failed, with the origin back    130  left at once; `rollback resume` takes it up";
+  4  failed, with the origin back      9  `check`: something could not be rolled back right now
+130  left at once; `rollback resume` takes it up";
+
+/// Reads a value, with the next step in the same line: clap prints it as it is.
+fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| match error.next_step() {
+        Some(next) => format!("{}; {next}", error.message()),
+        None => error.message().to_owned(),
+    })
+}
 
 /// Rolls bad deploys back: planned, proven, and safe to be cut off at any moment.
 #[derive(Debug, Parser)]
@@ -34,7 +45,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "ROLLBACK_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The environment; else the one that the configuration names, or its only one
-    #[arg(long, short = 'e', global = true, value_name = "NAME")]
+    #[arg(long, short = 'e', global = true, value_name = "NAME", value_parser = value::<EnvironmentName>)]
     pub(crate) environment: Option<EnvironmentName>,
     /// Text for people, or one JSON document on standard output
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
@@ -73,6 +84,9 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show what a component could be put back to
     History(HistoryArgs),
+    /// Say whether components could be rolled back right now; changes nothing
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
     /// Make a plan; changes nothing
     Plan(PlanArgs),
     /// Run a plan that was saved and reviewed
@@ -90,8 +104,18 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Record what runs now as deployed, or as good
     Record(RecordArgs),
+    /// List, add and lift what must not run
+    Quarantine(QuarantineArgs),
+    /// Say whether a version may ship: refused with 3 while it is under quarantine
+    Allowed(AllowedArgs),
+    /// Take a lease away from a process that is gone
+    Unlock(UnlockArgs),
     /// Bring the journal of break-glass runs into the store
     Merge,
+    /// Remove old runs, journals and deployment records
+    Clean(CleanArgs),
+    /// Write the JSON Schema of rollback.toml to standard output
+    Schema,
     /// Write completions for a shell to standard output
     Completions(CompletionsArgs),
 }
@@ -99,13 +123,14 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The components; all of the environment if none is named
-    #[arg(value_name = "COMPONENT")]
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
     pub(crate) components: Vec<ComponentName>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// The component
+    #[arg(value_parser = value::<ComponentName>)]
     pub(crate) component: ComponentName,
     /// At most so many
     #[arg(long, default_value_t = 20, value_name = "N")]
@@ -116,11 +141,11 @@ pub(crate) struct HistoryArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RequestArgs {
     /// The components; if none is named, those that --to names, else all of the environment
-    #[arg(value_name = "COMPONENT")]
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
     pub(crate) components: Vec<ComponentName>,
     /// Where to: previous, last-good, revision=…, version=…, as-of=… (a time, or 2h for two hours ago); for one
     /// component only as COMPONENT:DEST. Left out: the last good state
-    #[arg(long, value_name = "DEST")]
+    #[arg(long, value_name = "DEST", value_parser = value::<To>)]
     pub(crate) to: Vec<To>,
     /// When the destination cannot be reached: stop there, or go back to where it was
     #[arg(long, value_name = "WAY", default_value = "hold")]
@@ -178,7 +203,7 @@ pub(crate) struct ApplyArgs {
     /// The plan, as `rollback plan -o FILE` wrote it
     pub(crate) file: PathBuf,
     /// Only the plan with this digest, as it was reviewed
-    #[arg(long)]
+    #[arg(long, value_parser = value::<Digest>)]
     pub(crate) digest: Option<Digest>,
     #[command(flatten)]
     pub(crate) glass: BreakGlass,
@@ -216,6 +241,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
     /// The component
+    #[arg(value_parser = value::<ComponentName>)]
     pub(crate) component: ComponentName,
     /// Claim that it is good: `last-good` may go back to it
     #[arg(long)]
@@ -234,13 +260,112 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The components; all of the environment if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// Every component of every environment
+    #[arg(long, conflicts_with = "components")]
+    pub(crate) all: bool,
+    /// Where to, as for `rollback run`. Left out: the last good state; while that runs, the one before it
+    #[arg(long, value_name = "DEST", value_parser = value::<To>)]
+    pub(crate) to: Vec<To>,
+    /// An artifact of the destination that disappears within this time is a warning
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = value::<Lasting>)]
+    pub(crate) warn_within: Lasting,
+    /// Warnings count like blockers: exit with 9
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineArgs {
+    /// What to do; `list` if left out
+    #[command(subcommand)]
+    pub(crate) what: Option<QuarantineCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// Show what is under quarantine, since when, by whose word, and why
+    List(QuarantineListArgs),
+    /// Put a version that is known to be bad under quarantine
+    Add(QuarantineEditArgs),
+    /// Lift a quarantine; who did it and why is kept
+    Lift(QuarantineEditArgs),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct QuarantineListArgs {
+    /// The components; all of the environment if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// Show what was lifted as well
+    #[arg(long)]
+    pub(crate) lifted: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineEditArgs {
+    /// The component
+    #[arg(value_parser = value::<ComponentName>)]
+    pub(crate) component: ComponentName,
+    /// A revision, a version, or the beginning of an identity
+    pub(crate) version: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who says so; else the identity that the backend knows, else user and host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AllowedArgs {
+    /// A revision, a version, or the beginning of an identity
+    pub(crate) version: String,
+    /// The components that it is for; all of the environment if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnlockArgs {
+    /// The components
+    #[arg(value_name = "COMPONENT", required = true, value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// Also from a process that is seen at work
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Who takes it away; else user and host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// What is older than this; else the `retention` of the configuration
+    #[arg(long, value_name = "TIME", value_parser = value::<Lasting>)]
+    pub(crate) older_than: Option<Lasting>,
+    /// Only count what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 impl Command {
+    /// Whether what it came to is worth a summary of a pipeline's step.
+    pub(crate) fn is_summarised(&self) -> bool {
+        matches!(self, Self::Check(_) | Self::Plan(_) | Self::Apply(_) | Self::Run(_) | Self::Resume(_))
+    }
+
     /// The word that the command is called by.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Init => "init",
             Self::Status(_) => "status",
             Self::History(_) => "history",
+            Self::Check(_) => "check",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
             Self::Run(_) => "run",
@@ -248,7 +373,12 @@ impl Command {
             Self::Runs(_) => "runs",
             Self::Show(_) => "show",
             Self::Record(_) => "record",
+            Self::Quarantine(_) => "quarantine",
+            Self::Allowed(_) => "allowed",
+            Self::Unlock(_) => "unlock",
             Self::Merge => "merge",
+            Self::Clean(_) => "clean",
+            Self::Schema => "schema",
             Self::Completions(_) => "completions",
         }
     }

@@ -29,6 +29,8 @@ pub enum Exit {
     Stopped,
     /// 8: restored, but a gate failed.
     Unhealthy,
+    /// 9: `check`: something could not be rolled back right now.
+    NotReady,
     /// 130: left at once on a second signal; `rollback resume` takes the run up.
     Interrupted,
 }
@@ -47,6 +49,7 @@ impl Exit {
             Self::Stuck => 6,
             Self::Stopped => 7,
             Self::Unhealthy => 8,
+            Self::NotReady => 9,
             Self::Interrupted => 130,
         }
     }

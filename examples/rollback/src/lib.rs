@@ -10,6 +10,7 @@ mod destinations;
 mod drive;
 mod exit;
 mod outcome;
+mod reference;
 mod render;
 mod session;
 mod signals;
@@ -24,9 +25,11 @@ use rollback_core::{Driver, DriverRegistry};
 
 pub use self::console::{Console, Terminals};
 pub use self::exit::Exit;
+#[doc(hidden)]
+pub use self::reference::reference;
 pub use self::stores::StoreOpener;
 
-use self::args::{Arguments, Global, Output};
+use self::args::{Arguments, Command, Global, Output};
 use self::commands::Dispatched;
 use self::stores::Stores;
 
@@ -47,10 +50,10 @@ impl Default for App {
 }
 
 impl App {
-    /// The command with the drivers of the cargo features that are on, and the embedded stores and probes.
+    /// The command with the drivers and stores of the cargo features that are on, and the probes.
     #[must_use]
     pub fn new() -> Self {
-        Self { drivers: defaults::drivers(), probes: defaults::probes(), stores: Stores::embedded() }
+        Self { drivers: defaults::drivers(), probes: defaults::probes(), stores: Stores::built_in() }
     }
 
     /// Adds a driver. One of the same name is replaced.
@@ -77,14 +80,19 @@ impl App {
     /// Runs the process's own command line on the process's own streams.
     #[must_use]
     pub fn main(self) -> ExitCode {
+        let console = Console::system();
+        let arguments = match self.begin(std::env::args_os(), &console) {
+            Ok(arguments) => arguments,
+            Err(exit) => return exit.into(),
+        };
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                Console::system().print_error(&format!("error: cannot start: {error}\n"));
+                console.print_error(&format!("error: cannot start: {error}\n"));
                 return Exit::Failed.into();
             }
         };
-        let exit = runtime.block_on(self.run(std::env::args_os(), &Console::system()));
+        let exit = runtime.block_on(self.go_on(&arguments, &console));
         // After a second Ctrl-C nothing is waited for: the journal knows how far the run was.
         runtime.shutdown_background();
         exit.into()
@@ -98,14 +106,32 @@ impl App {
         I: IntoIterator<Item = A>,
         A: Into<OsString> + Clone,
     {
-        let arguments = match Arguments::try_parse_from(arguments) {
-            Ok(arguments) => arguments,
-            Err(error) => return usage(&error, console),
-        };
+        match self.begin(arguments, console) {
+            Ok(arguments) => self.go_on(&arguments, console).await,
+            Err(exit) => exit,
+        }
+    }
+
+    /// Reads the command line, and runs what needs neither configuration nor runtime: help and completions must answer
+    /// at once.
+    fn begin<I, A>(&self, arguments: I, console: &Console) -> Result<Arguments, Exit>
+    where
+        I: IntoIterator<Item = A>,
+        A: Into<OsString> + Clone,
+    {
+        let arguments = Arguments::try_parse_from(arguments).map_err(|error| usage(&error, console))?;
         tell_insides(&arguments.global, console);
         let Arguments { global, command } = &arguments;
+        match commands::without_configuration(self, command, console, global) {
+            Some(result) => Err(finish(console, global, command, &Dispatched::new(result, None))),
+            None => Ok(arguments),
+        }
+    }
+
+    async fn go_on(&self, arguments: &Arguments, console: &Console) -> Exit {
+        let Arguments { global, command } = arguments;
         let dispatched = commands::dispatch(self, console, global, command).await;
-        finish(console, global, command.name(), &dispatched)
+        finish(console, global, command, &dispatched)
     }
 }
 
@@ -125,23 +151,37 @@ fn usage(error: &clap::Error, console: &Console) -> Exit {
 }
 
 /// Prints what a command came to.
-fn finish(console: &Console, global: &Global, command: &str, dispatched: &Dispatched) -> Exit {
+fn finish(console: &Console, global: &Global, command: &Command, dispatched: &Dispatched) -> Exit {
     let Dispatched { outcome, hidden } = dispatched;
+    let name = command.name();
     let printed = match global.output {
-        Output::Json => console.print_all(&outcome.to_json(command, hidden)),
+        Output::Json => console.print_all(&outcome.to_json(name, hidden)),
         Output::Text => console.print_all(&outcome.text),
     };
     if let Some(error) = &outcome.error {
         console.print_error(&render::error::render(error, console.error_style(global.color), hidden));
+    }
+    if command.is_summarised() {
+        summarise(console, name, dispatched);
     }
     match printed {
         Ok(()) => outcome.exit,
         Err(error) => {
             console.print_error(&format!("error: cannot write the output: {error}\n"));
             // What became of a run is worth more than that nobody could read it.
-            let acted = matches!(command, "run" | "apply" | "resume");
+            let acted = matches!(name, "run" | "apply" | "resume");
             if acted || outcome.exit != Exit::Done { outcome.exit } else { Exit::Failed }
         }
+    }
+}
+
+/// Adds to the summary of the pipeline's step, where there is one. That it cannot be written changes nothing.
+fn summarise(console: &Console, command: &str, Dispatched { outcome, hidden }: &Dispatched) {
+    let Some(file) = console.variable("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else { return };
+    let failure = outcome.error.as_ref().map(|error| render::markdown::failure(command, error, hidden));
+    let text = outcome.summary.clone() + &failure.unwrap_or_default();
+    if let Err(error) = render::markdown::append(&console.folder().join(file), &text) {
+        console.print_error(&format!("warning: the summary of this step cannot be written: {error}\n"));
     }
 }
 

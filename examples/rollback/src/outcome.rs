@@ -15,12 +15,20 @@ pub(crate) struct Outcome {
     pub(crate) text: String,
     pub(crate) document: Map<String, Value>,
     pub(crate) error: Option<Error>,
+    /// What the summary of a pipeline's step says, as Markdown.
+    pub(crate) summary: String,
 }
 
 impl Outcome {
     /// It went well.
     pub(crate) fn done(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Done, text: text.into(), document: Map::new(), error: None }
+        Self {
+            exit: Exit::Done,
+            text: text.into(),
+            document: Map::new(),
+            error: None,
+            summary: String::new(),
+        }
     }
 
     /// It failed.
@@ -30,6 +38,12 @@ impl Outcome {
 
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
+        self
+    }
+
+    /// Says what the summary of a pipeline's step says.
+    pub(crate) fn summary(mut self, markdown: String) -> Self {
+        self.summary = markdown;
         self
     }
 

@@ -164,6 +164,10 @@ impl<'a> Session<'a> {
                 }
                 Ok(store)
             }
+            Err(error) if error.next_step().is_none() => Err(error.next(
+                "look at `store` in the configuration; when production cannot wait for it, `run`, `apply` and `resume` go on \
+                 without: --break-glass REASON",
+            )),
             Err(error) => Err(error),
         }
     }

@@ -40,6 +40,10 @@ impl ProbeFactory for Sick {
         "sick"
     }
 
+    fn config_schema(&self) -> Value {
+        serde_json::json!({ "type": "object", "properties": {} })
+    }
+
     fn build(&self, _: &Map<String, Value>) -> Result<Arc<dyn Probe>> {
         Ok(Arc::new(Self))
     }

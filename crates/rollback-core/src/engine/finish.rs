@@ -334,7 +334,7 @@ impl ComponentRun {
         ledger.mark_left(left.identity, self.run).await?;
         if state == State::Restored && self.request.quarantine {
             let reason = self.request.reason.clone().unwrap_or_else(|| "rolled back from".to_owned());
-            let mut entry = Quarantine::new(left.identity, left.label(), reason, self.actor(), now);
+            let mut entry = Quarantine::of(left, reason, self.actor(), now);
             entry.run = Some(self.run);
             ledger.quarantine(&entry).await?;
         }

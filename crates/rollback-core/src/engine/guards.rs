@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::component::{ComponentRun, Forward, Halt};
 use super::{Approval, Context};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, ErrorRecord, Result};
 use crate::journal::{JournalEvent, Progressed};
 use crate::ledger::Ledger;
@@ -68,21 +69,20 @@ fn check_people(context: &Context, plan: &Plan, approval: &Approval) -> Result<(
         return Err(refuse(format!("{} demands the phrase {phrase:?}", environment.name))
             .next(format!("type it when asked, or give it: --confirm {phrase}")));
     }
+    unshared(context, environment).map_or(Ok(()), |(why, next)| Err(refuse(why).next(next)))
+}
+
+/// Why the store is too lonely for an environment that asks for confirmation, if it is, and what to do.
+pub(super) fn unshared(context: &Context, environment: &Environment) -> Option<(String, &'static str)> {
     let store = context.records.info();
-    if environment.confirm.is_some()
-        && !store.shared
-        && !environment.single_operator
-        && context.break_glass.is_none()
-    {
-        return Err(refuse(format!(
+    let fits = store.shared || environment.single_operator || context.break_glass.is_some();
+    (environment.confirm.is_some() && !fits).then(|| {
+        let why = format!(
             "{} asks for confirmation, but its store {} is seen by this machine only",
             environment.name, store.url
-        ))
-        .next(
-            "use a shared store, or declare single_operator = true if nobody else operates these targets",
-        ));
-    }
-    Ok(())
+        );
+        (why, "use a shared store, or declare single_operator = true if nobody else operates these targets")
+    })
 }
 
 impl ComponentRun {

@@ -1,10 +1,14 @@
 //! The engine: plans, runs, resumes and remembers.
 
 mod builder;
+mod check;
+mod clean;
 mod component;
 mod context;
 mod finish;
 mod guards;
+mod holding;
+mod quarantine;
 mod records;
 mod run;
 mod settle;
@@ -18,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
 pub use self::builder::EngineBuilder;
+pub use self::check::{Check, CheckRequest, Verdict};
+pub use self::clean::Cleaned;
 pub(crate) use self::context::Context;
+pub use self::quarantine::Admission;
 use self::records::RunRecord;
 use self::run::Run;
 use crate::digest::Digest;
@@ -313,7 +320,7 @@ impl Engine {
         let identity = snapshot.info.identity;
         let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
         if claim.good {
-            clear_quarantine(&ledger, &snapshot, claim).await?;
+            clear_quarantine(&ledger, &snapshot, claim, &by, now).await?;
         }
         let newest = ledger.deployments().await?.into_iter().next();
         // One that was left and runs again is a deployment of its own.
@@ -357,7 +364,7 @@ impl Engine {
         let local = Records::new(local, clock, Arc::clone(&self.context.entropy));
         let mut copied = 0;
         // Runs last: a run that can be seen has its plan and its journal.
-        for space in ["journal", "deployments", "quarantine", "documents", "runs"] {
+        for space in ["journal", "deployments", "quarantine", "lifted", "documents", "runs"] {
             for key in local.keys(&KeyPrefix::new(space)?).await? {
                 let Some(record) = local.get::<serde_json::Value>(&key).await? else { continue };
                 let written = self.context.records.put(&key, &record.value, &Condition::Absent).await?;
@@ -369,11 +376,17 @@ impl Engine {
 }
 
 /// Nothing is good and under quarantine at once.
-async fn clear_quarantine(ledger: &Ledger, snapshot: &SnapshotRecord, claim: &Claim) -> Result<()> {
+async fn clear_quarantine(
+    ledger: &Ledger,
+    snapshot: &SnapshotRecord,
+    claim: &Claim,
+    by: &str,
+    now: Timestamp,
+) -> Result<()> {
     let identity = snapshot.info.identity;
     let quarantined = ledger.quarantined().await?;
     match quarantined.iter().find(|entry| entry.identity == identity) {
-        Some(_) if claim.lift_quarantine => ledger.lift(identity).await.map(drop),
+        Some(_) if claim.lift_quarantine => ledger.lift(identity, "said to be good", by, now).await.map(drop),
         Some(entry) => Err(Error::new(
             ErrorKind::Refused,
             format!("record {} as good", snapshot.info.label()),

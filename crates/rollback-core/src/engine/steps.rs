@@ -112,7 +112,7 @@ impl ComponentRun {
                 self.check_halt()?;
             }
             sent_here += 1;
-            match self.send(step, proposal, attempts + 1).await? {
+            match self.send(step, proposal, attempts.saturating_add(1)).await? {
                 Sent::Applied => return Ok(StepEnd::Applied),
                 Sent::Again(why) => failure = Some(why),
                 Sent::Failed(why) => return Ok(StepEnd::Failed(why)),

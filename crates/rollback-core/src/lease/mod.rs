@@ -4,15 +4,18 @@
 //! target. An action is authorised by writing its intent into the head; only then is it sent. A run that
 //! finds the head moved does nothing more.
 
+mod fence;
 mod holder;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use self::fence::{Holding, Sign};
 pub use self::holder::{Holder, Liveness, SystemLiveness};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::ledger::target_segment;
@@ -44,6 +47,15 @@ pub struct Head {
     pub run: RunId,
     /// Actions that were authorised and whose outcome may not be journalled.
     pub open: Vec<OpenIntent>,
+    /// When it was taken, on the holder's wall clock: for people, never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When it last beat, on the holder's wall clock: for people, never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat_at: Option<Timestamp>,
+    /// Who took it away from its last holder, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
 }
 
 /// An action that was authorised.
@@ -83,6 +95,8 @@ struct Shared {
     key: Key,
     held: Mutex<Held>,
     lost: CancellationToken,
+    /// Who has it instead, once it was lost.
+    lost_to: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -195,17 +209,30 @@ impl Leasing {
         }
     }
 
+    /// A mark that no other acquisition has.
+    fn mark(&self) -> String {
+        crate::digest::Digest::of_bytes(&self.entropy.bytes()).short()
+    }
+
     async fn take(&self, key: &Key, found: Option<Record<Head>>, run: RunId) -> Result<Option<Lease>> {
-        let owner = crate::digest::Digest::of_bytes(&self.entropy.bytes()).short();
+        let (owner, now) = (self.mark(), self.clock.now());
+        let epoch =
+            found.as_ref().map_or(0, |record| record.value.epoch).checked_add(1).ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, format!("read {key}"), "its epoch cannot rise any more")
+                    .next("it was not written by this tool; keep a copy before removing it")
+            })?;
         let head = Head {
             holder: Some(self.holder.clone()),
             owner,
-            epoch: found.as_ref().map_or(1, |record| record.value.epoch + 1),
+            epoch,
             beat: 0,
             ttl: self.ttl,
             run,
             // Kept until this run has found out what became of them.
             open: found.as_ref().map(|record| record.value.open.clone()).unwrap_or_default(),
+            since: Some(now),
+            beat_at: Some(now),
+            taken_by: None,
         };
         let condition =
             found.as_ref().map_or(Condition::Absent, |record| Condition::Version(record.version.clone()));
@@ -218,6 +245,7 @@ impl Leasing {
             key: key.clone(),
             held: Mutex::new(Held { head, version }),
             lost: CancellationToken::new(),
+            lost_to: OnceLock::new(),
         });
         let beating = CancellationToken::new();
         tokio::spawn(Arc::clone(&shared).beat_until(beating.clone()));
@@ -249,11 +277,13 @@ impl Shared {
     async fn write(&self, change: impl Fn(&mut Head) + Send) -> Result<(), Unauthorised> {
         let mut held = self.held.lock().await;
         if self.lost.is_cancelled() {
-            return Err(Unauthorised::Lost("the lease was lost before".to_owned()));
+            let by = self.lost_to.get().map_or("somebody else took over before", String::as_str);
+            return Err(Unauthorised::Lost(by.to_owned()));
         }
         let mut next = held.head.clone();
         change(&mut next);
         next.beat += 1;
+        next.beat_at = Some(self.leasing.clock.now());
         loop {
             let condition = Condition::Version(held.version.clone());
             let doubt = match self.leasing.records.put(&self.key, &next, &condition).await {
@@ -275,8 +305,10 @@ impl Shared {
                     return Err(Unauthorised::Failed(doubt.unwrap_or_else(contradictory)));
                 }
                 found => {
+                    let by = taker(found.as_ref().map(|record| &record.value));
+                    let by = self.lost_to.get_or_init(|| by).clone();
                     self.lost.cancel();
-                    return Err(Unauthorised::Lost(taker(found.as_ref().map(|record| &record.value))));
+                    return Err(Unauthorised::Lost(by));
                 }
             }
         }
@@ -291,6 +323,7 @@ fn contradictory() -> Error {
 fn taker(head: Option<&Head>) -> String {
     match head {
         Some(Head { holder: Some(holder), run, .. }) => format!("{holder} took over with run {run}"),
+        Some(Head { taken_by: Some(by), .. }) => format!("{by} took the lease away"),
         Some(Head { run, .. }) => format!("run {run} took over"),
         None => "the head was removed from the store".to_owned(),
     }

@@ -6,7 +6,9 @@ use super::candidate::Chosen;
 use crate::environment::Environment;
 use crate::request::Request;
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::target::{DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown, TargetInfo};
+use crate::target::{
+    ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown, TargetInfo,
+};
 
 /// How many differences a plan shows, and how much of each.
 const DIFF_ENTRIES: usize = 200;
@@ -40,6 +42,12 @@ pub(crate) fn artifact_findings(to: &SnapshotInfo, inspection: &Inspection) -> V
             }
         })
         .collect()
+}
+
+/// When the first of these will be removed, as far as it is known.
+pub(crate) fn restorable_until(artifacts: &[ArtifactState]) -> Option<Timestamp> {
+    let until = |state: &ArtifactState| state.presence.known().copied().flatten();
+    artifacts.iter().filter_map(until).min()
 }
 
 /// Findings about where the target is, where it should go, and whether it may.

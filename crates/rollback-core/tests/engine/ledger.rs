@@ -62,7 +62,7 @@ async fn good_is_lost_by_being_left_and_by_quarantine() {
     let entry = Quarantine::new(second.identity, second.label(), "500s on login", "ana", day(5));
     ledger.quarantine(&entry).await.unwrap();
     assert_eq!(good().await.as_deref(), Some("r1"));
-    assert!(ledger.lift(second.identity).await.unwrap());
+    assert!(ledger.lift(second.identity, "fixed in r4", "ben", day(6)).await.unwrap());
     assert_eq!(good().await.as_deref(), Some("r2"));
 }
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod check;
+mod clean;
+mod holding;
 mod leases;
 mod ledger;
 mod multi;

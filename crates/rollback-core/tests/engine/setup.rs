@@ -42,6 +42,10 @@ impl ProbeFactory for Constant {
         if self.0 { "good" } else { "bad" }
     }
 
+    fn config_schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "object", "properties": {} })
+    }
+
     fn build(&self, _: &serde_json::Map<String, serde_json::Value>) -> Result<Arc<dyn Probe>> {
         Ok(Arc::new(*self))
     }

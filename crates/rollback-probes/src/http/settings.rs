@@ -8,6 +8,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rollback_core::time::Lasting;
 use rollback_core::{Error, Result};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -19,19 +20,29 @@ const NAMES: [&str; 7] =
 const EXAMPLE: &str =
     "{ kind = \"http\", url = \"http://127.0.0.1:8080/health\", expect_status = 200, timeout = \"5s\" }";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {
+    /// What is asked for; without user and password
     url: String,
+    /// The status that is well, or a list of them; else 200 to 299
     #[serde(default)]
+    #[schemars(with = "Option<OneOrMany>")]
     pub(super) expect_status: Statuses,
+    /// A text that must be in the first 64 KiB of the body
     #[serde(default)]
     pub(super) contains: Option<String>,
+    /// How long it may take in all
     #[serde(default = "five_seconds")]
+    #[schemars(with = "String")]
     pub(super) timeout: Lasting,
+    /// Whether redirects are followed
     #[serde(default)]
     pub(super) follow_redirects: bool,
+    /// Headers to send; none that hold secrets
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// The name of a variable that holds a token
     #[serde(default)]
     pub(super) bearer_env: Option<String>,
 }
@@ -153,7 +164,7 @@ pub(super) enum Statuses {
     These(Vec<u16>),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expect_status is a status like 200, or a list like [200, 204]")]
 enum OneOrMany {
     One(u16),

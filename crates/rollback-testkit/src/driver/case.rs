@@ -52,6 +52,7 @@ pub(super) type Run = for<'a> fn(&'a Bench) -> LocalBoxFuture<'a, Result<Verdict
 pub struct Case {
     pub(super) name: &'static str,
     pub(super) rule: &'static str,
+    pub(super) next: &'static str,
     pub(super) needs: Needs,
     pub(super) run: Run,
 }
@@ -69,6 +70,12 @@ impl Case {
         self.rule
     }
 
+    /// What the author of a driver that breaks it should do.
+    #[must_use]
+    pub fn next(&self) -> &'static str {
+        self.next
+    }
+
     /// Which drivers it is for.
     #[must_use]
     pub fn needs(&self) -> Needs {
@@ -84,7 +91,10 @@ impl Case {
             }
         };
         verdict.await.unwrap_or_else(|error: rollback_core::Error| {
-            Verdict::Broken(format!("unexpected error ({:?}): {error}", error.kind()))
+            Verdict::Broken(format!(
+                "the driver, or the fixture, fails where neither may ({:?}): {error}",
+                error.kind()
+            ))
         })
     }
 }
@@ -95,12 +105,13 @@ impl fmt::Debug for Case {
     }
 }
 
-/// Declares a case: name, rule, what it needs, and the function that checks it.
+/// Declares a case: name, rule, what to do when it is broken, what it needs, and the function that checks it.
 macro_rules! case {
-    ($name:literal, $rule:literal, $needs:expr, $run:path) => {
+    ($name:literal, $rule:literal, $next:literal, $needs:expr, $run:path $(,)?) => {
         crate::driver::case::Case {
             name: $name,
             rule: $rule,
+            next: $next,
             needs: $needs,
             run: |bench| Box::pin($run(bench)),
         }
@@ -163,7 +174,12 @@ impl Suite {
     /// Runs every case here and now.
     #[must_use]
     pub fn check(&self) -> Results {
-        let run = |case: Case| CaseResult { name: case.name, rule: case.rule, verdict: (self.execute)(case) };
+        let run = |case: Case| CaseResult {
+            name: case.name,
+            rule: case.rule,
+            next: case.next,
+            verdict: (self.execute)(case),
+        };
         Results { results: super::cases().into_iter().map(run).collect() }
     }
 
@@ -172,7 +188,9 @@ impl Suite {
         let run = Box::new(move || match execute(case) {
             Verdict::Kept => End::Passed,
             Verdict::Ignored(why) => End::Ignored(why),
-            Verdict::Broken(how) => End::Failed(format!("rule broken: {}\n  {how}", case.rule)),
+            Verdict::Broken(how) => {
+                End::Failed(format!("rule broken: {}\n  found: {how}\n  next: {}", case.rule, case.next))
+            }
         });
         Task { name: format!("{}::{}", self.name, case.name), ignored: None, run }
     }
@@ -206,6 +224,8 @@ pub struct CaseResult {
     pub name: &'static str,
     /// Its rule in one sentence.
     pub rule: &'static str,
+    /// What the driver's author should do if it is broken.
+    pub next: &'static str,
     /// What it came to.
     pub verdict: Verdict,
 }

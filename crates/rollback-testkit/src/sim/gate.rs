@@ -40,6 +40,10 @@ impl ProbeFactory for Moods {
         KIND
     }
 
+    fn config_schema(&self) -> Value {
+        serde_json::json!({ "type": "object", "properties": { "mood": { "type": "string" } } })
+    }
+
     fn build(&self, config: &Map<String, Value>) -> Result<Arc<dyn Probe>> {
         let mood = match config.get("mood").and_then(Value::as_str) {
             Some("Well") => Mood::Well,

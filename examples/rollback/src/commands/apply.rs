@@ -27,7 +27,8 @@ pub(crate) async fn run(session: &Session<'_>, args: &ApplyArgs) -> Result<Outco
     let components: Vec<_> = plan.components.keys().cloned().collect();
     let (live, acting) = Live::new(args.glass.break_glass.clone());
     let engine = session.engine(environment, &components, acting).await?;
-    act(session, environment, &engine, live, &plan).await
+    let again = "a plan cannot be changed: make it again with --reason \"…\"";
+    act(session, environment, &engine, live, &plan, again).await
 }
 
 /// No plan is larger than this: diffs and findings are bounded.

@@ -75,7 +75,10 @@ fn component_name(folder: &Path) -> ComponentName {
     slug.parse().or_else(|_| "web".parse()).expect("web is a good name")
 }
 
-const HEAD: &str = r#"# What can be rolled back here, and by which rules. `rollback status` shows how it is now.
+const HEAD: &str = r#"# For an editor that completes and checks this file: rollback schema > rollback.schema.json, and without the first #:
+# #:schema ./rollback.schema.json
+
+# What can be rolled back here, and by which rules. `rollback status` shows how it is now.
 #
 # Texts may hold ${NAME} (a variable of the environment; an unset one is an error), ${NAME:-default}, and $$ for $.
 

@@ -1,17 +1,25 @@
 //! The commands, one file each.
 
+mod allowed;
 mod apply;
+pub(crate) mod check;
+mod clean;
 mod completions;
 mod history;
 mod init;
 mod merge;
 mod plan;
+pub(crate) mod quarantine;
 mod record;
 mod resume;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod status;
+mod unlock;
+
+use std::pin::Pin;
 
 use rollback_core::engine::RunDetails;
 use rollback_core::{Engine, Environment, Error, ErrorKind, Report, Result, RunId};
@@ -22,11 +30,12 @@ use crate::args::{Command, Global};
 use crate::console::Console;
 use crate::drive::Driven;
 use crate::outcome::Outcome;
-use crate::render::report;
+use crate::render::{markdown, report};
 use crate::session::Session;
 
-/// Runs a command that needs no configuration.
+/// Runs a command that needs no configuration, and so neither a runtime nor a store.
 pub(crate) fn without_configuration(
+    app: &App,
     command: &Command,
     console: &Console,
     global: &Global,
@@ -34,34 +43,39 @@ pub(crate) fn without_configuration(
     match command {
         Command::Init => Some(init::run(console, global)),
         Command::Completions(args) => Some(Ok(completions::run(args))),
+        Command::Schema => Some(schema::run(app)),
         _ => None,
     }
 }
 
 /// Runs a command.
 pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outcome> {
-    match command {
-        Command::Init | Command::Completions(_) => {
-            Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"))
+    // Each on the heap: together they would make every caller's stack as deep as the deepest of them.
+    let work: Pin<Box<dyn Future<Output = Result<Outcome>> + '_>> = match command {
+        Command::Init | Command::Completions(_) | Command::Schema => {
+            return Err(Error::new(ErrorKind::Other, "run the command", "it needs no configuration"));
         }
-        Command::Status(args) => status::run(session, args).await,
-        Command::History(args) => history::run(session, args).await,
-        Command::Plan(args) => plan::run(session, args).await,
-        Command::Apply(args) => apply::run(session, args).await,
-        Command::Run(args) => run::run(session, args).await,
-        Command::Resume(args) => resume::run(session, args).await,
-        Command::Runs(args) => runs::run(session, args).await,
-        Command::Show(args) => show::run(session, args).await,
-        Command::Record(args) => record::run(session, args).await,
-        Command::Merge => merge::run(session).await,
-    }
+        Command::Status(args) => Box::pin(status::run(session, args)),
+        Command::History(args) => Box::pin(history::run(session, args)),
+        Command::Check(args) => Box::pin(check::run(session, args)),
+        Command::Plan(args) => Box::pin(plan::run(session, args)),
+        Command::Apply(args) => Box::pin(apply::run(session, args)),
+        Command::Run(args) => Box::pin(run::run(session, args)),
+        Command::Resume(args) => Box::pin(resume::run(session, args)),
+        Command::Runs(args) => Box::pin(runs::run(session, args)),
+        Command::Show(args) => Box::pin(show::run(session, args)),
+        Command::Record(args) => Box::pin(record::run(session, args)),
+        Command::Quarantine(args) => Box::pin(quarantine::run(session, args)),
+        Command::Allowed(args) => Box::pin(allowed::run(session, args)),
+        Command::Unlock(args) => Box::pin(unlock::run(session, args)),
+        Command::Merge => Box::pin(merge::run(session)),
+        Command::Clean(args) => Box::pin(clean::run(session, args)),
+    };
+    work.await
 }
 
 /// Loads the configuration and runs a command.
 pub(crate) async fn dispatch(app: &App, console: &Console, global: &Global, command: &Command) -> Dispatched {
-    if let Some(result) = without_configuration(command, console, global) {
-        return Dispatched::new(result, None);
-    }
     match Session::load(app, console, global) {
         Ok(session) => Dispatched::new(run(&session, command).await, Some(session)),
         Err(error) => Dispatched::new(Err(error), None),
@@ -76,7 +90,7 @@ pub(crate) struct Dispatched {
 }
 
 impl Dispatched {
-    fn new(result: Result<Outcome>, session: Option<Session<'_>>) -> Self {
+    pub(crate) fn new(result: Result<Outcome>, session: Option<Session<'_>>) -> Self {
         let hidden = session.map(|session| session.config.hidden).unwrap_or_default();
         Self { outcome: result.unwrap_or_else(Outcome::failed), hidden }
     }
@@ -95,6 +109,7 @@ fn reported(session: &Session<'_>, report: &Report, environment: &Environment) -
     let text = report::render(report, session.style(), Some(environment));
     Outcome::done(text)
         .exit(Exit::of_state(report.state))
+        .summary(markdown::report(report))
         .with("state", &report.state)?
         .with("report", report)?
         .with("contacts", &environment.contacts)

@@ -14,7 +14,7 @@ use crate::agree::ask_reason;
 use crate::args::{Failure, PlanArgs, RequestArgs};
 use crate::destinations::choose;
 use crate::outcome::Outcome;
-use crate::render::{history, plan};
+use crate::render::{history, markdown, plan};
 use crate::session::{Acting, Session};
 
 pub(crate) async fn run(session: &Session<'_>, args: &PlanArgs) -> Result<Outcome> {
@@ -51,7 +51,12 @@ fn ready(session: &Session<'_>, plan: &Plan, args: &PlanArgs, out: Option<&Path>
     }
     let blocked = plan.blockers().next().is_some();
     let exit = if blocked { Exit::Refused } else { Exit::Done };
-    Outcome::done(text).exit(exit).with("file", &out)?.with("blockers", &blockers(plan))?.with("plan", plan)
+    Outcome::done(text)
+        .exit(exit)
+        .summary(markdown::plan(plan))
+        .with("file", &out)?
+        .with("blockers", &blockers(plan))?
+        .with("plan", plan)
 }
 
 /// The request that the arguments make.

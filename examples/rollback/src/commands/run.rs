@@ -26,9 +26,12 @@ pub(crate) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Outcome
         Planned::Ready(plan) if plan.components.values().all(|component| component.already_there) => {
             already_there(session, &plan)
         }
-        Planned::Ready(plan) => act(session, environment, &engine, live, &plan).await,
+        Planned::Ready(plan) => act(session, environment, &engine, live, &plan, SAY_WHY).await,
     }
 }
+
+/// What to do about a reason that is missing.
+const SAY_WHY: &str = "say why: --reason \"…\"";
 
 /// A plan that was made this moment proved that there is nothing to do: nobody is asked.
 fn already_there(session: &Session<'_>, plan: &Plan) -> Result<Outcome> {
@@ -41,13 +44,14 @@ fn already_there(session: &Session<'_>, plan: &Plan) -> Result<Outcome> {
     Outcome::done(text).with("state", &State::AlreadyThere)?.with("plan", plan)
 }
 
-/// Shows the plan, asks, and runs it.
+/// Shows the plan, asks, and runs it. `say_why` is what to do about a reason that is missing.
 pub(super) async fn act(
     session: &Session<'_>,
     environment: &Environment,
     engine: &Engine,
     live: Live,
     plan: &Plan,
+    say_why: &str,
 ) -> Result<Outcome> {
     if session.is_text() {
         session.console.print(&render::plan::render(plan, session.style(), false));
@@ -62,10 +66,25 @@ pub(super) async fn act(
         };
         return Outcome::failed(error).with("blockers", &blockers)?.with("plan", plan);
     }
-    let approval = match agree(session, plan) {
+    let summary = render::markdown::plan(plan);
+    // Before anybody is asked: an answer would be in vain.
+    let approval = match reasoned(plan, say_why).and_then(|()| agree(session, plan)) {
         Ok(approval) => approval,
-        Err(error) => return Outcome::failed(error).exit(Exit::Refused).with("plan", plan),
+        Err(error) => {
+            return Outcome::failed(error).exit(Exit::Refused).summary(summary).with("plan", plan);
+        }
     };
     let driven = live.follow(session, engine.apply(plan, &approval)).await?;
-    ended(session, driven, environment)?.with("plan", plan)
+    let mut outcome = ended(session, driven, environment)?;
+    outcome.summary = summary + &outcome.summary;
+    outcome.with("plan", plan)
+}
+
+fn reasoned(plan: &Plan, say_why: &str) -> Result<()> {
+    let reason = plan.request.reason.as_deref().map_or("", str::trim);
+    if !plan.environment.require_reason || !reason.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} demands a reason; nothing was done", plan.environment.name);
+    Err(Error::new(ErrorKind::Refused, "act", message).next(say_why))
 }

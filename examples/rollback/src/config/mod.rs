@@ -3,6 +3,7 @@
 mod document;
 mod expand;
 mod parts;
+pub(crate) mod schema;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};

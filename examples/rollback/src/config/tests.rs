@@ -170,7 +170,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("[environments.prod]\nautomatic = \"yes\"", &["line 2", "automatic is none", "\"propose\""]),
     ("[environments.prod]\nrequire_reason = \"yes\"", &["line 2", "is a text, must be true or false"]),
     ("[environments.prod]\nplan_expires_after = \"soon\"", &["line 2", "plan_expires_after", "90s, 15m"]),
-    ("[environments.\"a b\"]", &["line 1", "is not a environment name", "letters, digits"]),
+    ("[environments.\"a b\"]", &["line 1", "is no environment name", "letters, digits"]),
     ("[[environments.p.freeze]]\nto = 2026-12-24T00:00:00Z\nreason = \"x\"", &["line 1", "has no from"]),
     (
         "[[environments.p.freeze]]\nfrom = 2026-12-24\nto = 2026-12-27\nreason = \"x\"",

@@ -64,7 +64,7 @@ fn notes(candidate: &Candidate) -> Field {
 }
 
 /// A word as a shell takes it, quoted where it must be.
-fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let word = clean(word);
     let plain = |c: char| c.is_ascii_alphanumeric() || "=._-/:@+,".contains(c);
     if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }

@@ -1,9 +1,12 @@
 //! Texts for people: tables, plans, reports, errors, progress.
 
+pub(crate) mod check;
 pub(crate) mod error;
 pub(crate) mod history;
+pub(crate) mod markdown;
 pub(crate) mod plan;
 pub(crate) mod progress;
+pub(crate) mod quarantine;
 pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod status;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use rollback_cli::{App, Console, StoreOpener};
+use rollback_cli::{App, Console, StoreOpener, Terminals};
 use rollback_core::document::decode_exact;
 use rollback_core::store::MemoryStore;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
@@ -239,6 +239,8 @@ pub struct Bench {
     pub folder: tempfile::TempDir,
     pub app: App,
     pub toy: Toy,
+    /// The file that the pipeline names for summaries.
+    pub summary: Option<String>,
 }
 
 /// What a command came to.
@@ -262,16 +264,33 @@ impl Bench {
         std::fs::write(folder.path().join("rollback.toml"), configuration).unwrap();
         let toy = Toy::new(&["v1", "v2"]);
         let app = App::new().driver(toy.clone()).store(Kept::default()).store(Down);
-        Self { folder, app, toy }
+        Self { folder, app, toy, summary: None }
     }
 
     /// Runs a command without a terminal; words are separated by spaces.
     pub async fn run(&self, line: &str) -> Ran {
+        self.with(line, None).await
+    }
+
+    /// Runs a command; on terminals if a person types something.
+    pub async fn with(&self, line: &str, typed: Option<&str>) -> Ran {
         let (out, err) = (Buffer::default(), Buffer::default());
-        let variable = |name: &str| (name == "SECRET").then(|| "hunter22".to_owned());
-        let console = Console::plain(self.folder.path(), out.clone(), err.clone()).with_variables(variable);
-        let words = std::iter::once("rollback").chain(line.split_whitespace());
-        let exit = self.app.run(words, &console).await;
+        let summary = self.summary.clone();
+        let variable = move |name: &str| match name {
+            "SECRET" => Some("hunter22".to_owned()),
+            "GITHUB_STEP_SUMMARY" => summary.clone(),
+            "NO_COLOR" => Some("1".to_owned()),
+            _ => None,
+        };
+        let mut console =
+            Console::plain(self.folder.path(), out.clone(), err.clone()).with_variables(variable);
+        if let Some(typed) = typed {
+            let terminals = Terminals { input: true, output: true, errors: true };
+            console = console.with_input(std::io::Cursor::new(typed.to_owned()), terminals);
+        }
+        // `_` stands for a space inside of a word.
+        let words = line.split_whitespace().map(|word| word.replace('_', " "));
+        let exit = self.app.run(std::iter::once("rollback".to_owned()).chain(words), &console).await;
         Ran { code: exit.code(), out: out.text(), err: err.text() }
     }
 
