@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use rollback_core::time::{Clock as _, SystemClock};
@@ -109,7 +110,7 @@ impl Trial {
             if let Some(weather) = weather {
                 scope.spawn(move || trial.cut_off(weather));
             }
-            let ended: Vec<_> = machines.into_iter().map(|machine| machine.join()).collect();
+            let ended: Vec<_> = machines.into_iter().map(ScopedJoinHandle::join).collect();
             trial.over.store(true, Ordering::SeqCst);
             ended.into_iter().try_for_each(|ended| ended.map_err(|_| "a machine's thread panicked")?)
         })
@@ -138,7 +139,7 @@ impl Trial {
             let mut command = Command::new(env!("CARGO_BIN_EXE_e2e-operators"));
             command.env(name, value).env("RUST_LOG", "off");
             let mut process = Running::start(command)?;
-            let until = SystemClock.monotonic() + Duration::from_millis(1_500 + random.below(5_000));
+            let until = SystemClock.monotonic() + Duration::from_millis(2_000 + random.below(8_000));
             while disturbed && !process.has_ended() && SystemClock.monotonic() < until {
                 pause(Duration::from_millis(5));
             }
@@ -159,7 +160,7 @@ impl Trial {
             }
         };
         while !self.over.load(Ordering::SeqCst) {
-            wait(Duration::from_millis(1_000 + random.below(5_000)));
+            wait(Duration::from_millis(1_000 + random.below(9_000)));
             let Some(proxy) = self.proxies.get(usize::try_from(random.below(2)).unwrap()) else { return };
             proxy.down();
             self.outages.fetch_add(1, Ordering::SeqCst);

@@ -11,6 +11,7 @@ use rollback_core::{
     Approval, ComponentName, Destination, Engine, EnvironmentName, Error, ErrorKind, Planned, Report,
     Request, Revision, RunId,
 };
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -24,9 +25,11 @@ use crate::{Random, Result, alive};
 /// So many of the targets are worked on far more often than the others.
 const HOT: u64 = 4;
 /// Among so many of the newest runs one is looked for that was cut off.
-const NEWEST: usize = 12;
+const NEWEST: usize = 24;
 
-/// How often a run is taken up that others are in the way of.
+/// How many runs are taken up at once in the end.
+const CLOSING: usize = 12;
+/// How often a run is taken up then that others are in the way of.
 const TRIES: usize = 100;
 
 /// A machine that operates the targets.
@@ -86,27 +89,38 @@ impl Machine {
     ///
     /// When the store fails.
     pub async fn finish(&self) -> Result<usize> {
+        let places = Arc::new(Semaphore::new(CLOSING));
         let mut taken = JoinSet::new();
         for run in self.open(usize::MAX).await? {
-            let machine = self.clone();
+            let (machine, places) = (self.clone(), Arc::clone(&places));
             taken.spawn(async move {
-                let op = format!("finish-{run}");
                 for _ in 0..TRIES {
-                    let result = machine.engine(&op, CancellationToken::new())?.resume(run).await;
-                    if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
-                        // Of those on one target only one can go on at a time.
-                        SystemClock.sleep(Duration::from_millis(100)).await;
-                        continue;
+                    let place = places.acquire().await?;
+                    if machine.take_up(run).await? {
+                        break;
                     }
-                    return machine.tell(&op, "resume", false, result);
+                    drop(place);
+                    // Of those on one target only one can go on at a time.
+                    SystemClock.sleep(Duration::from_millis(200)).await;
                 }
-                Ok(())
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
             });
         }
         while let Some(done) = taken.join_next().await {
             done??;
         }
         Ok(self.open(usize::MAX).await?.len())
+    }
+
+    /// Takes up a run in the end. Whether that is to be left at what came of it.
+    async fn take_up(&self, run: RunId) -> Result<bool> {
+        let op = format!("finish-{run}");
+        let result = self.engine(&op, CancellationToken::new())?.resume(run).await;
+        if result.as_ref().is_err_and(|error| error.is_transient() || error.kind() == ErrorKind::Conflict) {
+            return Ok(false);
+        }
+        self.tell(&op, "resume", false, result)?;
+        Ok(true)
     }
 
     /// Operates each target whose lease somebody left behind: killed after the end of a run and before giving it back, or
@@ -230,7 +244,7 @@ impl Worker {
         for count in 0.. {
             let op =
                 format!("{}-{}-{}-{count}", self.machine.settings.machine, std::process::id(), self.number);
-            if self.random.chance(0.15) {
+            if self.random.chance(0.25) {
                 self.resume(&op).await?;
                 continue;
             }
