@@ -1,9 +1,12 @@
 //! What the end-to-end tests stand on: a site in a folder of its own, real processes, and a look at the world.
 //!
-//! Everything here is bounded: whatever is waited for, a test ends with a message within a minute or two.
+//! Start with `tests/README.md`. Everything here is bounded: whatever is waited for, a test ends with a message within a minute or two.
 
+pub mod operators;
 mod process;
+pub mod proxy;
 mod random;
+pub mod servers;
 mod site;
 mod tree;
 mod watch;

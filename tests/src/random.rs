@@ -17,6 +17,12 @@ impl Random {
         Self(seed)
     }
 
+    /// Seeded by `seed`.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// A generator of its own, for one thread or case.
     #[must_use]
     pub fn fork(&mut self) -> Self {
@@ -35,5 +41,12 @@ impl Random {
     /// A number below `limit`; 0 for a limit of 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         if limit == 0 { 0 } else { self.number() % limit }
+    }
+
+    /// Whether what happens with this probability, from 0 to 1, happens.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        const MILLION: u64 = 1_000_000;
+        // Probabilities of tests have few digits.
+        (self.below(MILLION) as f64) < probability * MILLION as f64
     }
 }

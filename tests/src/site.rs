@@ -34,6 +34,8 @@ const RELEASES: [(&str, &str); 3] = [("v0", "v0 good"), ("v1", "v1 good"), ("v2"
 pub struct Site {
     folder: tempfile::TempDir,
     binaries: Binaries,
+    /// What each command has in its environment, beside ours.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -43,7 +45,7 @@ impl Site {
     ///
     /// What the file system says.
     pub fn plain(binaries: Binaries) -> Result<Self> {
-        let site = Self { folder: tempfile::tempdir()?, binaries };
+        let site = Self { folder: tempfile::tempdir()?, binaries, variables: Vec::new() };
         for (name, text) in RELEASES {
             fs::create_dir_all(site.path("releases").join(name))?;
             fs::write(site.path("releases").join(name).join("index.html"), text)?;
@@ -135,6 +137,18 @@ impl Site {
         Ok(self)
     }
 
+    /// Keeps its store at `store`, reached with these variables.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn stored_in(mut self, store: &str, variables: Vec<(&'static str, String)>) -> Result<Self> {
+        self.variables = variables;
+        let text = fs::read_to_string(self.path("rollback.toml"))?;
+        self.write_configuration(&format!("store = \"{store}\"\n{text}"))?;
+        Ok(self)
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -166,6 +180,7 @@ impl Site {
         let mut command = Command::new(binary);
         command.args(words).current_dir(self.root());
         command.env_remove("ROLLBACK_CONFIG").env_remove("NO_COLOR");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -59,6 +59,15 @@ impl Site {
         fs::write(place.join("assets/app.js"), "the same in all of them")
     }
 
+    fn target_at(&self, home: &Path) -> Result<Arc<dyn DynTarget>> {
+        let config = LocalConfig::new(home.join("releases"));
+        let config = match self.service {
+            true => config.restart(self.restart()).pid_file(home.join("pid")),
+            false => config,
+        };
+        Ok(self.line.wrap(config.connect()?))
+    }
+
     fn restart(&self) -> Vec<String> {
         vec!["sh".to_owned(), self.home.path().join("restart.sh").display().to_string()]
     }
@@ -83,12 +92,14 @@ fn point(home: &Path, to: &str) -> std::io::Result<()> {
 #[async_trait]
 impl Fixture for Site {
     async fn target(&self) -> Result<Arc<dyn DynTarget>> {
-        let config = LocalConfig::new(self.home.path().join("releases"));
-        let config = match self.service {
-            true => config.restart(self.restart()).pid_file(self.home.path().join("pid")),
-            false => config,
-        };
-        Ok(self.line.wrap(config.connect()?))
+        self.target_at(self.home.path())
+    }
+
+    // Through a symlink to the folder above.
+    async fn alias(&self) -> Result<Option<Arc<dyn DynTarget>>> {
+        let other = self.home.path().join("other-way");
+        symlink(self.home.path(), &other).map_err(failed)?;
+        self.target_at(&other).map(Some)
     }
 
     async fn deploy(&self, release: Release) -> Result<()> {
@@ -104,6 +115,11 @@ impl Fixture for Site {
     async fn inject(&self, fault: Fault) -> Result<bool> {
         if let Fault::RemoveArtifact(release) = fault {
             fs::remove_dir_all(self.home.path().join("releases").join(folder(release))).map_err(failed)?;
+            return Ok(true);
+        }
+        if fault == Fault::RestartPart && self.service {
+            let restart = self.restart();
+            Command::new(&restart[0]).args(&restart[1..]).status().map_err(failed)?;
             return Ok(true);
         }
         // A rename is done when the call returns: there is no line on which a request could be late.

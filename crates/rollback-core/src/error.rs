@@ -105,18 +105,35 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// How many bytes each text of an error may have. Errors quote what was read, which may be hostile and of any size, and
+/// they are kept in journals.
+const LONGEST: usize = 4_000;
+
+fn bounded(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let left_out = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!("… ({left_out} bytes more)"));
+    }
+    text
+}
+
 impl Error {
     /// An error of `kind`. `operation` completes "cannot …", `message` says what was found.
     ///
     /// Throttled, unavailable and timed-out errors start as transient, and a time-out starts with an unknown
-    /// effect; everything else starts as permanent and without effect.
+    /// effect; everything else starts as permanent and without effect. So say it of a write that may have arrived, like one
+    /// that was answered with a 5xx: `.with_effect(Effect::Unknown)`.
+    ///
+    /// Texts of more than 4,000 bytes are cut off.
     pub fn new(kind: ErrorKind, operation: impl Into<String>, message: impl Into<String>) -> Self {
         let transient = matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Timeout);
         let effect = if kind == ErrorKind::Timeout { Effect::Unknown } else { Effect::None };
         Self(Box::new(Inner {
             kind,
-            operation: operation.into(),
-            message: message.into(),
+            operation: bounded(operation.into()),
+            message: bounded(message.into()),
             next: None,
             transient,
             effect,
@@ -127,7 +144,7 @@ impl Error {
     /// Says what the reader should do now.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
-        self.0.next = Some(next.into());
+        self.0.next = Some(bounded(next.into()));
         self
     }
 
@@ -201,7 +218,7 @@ impl Error {
         ErrorRecord {
             kind: self.0.kind,
             operation: self.0.operation.clone(),
-            message,
+            message: bounded(message),
             next: self.0.next.clone(),
             effect: self.0.effect,
         }
@@ -275,6 +292,16 @@ mod tests {
         assert_eq!(Error::new(ErrorKind::Throttled, "x", "y").effect(), Effect::None);
         assert!(Error::new(ErrorKind::Throttled, "x", "y").is_transient());
         assert!(!Error::new(ErrorKind::Denied, "x", "y").is_transient());
+    }
+
+    #[test]
+    fn texts_are_bounded_and_stay_texts() {
+        let long = "é".repeat(LONGEST);
+        let error = Error::new(ErrorKind::Invalid, long.clone(), long.clone()).next(long.clone());
+        let record = error.with_source(std::io::Error::other(long)).to_record();
+        for text in [record.operation, record.message, record.next.unwrap()] {
+            assert!(text.len() < LONGEST + 40 && text.ends_with("bytes more)"), "{}", text.len());
+        }
     }
 
     #[test]

@@ -95,6 +95,9 @@ pub async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Out
     }
 }
 
+/// The longest [`Lasting`] that is read: as many days as there are between the first and the last timestamp.
+const LONGEST: Duration = Duration::from_secs(7_304_484 * 86_400);
+
 /// A length of time as people write it in configuration: `90s`, `15m`, `1h30m`, `30 days`, `PT5M`.
 ///
 /// Days are 24 hours. Never negative.
@@ -165,7 +168,8 @@ impl FromStr for Lasting {
         let span: Span = text.trim().parse().map_err(|_| wrong())?;
         let relative = jiff::SpanRelativeTo::days_are_24_hours();
         let signed = span.to_duration(relative).map_err(|_| wrong())?;
-        Duration::try_from(signed).map(Self).map_err(|_| wrong())
+        // What is longer could be written in weeks, and could not be read back in days.
+        Duration::try_from(signed).ok().filter(|length| *length <= LONGEST).map(Self).ok_or_else(wrong)
     }
 }
 
@@ -192,20 +196,17 @@ impl fmt::Display for Lasting {
             (seconds / 60 % 60, "m"),
             (seconds % 60, "s"),
         ];
-        let millis = self.0.subsec_millis();
+        let nanos = self.0.subsec_nanos();
+        let below = [(nanos / 1_000_000, "ms"), (nanos / 1_000 % 1_000, "us"), (nanos % 1_000, "ns")]
+            .map(|(count, unit)| (u64::from(count), unit));
         let mut empty = true;
-        for (count, unit) in parts {
+        for (count, unit) in parts.into_iter().chain(below) {
             if count > 0 {
                 write!(f, "{count}{unit}")?;
                 empty = false;
             }
         }
-        if millis > 0 {
-            write!(f, "{millis}ms")?;
-        } else if empty {
-            f.write_str("0s")?;
-        }
-        Ok(())
+        if empty { f.write_str("0s") } else { Ok(()) }
     }
 }
 
@@ -222,15 +223,17 @@ mod tests {
             assert_eq!(lasting.as_duration().as_secs(), seconds, "{text}");
             assert_eq!(lasting.to_string().parse::<Lasting>().unwrap(), lasting);
         }
-        for text in ["", "soon", "-5m", "15", "1 parsec"] {
+        for text in ["", "soon", "-5m", "15", "1 parsec", "199w7304484d"] {
             assert!(text.parse::<Lasting>().is_err(), "{text:?} must be refused");
         }
     }
 
     #[test]
-    fn a_duration_keeps_its_milliseconds() {
-        let lasting = Lasting::new(Duration::from_millis(61_250));
-        assert_eq!(lasting.to_string(), "1m1s250ms");
-        assert_eq!(lasting.to_string().parse::<Lasting>().unwrap(), lasting);
+    fn a_duration_keeps_its_fractions() {
+        for (nanos, text) in [(61_250_000_000, "1m1s250ms"), (1_500_000, "1ms500us"), (1, "1ns"), (0, "0s")] {
+            let lasting = Lasting::new(Duration::from_nanos(nanos));
+            assert_eq!(lasting.to_string(), text);
+            assert_eq!(text.parse::<Lasting>().unwrap(), lasting);
+        }
     }
 }

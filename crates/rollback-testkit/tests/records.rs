@@ -33,6 +33,8 @@ enum Fault {
     Busy,
     /// The store refuses for good.
     Denied,
+    /// Nothing comes back for five seconds, and the caller cannot tell.
+    Silent,
 }
 
 /// A store whose answers get lost as two scripts say, one for reads and one for writes.
@@ -57,6 +59,11 @@ fn busy() -> Error {
     Error::new(ErrorKind::Unavailable, "ask the store", "it is busy")
 }
 
+async fn silence<T>(clock: TokioClock) -> Result<T> {
+    clock.sleep(Duration::from_secs(5)).await;
+    Err(lost())
+}
+
 fn denied() -> Error {
     Error::new(ErrorKind::Denied, "ask the store", "not for you")
 }
@@ -72,6 +79,7 @@ impl Store for Lossy {
             Fault::Answered => self.inner.get(key).await,
             Fault::Busy => Err(busy()),
             Fault::Denied => Err(denied()),
+            Fault::Silent => silence(TokioClock::starting_at(Timestamp::UNIX_EPOCH)).await,
             _ => Err(lost()),
         }
     }
@@ -100,6 +108,7 @@ impl Store for Lossy {
             }
             Fault::Busy => Err(busy()),
             Fault::Denied => Err(denied()),
+            Fault::Silent => silence(TokioClock::starting_at(Timestamp::UNIX_EPOCH)).await,
         }
     }
 
@@ -249,6 +258,19 @@ async fn a_busy_store_is_waited_for_with_growing_pauses() {
     let error = world.put(&Condition::Absent).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None));
     assert_eq!(world.value().await, None);
+}
+
+/// A person waits for this, and a lease runs out meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_silent_store_is_told_after_two_tries() {
+    let world = World::new(&[Fault::Silent; 6], &[Fault::Silent; 60]);
+    let error = world.records.get::<String>(&world.key).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Timeout, Effect::Unknown));
+    assert_eq!(world.clock.monotonic(), Duration::from_millis(10_050));
+    let error = world.put(&Condition::Absent).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect(), world.puts()), (ErrorKind::Timeout, Effect::Unknown, 1));
+    // One write, and two looks whether it landed.
+    assert_eq!(world.clock.monotonic(), Duration::from_millis(10_050 + 15_050));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,3 @@ mod session;
 mod store;
 
 pub use self::store::{SqliteOptions, SqliteStore};
-
-/// The largest value that the store takes, in bytes: one mebibyte, as the contract of stores says.
-pub const MAX_VALUE_BYTES: usize = 1 << 20;

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rollback_core::store::{
-    Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned,
+    Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned, check_value,
 };
 use rollback_core::{Effect, Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 
-use crate::MAX_VALUE_BYTES;
 use crate::entries;
 use crate::session::{Access, Session};
 
@@ -188,11 +187,7 @@ impl Store for SqliteStore {
 
     async fn put(&self, key: &Key, value: &[u8], condition: &Condition) -> Result<Put> {
         let operation = self.operation("write", key, "to");
-        if value.len() > MAX_VALUE_BYTES {
-            let message = format!("the value has {} bytes; {MAX_VALUE_BYTES} is the most", value.len());
-            return Err(Error::new(ErrorKind::Invalid, operation, message)
-                .next("keep large content elsewhere and store a reference and a digest"));
-        }
+        check_value(&operation, value)?;
         let (key, value, condition) = (key.clone(), value.to_vec(), condition.clone());
         self.blocking(Access::Write, operation, move |session, operation| match session {
             Some(session) => entries::put(session, operation, &key, &value, &condition),

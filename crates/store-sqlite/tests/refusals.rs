@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use common::{Place, SECRET, check, key, put, refused, value};
 use rollback_core::ErrorKind;
-use rollback_core::store::{Delete, Store, StoreVersion};
-use rollback_store_sqlite::{MAX_VALUE_BYTES, SqliteOptions, SqliteStore};
+use rollback_core::store::{Delete, MAX_VALUE_BYTES, Store, StoreVersion};
+use rollback_store_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 

@@ -11,6 +11,8 @@ use rollback_core::store::{
     Condition, Delete, Key, KeyPrefix, MemoryStore, Put, StoreInfo, StoreVersion, Versioned,
 };
 use rollback_core::{Error, ErrorKind, Result, Store};
+#[cfg(feature = "object-store")]
+use rollback_store_object::{Bucket, BucketOptions, Provider};
 
 use crate::defaults;
 
@@ -35,9 +37,14 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// SQLite files, and memory for trying things out.
-    pub(crate) fn embedded() -> Self {
-        Self::default().with(Sqlite).with(Memory)
+    /// SQLite files, memory for trying things out, and object storage where it is compiled in.
+    pub(crate) fn built_in() -> Self {
+        let stores = Self::default().with(Sqlite).with(Memory);
+        #[cfg(feature = "object-store")]
+        let stores = [Provider::S3, Provider::Google, Provider::Azure]
+            .into_iter()
+            .fold(stores, |stores, provider| stores.with(ObjectStorage(provider)));
+        stores
     }
 
     pub(crate) fn with(mut self, opener: impl StoreOpener) -> Self {
@@ -105,6 +112,22 @@ impl StoreOpener for Memory {
 
     async fn open(&self, _: &str, _: &Path) -> Result<Arc<dyn Store>> {
         Ok(Arc::new(MemoryStore::new()))
+    }
+}
+
+#[cfg(feature = "object-store")]
+struct ObjectStorage(Provider);
+
+#[cfg(feature = "object-store")]
+#[async_trait]
+impl StoreOpener for ObjectStorage {
+    fn scheme(&self) -> &'static str {
+        self.0.scheme()
+    }
+
+    async fn open(&self, location: &str, _: &Path) -> Result<Arc<dyn Store>> {
+        let bucket = Bucket::parse(self.0, location)?;
+        Ok(Arc::new(BucketOptions::new().open_bucket(bucket)?))
     }
 }
 

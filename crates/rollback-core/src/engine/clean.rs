@@ -125,7 +125,7 @@ impl Engine {
             return Ok(Some("a lease, a deployment or a quarantine stands on it"));
         }
         match RunRecord::read(&self.context.records, run).await {
-            Ok(record) if record.value.summary().state.is_none() => Ok(Some("it has not ended")),
+            Ok(record) if !record.value.has_ended() => Ok(Some("it has not ended")),
             Ok(_) => Ok(None),
             // Removed by somebody's clean-up since it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some("it is gone already")),

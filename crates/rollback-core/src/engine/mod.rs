@@ -9,6 +9,7 @@ mod finish;
 mod guards;
 mod holding;
 mod quarantine;
+mod queue;
 mod records;
 mod run;
 mod settle;

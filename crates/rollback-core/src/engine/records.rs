@@ -121,6 +121,10 @@ impl RunRecord {
         Plan::from_json(&records.filed(&self.plan).await?)
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// Its report, once it ended.
     pub(super) async fn report(&self, records: &Records) -> Result<Option<Report>> {
         let Some(ended) = &self.ended else { return Ok(None) };
@@ -136,7 +140,7 @@ impl RunRecord {
     pub(super) async fn end(context: &Context, report: &Report) -> Result<()> {
         let (records, run) = (&context.records, report.run);
         let mut record = Self::read(records, run).await?;
-        if record.value.ended.is_none() {
+        if !record.value.has_ended() {
             // Two that end one run at the same time must not mix their reports: one of them will not be named.
             let nonce = Digest::of_bytes(&context.entropy.bytes()).short();
             let filed = document(run, &format!("report-{nonce}"))?;

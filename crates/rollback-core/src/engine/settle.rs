@@ -22,6 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a target at rest is asked for a proof before it counts as certain that it is not there.
 const PROOFS: u32 = 4;
+/// The shortest pause between two samples of a gate, whatever its rule says: without one it would do nothing else.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long parts may take to say that they are well.
 const HEALTHY_WITHIN: Lasting = Lasting::from_secs(60);
 
@@ -144,6 +146,7 @@ impl ComponentRun {
             Err(error) => return self.gate_ended(&gate.name, false, error.to_string()).await,
         };
         let mut condition = Condition::new(gate.rule.clone());
+        let pause = gate.rule.every.as_duration().max(SHORTEST_PAUSE);
         loop {
             self.check_halt()?;
             let sample = probe.sample().await;
@@ -164,7 +167,7 @@ impl ComponentRun {
                         .await;
                 }
                 Verdict::Failed(why) => return self.gate_ended(&gate.name, false, why).await,
-                Verdict::Pending(_) => self.context.clock.sleep(gate.rule.every.as_duration()).await,
+                Verdict::Pending(_) => self.context.clock.sleep(pause).await,
             }
         }
     }

@@ -216,10 +216,15 @@ impl Leasing {
 
     async fn take(&self, key: &Key, found: Option<Record<Head>>, run: RunId) -> Result<Option<Lease>> {
         let (owner, now) = (self.mark(), self.clock.now());
+        let epoch =
+            found.as_ref().map_or(0, |record| record.value.epoch).checked_add(1).ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, format!("read {key}"), "its epoch cannot rise any more")
+                    .next("it was not written by this tool; keep a copy before removing it")
+            })?;
         let head = Head {
             holder: Some(self.holder.clone()),
             owner,
-            epoch: found.as_ref().map_or(1, |record| record.value.epoch + 1),
+            epoch,
             beat: 0,
             ttl: self.ttl,
             run,

@@ -1,6 +1,7 @@
 //! Plans: pure data that can be saved, reviewed, approved by digest and applied elsewhere.
 
 mod candidate;
+mod check;
 mod findings;
 mod planner;
 
@@ -192,9 +193,14 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// When it cannot be written as JSON.
+    /// [`ErrorKind::Invalid`] when it would never end (components that wait for each other, a gate without `within`) or
+    /// could not be stored.
     pub fn seal(body: PlanBody) -> Result<Self> {
-        Ok(Self { digest: Digest::of(&body)?, body })
+        let value = serde_json::to_value(&body).map_err(|error| {
+            Error::new(ErrorKind::Invalid, "seal the plan", "it is not JSON").with_source(error)
+        })?;
+        check::check(&body, &value)?;
+        Ok(Self { digest: Digest::of_bytes(canonical(&value).as_bytes()), body })
     }
 
     /// The digest that approves exactly this plan.
@@ -222,7 +228,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] for an edited or cut-off plan, [`ErrorKind::Unsupported`] for another schema.
+    /// [`ErrorKind::Corrupt`] for an edited or cut-off plan, [`ErrorKind::Unsupported`] for another schema and for one that
+    /// this version would write differently, [`ErrorKind::Invalid`] as [`seal`](Self::seal).
     pub fn from_json(text: &str) -> Result<Self> {
         let broken = |what: String| {
             Error::new(ErrorKind::Corrupt, "read the plan", what)
@@ -254,7 +261,17 @@ impl Plan {
         }
         let body =
             serde_json::from_value(body).map_err(|error| broken(format!("it does not fit: {error}")))?;
-        Ok(Self { digest, body })
+        let plan = Self::seal(body)?;
+        // Runs store the plan again: it must be read back then, under the digest that was approved.
+        if plan.digest != digest {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "read the plan",
+                "it says something that this version leaves out or writes in another way",
+            )
+            .next("apply it with the version that made it, or make a new plan"));
+        }
+        Ok(plan)
     }
 }
 

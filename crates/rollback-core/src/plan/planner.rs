@@ -8,19 +8,18 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
+use super::check::check_steps;
 use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
-use crate::document::Envelope;
 use crate::engine::Context;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::order;
 use crate::ledger::Ledger;
 use crate::name::ComponentName;
 use crate::request::{Destination, Request};
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::strategy::{Decision, Peer, Peers, Proposal, View};
-use crate::target::{Capabilities, Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::strategy::{Decision, Peer, Peers, View};
+use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
 
 /// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
 const AT_ONCE: usize = 32;
@@ -30,12 +29,11 @@ pub(crate) struct Planner<'a> {
     pub(crate) context: &'a Context,
 }
 
-/// What was seen of one component before its destination is known.
+/// What was seen of one component. Its past is not kept: a plan of very many components would be mostly history.
 struct Look {
     target: Arc<dyn DynTarget>,
     info: TargetInfo,
     observed: Observation<SnapshotRecord>,
-    past: Past,
 }
 
 /// A component with its destination.
@@ -63,14 +61,10 @@ impl Planner<'_> {
         });
         // Collected first: a stream over a closure keeps the compiler from seeing that the whole may change threads.
         let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE);
-        while let Some((name, (look, resolved))) = looks.try_next().await? {
-            match resolved {
-                Resolved::Chosen(chosen) => {
-                    aimed.insert(name.clone(), Aimed { look, chosen: *chosen });
-                }
-                Resolved::Undecided(why) => {
-                    undecided.insert(name.clone(), Undecided { why, candidates: look.past.candidates });
-                }
+        while let Some((name, (look, chosen))) = looks.try_next().await? {
+            match chosen {
+                Ok(chosen) => drop(aimed.insert(name.clone(), Aimed { look, chosen })),
+                Err(why) => drop(undecided.insert(name.clone(), why)),
             }
         }
         if !undecided.is_empty() {
@@ -102,14 +96,20 @@ impl Planner<'_> {
         name: &ComponentName,
         destination: Option<&Destination>,
         now: Timestamp,
-    ) -> Result<(Look, Resolved)> {
+    ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
         let info = target.info().await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
-        let look = Look { target, info, observed, past };
-        let resolved = look.past.resolve(&*look.target, destination, look.leaving(), now).await?;
-        Ok((look, resolved))
+        let look = Look { target, info, observed };
+        let resolved = past.resolve(&*look.target, destination, look.leaving(), now).await?;
+        Ok((
+            look,
+            match resolved {
+                Resolved::Chosen(chosen) => Ok(*chosen),
+                Resolved::Undecided(why) => Err(Undecided { why, candidates: past.candidates }),
+            },
+        ))
     }
 
     async fn assemble(
@@ -126,7 +126,6 @@ impl Planner<'_> {
         });
         let components: BTreeMap<_, _> =
             stream::iter(planned.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
-        check_order(&components)?;
         let caller = components.values().find_map(|component| component.target.caller.clone());
         let actor = request.actor.clone().or(caller).unwrap_or_else(|| self.context.leasing.holder.person());
         let gates = self.context.gates.iter().filter(|gate| components.contains_key(&gate.component));
@@ -326,37 +325,4 @@ fn compare(considered: Vec<Considered>) -> Vec<Method> {
         },
     });
     ranked.chain(rejected).collect()
-}
-
-/// A proposal's steps must be a graph that can be carried out, and ask for nothing that the target cannot do.
-fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilities) -> Result<(), String> {
-    if proposal.steps.is_empty() {
-        return Err("it has no steps".to_owned());
-    }
-    if proposal.restarts && !capabilities.restarts {
-        return Err("it wants a restart proven, and the target does not tell incarnations".to_owned());
-    }
-    if !capabilities.parts && proposal.steps.iter().any(|step| step.part.is_some()) {
-        return Err("a step is for one part, and the target has no parts".to_owned());
-    }
-    let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
-    if ids.len() != proposal.steps.len() {
-        return Err("two steps have the same id".to_owned());
-    }
-    let edges = proposal.steps.iter().map(|step| {
-        (step.id.as_str(), step.after.iter().map(crate::name::StepId::as_str).collect::<Vec<_>>())
-    });
-    order(&edges.collect())
-        .map(drop)
-        .map_err(|node| format!("step {node} waits for a step that does not exist or for itself"))
-}
-
-fn check_order(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<()> {
-    let edges = components.iter().map(|(name, component)| {
-        (name.as_str(), component.after.iter().map(ComponentName::as_str).collect::<Vec<_>>())
-    });
-    order(&edges.collect()).map(drop).map_err(|node| {
-        Error::new(ErrorKind::Invalid, "order the components", format!("{node} has to wait for itself"))
-            .next("look at `after` in the configuration; strategies may add to it")
-    })
 }

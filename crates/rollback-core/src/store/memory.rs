@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned};
+use super::{Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned, check_value};
 use crate::error::Result;
 
 /// A store in memory, for tests and for tools that need no memory of their own. Clones share their content.
@@ -51,6 +51,7 @@ impl Store for MemoryStore {
     }
 
     async fn put(&self, key: &Key, value: &[u8], condition: &Condition) -> Result<Put> {
+        check_value(&format!("write {key} to the store in memory"), value)?;
         let mut state = self.lock();
         let found = state.values.get(key).map(|(_, number)| version(*number));
         let holds = match condition {

@@ -14,6 +14,24 @@ pub use self::memory::MemoryStore;
 pub use self::records::{Record, Records, Written};
 use crate::error::{Error, ErrorKind, Result};
 
+/// The largest value that a store takes, in bytes: one mebibyte. A larger one is refused with
+/// [`ErrorKind::Invalid`], and nothing of it is written.
+pub const MAX_VALUE_BYTES: usize = 1 << 20;
+
+/// Refuses a value that is larger than [`MAX_VALUE_BYTES`]. `operation` completes "cannot …".
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`]; the value is not quoted.
+pub fn check_value(operation: &str, value: &[u8]) -> Result<()> {
+    if value.len() <= MAX_VALUE_BYTES {
+        return Ok(());
+    }
+    let message = format!("the value has {} bytes; {MAX_VALUE_BYTES} is the most", value.len());
+    Err(Error::new(ErrorKind::Invalid, operation, message)
+        .next("keep large content elsewhere and store a reference and a digest"))
+}
+
 /// Where runs, journals, heads and deployment records are kept.
 ///
 /// # Contract
@@ -23,7 +41,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// - `get` and `list` see every `put` that was answered before they were called.
 /// - An error of `put` and `delete` says what became of the write ([`Effect`](crate::Effect)); core settles an
 ///   unknown one by reading back, since each value carries a nonce.
-/// - Values are opaque bytes, up to one mebibyte. Errors never quote them.
+/// - Values are opaque bytes, up to [`MAX_VALUE_BYTES`]. Errors never quote them.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What sort of store it is. No I/O.

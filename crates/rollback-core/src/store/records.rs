@@ -16,6 +16,9 @@ use crate::time::Clock;
 /// How often a store call is tried before it counts as failed, and the first pause between two tries.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// After that long no further try begins. A store that is silent is told within two of its time-outs, not within six:
+/// a person waits, and a lease runs out meanwhile.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How many records are read at once.
 const READS: usize = 16;
@@ -23,8 +26,8 @@ const READS: usize = 16;
 /// Typed JSON records in a [`Store`].
 ///
 /// Each value is written with a nonce. A `put` whose answer was lost is settled by reading back: our nonce
-/// there = it landed. Transient store errors are waited out here (six tries, pauses from 50 ms doubling), so that
-/// callers see either an answer or a store that is really gone.
+/// there = it landed. Transient store errors are waited out here (six tries, pauses from 50 ms doubling, none after eight
+/// seconds), so that callers see either an answer or a store that is really gone.
 #[derive(Debug, Clone)]
 pub struct Records {
     store: Arc<dyn Store>,
@@ -115,6 +118,7 @@ impl Records {
         // Once an answer was lost, the write may have landed: a conflict then may be with ourselves.
         let mut doubtful = false;
         let mut pause = FIRST_PAUSE;
+        let began = self.clock.monotonic();
         for tried in 1.. {
             let again = match self.store.put(key, &bytes, condition).await {
                 Ok(Put::Stored(version)) => return Ok(Written::Stored(version)),
@@ -128,7 +132,7 @@ impl Records {
                     return Ok(Written::Stored(version));
                 }
             }
-            if tried == TRIES || !again.is_transient() {
+            if tried == TRIES || !again.is_transient() || self.is_late(began) {
                 return Err(if doubtful { again.with_effect(Effect::Unknown) } else { again });
             }
             self.clock.sleep(pause).await;
@@ -203,13 +207,19 @@ impl Records {
         Ok(ours.map_or(Written::Conflict, |found| Written::Stored(found.version)))
     }
 
+    /// Whether no further try is worth beginning.
+    fn is_late(&self, began: Duration) -> bool {
+        self.clock.monotonic().saturating_sub(began) >= PATIENCE
+    }
+
     /// Repeats a call that may be repeated while its errors are transient.
     async fn patiently<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
         let mut pause = FIRST_PAUSE;
         let mut tried = 1;
+        let began = self.clock.monotonic();
         loop {
             match call().await {
-                Err(error) if error.is_transient() && tried < TRIES => {
+                Err(error) if error.is_transient() && tried < TRIES && !self.is_late(began) => {
                     tracing::debug!(%error, tried, "the store asks for patience");
                 }
                 done => return done,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollback_core::store::MemoryStore;
-use rollback_core::{Approval, ErrorKind, State};
+use rollback_core::store::{Condition, Key, KeyPrefix, MemoryStore};
+use rollback_core::{Approval, ErrorKind, State, Store as _};
 use rollback_testkit::sim::{Settings, Trouble};
 
 use crate::setup::{Setup, ended, name, plan, run};
@@ -99,4 +99,53 @@ async fn break_glass_needs_no_lease_and_is_merged_later() {
     assert_eq!(merged.summary.break_glass.as_deref(), Some("the store is down"));
     assert!(!merged.journal[&name("web")].is_empty());
     assert_eq!(shared.merge_break_glass(Arc::new(local)).await.unwrap(), 0, "merging again adds nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_whose_epoch_cannot_rise_is_refused() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    run(&engine, &setup.request(None)).await;
+    let heads = setup.store.list(&KeyPrefix::new("heads").unwrap(), None, 2).await.unwrap();
+    let head = setup.store.get(&heads[0]).await.unwrap().unwrap();
+    let mut document: serde_json::Value = serde_json::from_slice(&head.value).unwrap();
+    document["body"]["epoch"] = u64::MAX.into();
+    setup.store.put(&heads[0], document.to_string().as_bytes(), &Condition::Any).await.unwrap();
+    let report = run(&engine, &setup.request(Some("revision=r1"))).await;
+    ended(&report, State::Refused);
+    let why = &report.components[&name("web")].summary;
+    assert!(why.contains("epoch cannot rise"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_says_too_many_attempts_is_resumed() {
+    let setup = Setup::new(slow()).await;
+    let ana = setup.engine("ana");
+    setup.world.trouble([Trouble::LoseRequest]);
+    let report = run(&ana, &setup.request(None)).await;
+    ended(&report, State::Restored);
+    let journal = KeyPrefix::new(&format!("journal/{}", report.run)).unwrap();
+    for key in setup.store.list(&journal, None, 100).await.unwrap() {
+        let entry = setup.store.get(&key).await.unwrap().unwrap();
+        let mut document: serde_json::Value = serde_json::from_slice(&entry.value).unwrap();
+        match document["body"]["event"].as_str().unwrap() {
+            "begun" | "guarded" | "leg-started" => continue,
+            "intent" if document["body"]["attempt"] == 1 => document["body"]["attempt"] = u32::MAX.into(),
+            "outcome" if document["body"]["intent"] == 3 => {
+                document["body"]["landing"] = serde_json::json!({ "not-applied": { "why": "it was lost" } });
+            }
+            _ => {
+                setup.store.delete(&key, &entry.version).await.unwrap();
+                continue;
+            }
+        }
+        setup.store.put(&key, document.to_string().as_bytes(), &Condition::Any).await.unwrap();
+    }
+    let key = Key::new(format!("runs/{}", report.run)).unwrap();
+    let record = setup.store.get(&key).await.unwrap().unwrap();
+    let mut document: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
+    document["body"]["report"] = serde_json::Value::Null;
+    setup.store.put(&key, document.to_string().as_bytes(), &Condition::Any).await.unwrap();
+    setup.world.deploy(3, "pipeline").unwrap();
+    assert!(setup.engine("ben").resume(report.run).await.is_ok());
 }

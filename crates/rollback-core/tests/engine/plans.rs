@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use rollback_core::condition::Check;
 use rollback_core::environment::FreezeWindow;
 use rollback_core::plan::MethodVerdict;
-use rollback_core::{Approval, ErrorKind, Plan, Planned, State};
-use rollback_testkit::sim::{Settings, Way};
+use rollback_core::{Approval, Digest, ErrorKind, Plan, Planned, State};
+use rollback_testkit::sim::{Random, Settings, Way};
 
-use crate::setup::{Setup, ended, name, plan, run};
+use crate::setup::{Setup, ended, gate, name, plan, run};
 
 fn blockers(plan: &Plan) -> Vec<String> {
     plan.blockers().map(|(_, finding)| finding.code.clone()).collect()
@@ -99,7 +100,7 @@ async fn an_expired_or_unapproved_plan_is_refused() {
     let kind = async |approval: Approval| engine.apply(&plan, &approval).await.unwrap_err().kind();
     assert_eq!(kind(Approval::yes()).await, ErrorKind::Refused);
     assert_eq!(kind(Approval::yes().phrase("rollback-test")).await, ErrorKind::Refused);
-    let other = rollback_core::Digest::of_bytes(b"another plan");
+    let other = Digest::of_bytes(b"another plan");
     assert_eq!(kind(Approval::yes().phrase("ROLLBACK-TEST").digest(other)).await, ErrorKind::Refused);
     setup.clock.sleep(Duration::from_secs(3_601)).await;
     assert_eq!(kind(Approval::yes().phrase("ROLLBACK-TEST")).await, ErrorKind::Stale);
@@ -159,4 +160,77 @@ async fn a_freeze_stops_machines_and_warns_people() {
     assert_eq!(blockers(&person), [""; 0]);
     assert!(person.findings().any(|(_, finding)| finding.code == "frozen"));
     assert_eq!(blockers(&plan(&engine, &setup.request(None).automatic(true)).await), ["frozen"]);
+}
+
+/// A saved plan with a change, under the digest of what it says now.
+fn resealed(plan: &Plan, change: impl FnOnce(&mut serde_json::Value)) -> rollback_core::Result<Plan> {
+    let mut document = plan.to_json().unwrap();
+    change(&mut document["plan"]);
+    document["digest"] = Digest::of(&document["plan"]).unwrap().to_string().into();
+    Plan::from_json(&document.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_would_be_stored_differently_is_refused() {
+    let setup = Setup::new(Settings::default()).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
+    assert_eq!(resealed(&plan, |_| {}).unwrap(), plan);
+    // Left out, unknown, and written in another way: each would be stored under a digest that is not its own.
+    let changes: [fn(&mut serde_json::Value); 3] = [
+        |plan| drop(plan["components"]["web"].as_object_mut().unwrap().remove("diff_omitted")),
+        |plan| plan["components"]["web"]["target"]["colour"] = "red".into(),
+        |plan| plan["environment"]["plan_expires_after"] = "60m".into(),
+    ];
+    for change in changes {
+        assert_eq!(resealed(&plan, change).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_would_never_end_is_refused() {
+    let setup = Setup::new(Settings::default()).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
+    let waits = resealed(&plan, |plan| plan["components"]["web"]["after"] = serde_json::json!(["web"]));
+    assert!(waits.unwrap_err().to_string().contains("web has to wait for itself"));
+    let mut endless = (*plan).clone();
+    endless.gates = vec![gate("bad", r#"{"every":"1s"}"#)];
+    assert!(Plan::seal(endless).unwrap_err().to_string().contains("has no end"));
+    let twice = resealed(&plan, |plan| {
+        let steps = &mut plan["components"]["web"]["methods"][0]["verdict"]["chosen"]["steps"];
+        let first = steps[0].clone();
+        steps.as_array_mut().unwrap().push(first);
+    });
+    assert!(twice.unwrap_err().to_string().contains("two steps have the same id"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_whose_run_could_not_be_read_back_is_refused() {
+    let setup = Setup::new(Settings::default()).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
+    let nested = |depth: usize| {
+        resealed(&plan, |plan| {
+            let inner = (0..depth).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]));
+            plan["components"]["web"]["to"]["document"]["body"] = inner;
+        })
+    };
+    assert!(nested(20).is_ok());
+    assert!(nested(110).unwrap_err().to_string().contains("nested too deeply"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_number_of_a_plan_survives_being_saved() {
+    let setup = Setup::new(Settings::default()).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
+    let mut random = Random::new(7);
+    for _ in 0..200 {
+        let limit = f64::from_bits(random.next_u64());
+        let mut gated = (*plan).clone();
+        let rule = r#"{"within":"30s","all":[{"below":{"metric":"x","limit":0.5}}]}"#;
+        gated.gates = vec![gate("bad", rule)];
+        gated.gates[0].rule.all = vec![Check::Below { metric: "x".to_owned(), limit }];
+        let Ok(plan) = Plan::seal(gated) else { continue };
+        let saved = plan.to_json().unwrap().to_string();
+        // What JSON cannot say is not a number there.
+        assert!(!limit.is_finite() || Plan::from_json(&saved).is_ok_and(|read| read == plan), "{limit:e}");
+    }
 }

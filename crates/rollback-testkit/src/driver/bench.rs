@@ -14,6 +14,7 @@ use rollback_core::{
 };
 
 use super::fixture::{Fixture, Release};
+use super::say::said;
 
 /// A fixture's world after release 1 and release 2 were deployed to it; release 2 runs.
 pub(super) struct Bench {
@@ -41,6 +42,28 @@ pub(super) struct Print {
     effects: Option<u64>,
 }
 
+impl Print {
+    /// What is another one in `after`, for messages.
+    pub(super) fn changed(&self, after: &Self) -> String {
+        let mut changes = Vec::new();
+        if self.token != after.token {
+            changes.push(format!("the token went from {} to {}", self.token, after.token));
+        }
+        if self.settled != after.settled {
+            changes.push("settled is another one".to_owned());
+        }
+        if self.parts != after.parts {
+            changes.push("the parts run something else".to_owned());
+        }
+        if let (Some(before), Some(after)) = (self.effects, after.effects)
+            && before != after
+        {
+            changes.push(format!("{} effects landed", after.saturating_sub(before)));
+        }
+        changes.join(", ")
+    }
+}
+
 fn out_of(what: &str, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Other, what, message)
 }
@@ -61,6 +84,11 @@ impl Bench {
     /// Waits until the world rests.
     pub(super) async fn rest(&self) -> Result<Observation<SnapshotRecord>> {
         rest(&*self.fixture, &*self.target).await
+    }
+
+    /// Waits until the world rests and shows what `after` proves was accepted.
+    pub(super) async fn rest_after(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
+        rest_after(&*self.fixture, &*self.target, after).await
     }
 
     /// What it rests on.
@@ -128,8 +156,8 @@ impl Bench {
         Ok(ActionContext::new(self.run, component()?, step.clone(), key).expecting(expected))
     }
 
-    /// Sends every step in order, as an engine would on a good day.
-    pub(super) async fn apply(&self, proposal: &Proposal<Envelope>) -> Result<()> {
+    /// Sends every step in order, as an engine would on a good day, and says which token the last one left.
+    pub(super) async fn apply(&self, proposal: &Proposal<Envelope>) -> Result<Option<Token>> {
         let mut expected = Some(self.token().await?);
         let mut outputs = BTreeMap::new();
         for step in in_order(&proposal.steps)? {
@@ -143,10 +171,10 @@ impl Bench {
                         None => self.token().await?,
                     });
                 }
-                other => return Err(out_of("apply a step", format!("{}: {other:?}", step.id))),
+                other => return Err(out_of("apply a step", format!("{} says {}", step.id, said(&other)))),
             }
         }
-        Ok(())
+        Ok(expected)
     }
 
     /// Waits while an action is running.
@@ -195,8 +223,16 @@ pub(super) fn component() -> Result<ComponentName> {
 }
 
 async fn rest(fixture: &dyn Fixture, target: &dyn DynTarget) -> Result<Observation<SnapshotRecord>> {
+    rest_after(fixture, target, None).await
+}
+
+async fn rest_after(
+    fixture: &dyn Fixture,
+    target: &dyn DynTarget,
+    after: Option<&Token>,
+) -> Result<Observation<SnapshotRecord>> {
     for _ in 0..fixture.patience() {
-        let seen = target.observe(None).await?;
+        let seen = target.observe(after).await?;
         if !matches!(seen.phase, Phase::Progressing(_)) && !seen.lagging {
             return Ok(seen);
         }
@@ -208,7 +244,13 @@ async fn rest(fixture: &dyn Fixture, target: &dyn DynTarget) -> Result<Observati
 fn known(seen: Observation<SnapshotRecord>) -> Result<SnapshotRecord> {
     match seen.settled {
         Reading::Known(snapshot) => Ok(snapshot),
-        other => Err(out_of("see what runs", format!("the world rests, and settled is {other:?}"))),
+        other => Err(out_of(
+            "see what runs",
+            match other {
+                Reading::Unknown(why) => format!("the world rests, and settled is unknown: {why}"),
+                _ => "the world rests, and settled is absent".to_owned(),
+            },
+        )),
     }
 }
 

@@ -55,6 +55,12 @@ pub enum Fault {
     MixParts(Release),
     /// Somebody else began to deploy this release, and it is still on its way.
     Begin(Release),
+    /// Somebody else deployed this release, it did not start, and the world has come to rest as it does then.
+    Fail(Release),
+    /// The first part restarted by itself: a crash, a lost node. Nothing was deployed, and looks show it by now.
+    RestartPart,
+    /// The driver's caller may no longer read whether what releases are made of is there.
+    DenyReads,
 }
 
 /// One world of a driver, made afresh for each case and dropped after it.
@@ -65,6 +71,12 @@ pub enum Fault {
 pub trait Fixture: Send + Sync + 'static {
     /// A new handle onto the same world, as a second process would have it.
     async fn target(&self) -> Result<Arc<dyn DynTarget>>;
+
+    /// A handle onto the same world, found in another way: another address, a path through a symlink, a name instead of
+    /// an id. `None`: there is only one way.
+    async fn alias(&self) -> Result<Option<Arc<dyn DynTarget>>> {
+        Ok(None)
+    }
 
     /// Deploys a release by foreign means, not through the driver, and waits until the world rests there.
     async fn deploy(&self, release: Release) -> Result<()>;

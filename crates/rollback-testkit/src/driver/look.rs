@@ -1,6 +1,6 @@
-//! Looking: info, observe, history, inspect.
+//! Looking: info, observe, inspect.
 
-use rollback_core::target::{HistoryQuery, Standing};
+use rollback_core::target::{HistoryQuery, Severity};
 use rollback_core::{Reading, Result};
 
 use super::bench::Bench;
@@ -12,78 +12,91 @@ pub(super) fn cases() -> Vec<Case> {
         case!(
             "info-is-stable",
             "two handles onto the same thing tell the same id, account and capabilities: operators meet in one lease",
+            "make the id of what the backend itself says (an ARN, a UID, a resolved path), and of nothing that is random, timed or counted",
             Needs::Nothing,
             info_is_stable
         ),
         case!(
+            "aliases-meet",
+            "a handle that was found by another name or address tells the same id and account",
+            "ask the backend for the canonical name in `info`, and do not use the configured text as the id",
+            Needs::Nothing,
+            aliases_meet
+        ),
+        case!(
             "observe-is-pure",
             "observing changes nothing and repeats itself",
+            "only `apply` may change anything; read parts in a fixed order, and leave out what differs between two reads",
             Needs::Nothing,
             observe_is_pure
         ),
         case!(
             "token-is-stable",
             "the token does not change while nothing is deployed, whatever is read and by whom",
+            "make the token of intent and rollout (generation, revision, template), and leave out times, counters of reads and status",
             Needs::Nothing,
             token_is_stable
         ),
         case!(
+            "token-ignores-restarts",
+            "a part that restarts by itself gets another incarnation, and the token stays",
+            "leave pods, tasks, process ids and restart counts out of the token; they belong to the part's incarnation",
+            Needs::Capability("restarts"),
+            token_ignores_restarts
+        ),
+        case!(
             "token-moves-with-deploys",
             "the token changes when somebody deploys something else",
+            "take something into the token that the backend changes with each deploy; a remembered look needs a fingerprint that changes as well",
             Needs::Nothing,
             token_moves
         ),
         case!(
             "identity-follows-content",
             "two snapshots have the same identity if and only if restoring one gives the other",
+            "digest exactly what a strategy puts back; leave out names and numbers that each deploy makes anew",
             Needs::Nothing,
             identity_follows_content
         ),
         case!(
             "in-flight-is-not-settled",
             "what is on its way is told as heading, never as settled, and is not proven",
+            "report what is on its way with `heading_to` and `Phase::Progressing`, and keep in `settled` what rested before",
             Needs::Capability("in_flight"),
             in_flight_is_not_settled
         ),
         case!(
-            "history-holds-what-ran",
-            "history holds what ran, and calls current exactly what runs",
-            Needs::Capability("history"),
-            history_holds_what_ran
-        ),
-        case!(
-            "history-is-newest-first",
-            "history is newest first and at most as long as asked for",
-            Needs::Capability("history"),
-            history_is_newest_first
-        ),
-        case!(
-            "history-answers-the-query",
-            "history that is asked for one revision gives no other",
-            Needs::Capability("history"),
-            history_answers_the_query
-        ),
-        case!(
-            "no-history-is-empty",
-            "a driver that claims no history returns none",
-            Needs::Without("history"),
-            no_history_is_empty
-        ),
-        case!(
             "inspect-changes-nothing",
             "inspecting changes nothing",
+            "only read in `inspect`; show every difference between the two snapshots, in a fixed order",
             Needs::Nothing,
             inspect_changes_nothing
         ),
         case!(
+            "artifacts-are-looked-at",
+            "inspect says of each artifact that the destination names whether it is there",
+            "look at each of `SnapshotInfo::artifacts`, and add it with `Inspection::artifact`, also when it is there",
+            Needs::Nothing,
+            artifacts_are_looked_at
+        ),
+        case!(
             "missing-artifacts-are-seen",
             "inspect says that an artifact is gone",
+            "ask whether each artifact is still there, and say `Reading::Absent` or give a blocker",
             Needs::Nothing,
             missing_artifacts_are_seen
         ),
         case!(
+            "denied-is-not-absent",
+            "inspect never calls gone what it was not allowed to read, and says that it could not",
+            "map \"denied\" to `Reading::Unknown` with the reason and a finding that names the permission; only \"not found\" is absent",
+            Needs::Nothing,
+            denied_is_not_absent
+        ),
+        case!(
             "secrets-stay-out",
             "no secret shows in anything that is read",
+            "use `Shown::Redacted` and keyed digests; derive no `Debug` on what holds a secret",
             Needs::Nothing,
             secrets_stay_out
         ),
@@ -103,6 +116,49 @@ async fn info_is_stable(bench: &Bench) -> Result<Verdict> {
         keep!(info.capabilities == bench.info.capabilities, "the capabilities change between handles");
     }
     keep!(other.driver() == bench.target.driver(), "the driver's name changes between handles");
+    Ok(Verdict::Kept)
+}
+
+async fn aliases_meet(bench: &Bench) -> Result<Verdict> {
+    let Some(alias) = bench.fixture.alias().await? else {
+        return Ok(Verdict::Ignored("the fixture knows one way to its target".to_owned()));
+    };
+    let info = alias.info().await?;
+    keep!(info.id == bench.info.id, "found one way it is {}, found another way {}", bench.info.id, info.id);
+    let (one, other) = (&bench.info.account, &info.account);
+    keep!(one == other, "found one way it is in {one}, found another way in {other}");
+    Ok(Verdict::Kept)
+}
+
+async fn token_ignores_restarts(bench: &Bench) -> Result<Verdict> {
+    let before = bench.rest().await?;
+    arrange!(bench, Fault::RestartPart);
+    let after = bench.rest().await?;
+    keep!(before.incarnations() != after.incarnations(), "a part restarted, and no incarnation changed");
+    let (was, is) = (&before.token, &after.token);
+    keep!(was == is, "a part restarted and nothing was deployed, and the token went from {was} to {is}");
+    Ok(Verdict::Kept)
+}
+
+async fn denied_is_not_absent(bench: &Bench) -> Result<Verdict> {
+    arrange!(bench, Fault::DenyReads);
+    let found = match bench.target.inspect(Some(&bench.two), &bench.one).await {
+        Ok(found) => found,
+        Err(error) => {
+            let kind = error.kind();
+            keep!(kind == rollback_core::ErrorKind::Denied, "inspect fails as {kind:?}, not as denied");
+            return Ok(Verdict::Kept);
+        }
+    };
+    let gone = found.artifacts.iter().find(|artifact| artifact.presence == Reading::Absent);
+    keep!(
+        gone.is_none(),
+        "it may not be read, and inspect calls it gone: {}",
+        gone.map(|gone| gone.artifact.name.clone()).unwrap_or_default()
+    );
+    let unknown = found.artifacts.iter().any(|artifact| matches!(artifact.presence, Reading::Unknown(_)));
+    let told = found.findings.iter().any(|finding| finding.severity >= Severity::Warning);
+    keep!(unknown || told, "inspect does not say that there is something it could not read");
     Ok(Verdict::Kept)
 }
 
@@ -170,70 +226,27 @@ async fn in_flight_is_not_settled(bench: &Bench) -> Result<Verdict> {
     Ok(Verdict::Kept)
 }
 
-async fn history_holds_what_ran(bench: &Bench) -> Result<Verdict> {
-    let entries = bench.target.history(&HistoryQuery::newest(20)).await?;
-    let position = |snapshot: &rollback_core::SnapshotRecord| {
-        entries.iter().position(|entry| entry.snapshot.info.identity == snapshot.info.identity)
-    };
-    keep!(position(&bench.one).is_some(), "release 1 ran and is not there");
-    keep!(position(&bench.two).is_some(), "release 2 runs and is not there");
-    for entry in entries.iter().filter(|entry| entry.standing == Standing::Current) {
-        let identity = entry.snapshot.info.identity;
-        keep!(
-            identity == bench.two.info.identity,
-            "{} is called current and does not run",
-            entry.snapshot.info.revision
-        );
-    }
-    Ok(Verdict::Kept)
-}
-
-async fn history_is_newest_first(bench: &Bench) -> Result<Verdict> {
-    let entries = bench.target.history(&HistoryQuery::newest(20)).await?;
-    let position = |snapshot: &rollback_core::SnapshotRecord| {
-        entries.iter().position(|entry| entry.snapshot.info.identity == snapshot.info.identity)
-    };
-    let (one, two) = (position(&bench.one), position(&bench.two));
-    keep!(two < one, "release 2 was deployed after release 1 and does not come before it ({two:?}, {one:?})");
-    let times: Vec<_> = entries.iter().filter_map(|entry| entry.ran_at).collect();
-    keep!(times.is_sorted_by(|newer, older| newer >= older), "the times are not newest first: {times:?}");
-    let one = bench.target.history(&HistoryQuery::newest(1)).await?;
-    keep!(one.len() == 1, "one was asked for and {} came", one.len());
-    keep!(
-        one[0].snapshot.info.identity == bench.two.info.identity,
-        "the newest is {}",
-        one[0].snapshot.info.revision
-    );
-    Ok(Verdict::Kept)
-}
-
-async fn history_answers_the_query(bench: &Bench) -> Result<Verdict> {
-    let wanted = &bench.one.info.revision;
-    let entries = bench.target.history(&HistoryQuery::revision(wanted.clone())).await?;
-    keep!(!entries.is_empty(), "{wanted} ran and is not found by its revision");
-    let other = entries.iter().find(|entry| entry.snapshot.info.revision != *wanted);
-    keep!(other.is_none(), "{wanted} was asked for, and another came");
-    let nobody = rollback_core::Revision::new("no-such-revision-of-anything")?;
-    let entries = bench.target.history(&HistoryQuery::revision(nobody)).await?;
-    keep!(entries.is_empty(), "a revision that does not exist gives {} entries", entries.len());
-    Ok(Verdict::Kept)
-}
-
-async fn no_history_is_empty(bench: &Bench) -> Result<Verdict> {
-    let entries = bench.target.history(&HistoryQuery::newest(20)).await?;
-    keep!(entries.is_empty(), "it returns {} entries and does not claim the capability", entries.len());
-    Ok(Verdict::Kept)
-}
-
 async fn inspect_changes_nothing(bench: &Bench) -> Result<Verdict> {
     let before = bench.print().await?;
     let first = bench.target.inspect(Some(&bench.two), &bench.one).await?;
     let again = bench.target.inspect(Some(&bench.two), &bench.one).await?;
     bench.target.inspect(None, &bench.one).await?;
     let after = bench.print().await?;
-    keep!(before == after, "before: {before:?}, after: {after:?}");
+    keep!(before == after, "{}", before.changed(&after));
     keep!(first.diff == again.diff, "the diff changes between two looks");
     keep!(!first.diff.is_empty(), "two different releases show no difference");
+    Ok(Verdict::Kept)
+}
+
+async fn artifacts_are_looked_at(bench: &Bench) -> Result<Verdict> {
+    if bench.one.info.artifacts.is_empty() {
+        return Ok(Verdict::Ignored("its snapshots name no artifacts".to_owned()));
+    }
+    let found = bench.target.inspect(Some(&bench.two), &bench.one).await?;
+    for artifact in &bench.one.info.artifacts {
+        let told = found.artifacts.iter().any(|state| state.artifact == *artifact);
+        keep!(told, "nothing is said of {} {:?}", artifact.kind, artifact.name);
+    }
     Ok(Verdict::Kept)
 }
 
@@ -241,9 +254,11 @@ async fn missing_artifacts_are_seen(bench: &Bench) -> Result<Verdict> {
     arrange!(bench, Fault::RemoveArtifact(Release::One));
     let found = bench.target.inspect(Some(&bench.two), &bench.one).await?;
     let absent = found.artifacts.iter().any(|artifact| artifact.presence == Reading::Absent);
-    let blocked =
-        found.findings.iter().any(|finding| finding.severity == rollback_core::target::Severity::Blocker);
-    keep!(absent || blocked, "inspect shows neither an absent artifact nor a blocker: {found:?}");
+    let blocked = found.findings.iter().any(|finding| finding.severity == Severity::Blocker);
+    keep!(
+        absent || blocked,
+        "what it is made of is gone, and inspect shows neither an absent artifact nor a blocker"
+    );
     Ok(Verdict::Kept)
 }
 
@@ -253,20 +268,18 @@ async fn secrets_stay_out(bench: &Bench) -> Result<Verdict> {
         return Ok(Verdict::Ignored("the fixture names no secrets".to_owned()));
     }
     let goal = rollback_core::Goal::runs(bench.one.clone());
-    let shown = format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?}",
-        bench.target.info().await?,
-        bench.target.observe(None).await?,
-        bench.target.history(&HistoryQuery::newest(20)).await?,
-        bench.target.inspect(Some(&bench.two), &bench.one).await?,
-        bench.proposals(&bench.one).await?,
-        bench.target.prove(&goal).await?,
-    );
-    for (number, secret) in secrets.iter().enumerate() {
-        keep!(
-            !shown.contains(secret),
-            "secret number {number} of the fixture shows in what the driver tells"
-        );
+    let shown = [
+        ("info", format!("{:?}", bench.target.info().await?)),
+        ("observe", format!("{:?}", bench.target.observe(None).await?)),
+        ("history", format!("{:?}", bench.target.history(&HistoryQuery::newest(20)).await?)),
+        ("inspect", format!("{:?}", bench.target.inspect(Some(&bench.two), &bench.one).await?)),
+        ("a proposal", format!("{:?}", bench.proposals(&bench.one).await?)),
+        ("prove", format!("{:?}", bench.target.prove(&goal).await?)),
+        ("the target's `Debug`", format!("{:?}", bench.target)),
+    ];
+    for (number, secret) in (1..).zip(&secrets) {
+        let found = shown.iter().find(|(_, text)| text.contains(secret));
+        keep!(found.is_none(), "{} shows secret {number} of the fixture", found.map_or("", |(what, _)| what));
     }
     Ok(Verdict::Kept)
 }

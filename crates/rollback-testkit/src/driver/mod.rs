@@ -53,9 +53,11 @@ mod envelopes;
 mod fault_line;
 mod faults;
 mod fixture;
+mod history;
 mod look;
 mod plan;
 mod proof;
+mod say;
 
 pub use self::case::{Case, CaseResult, Needs, Results, Suite, Verdict, main_of, suite};
 pub use self::fault_line::FaultLine;
@@ -64,5 +66,6 @@ pub use self::fixture::{Fault, Fixture, Release};
 /// Every case of the kit, in the order in which they run.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [look::cases(), envelopes::cases(), plan::cases(), proof::cases(), act::cases(), faults::cases()].concat()
+    let looking = [look::cases(), history::cases(), envelopes::cases()].concat();
+    [looking, plan::cases(), proof::cases(), act::cases(), faults::cases()].concat()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rollback_core::erased::Considered;
 use rollback_core::{Decision, Result};
 
 use super::bench::{Bench, in_order};
@@ -12,18 +13,21 @@ pub(super) fn cases() -> Vec<Case> {
         case!(
             "proposals-are-pure",
             "the same view gives the same proposals, on each handle, and proposing changes nothing",
+            "let `propose` depend on the view alone: no counter, clock, random number or I/O",
             Needs::Nothing,
             proposals_are_pure
         ),
         case!(
             "strategies-have-names",
             "strategies have names of their own, and those that cannot be used say why",
+            "give each strategy a name and a summary of its own, say why when it does not apply, and cover a plain rollback by one",
             Needs::Nothing,
             strategies_have_names
         ),
         case!(
             "steps-form-a-graph",
             "step ids are unique, edges lead to steps of the same proposal, and nothing waits for itself",
+            "make step ids unique, let `after` name steps of the same proposal only, and let no step wait for itself",
             Needs::Nothing,
             steps_form_a_graph
         ),
@@ -36,11 +40,23 @@ async fn proposals_are_pure(bench: &Bench) -> Result<Verdict> {
     let first = bench.target.propose(&view)?;
     let again = bench.target.propose(&view)?;
     let other = bench.fixture.target().await?.propose(&view)?;
-    keep!(first == again, "asked twice, it proposes {first:?} and then {again:?}");
-    keep!(first == other, "another handle proposes {other:?} instead of {first:?}");
+    keep!(first == again, "asked twice, it proposes {} and then {}", shown(&first), shown(&again));
+    keep!(first == other, "another handle proposes {} instead of {}", shown(&other), shown(&first));
     let after = bench.print().await?;
-    keep!(before == after, "proposing changed the world: {before:?}, then {after:?}");
+    keep!(before == after, "proposing changed the world: {}", before.changed(&after));
     Ok(Verdict::Kept)
+}
+
+/// Proposals in few words: strategies and the titles of their steps.
+fn shown(considered: &[Considered]) -> String {
+    let one = |one: &Considered| match &one.decision {
+        Decision::Propose(proposal) => {
+            let titles: Vec<_> = proposal.steps.iter().map(|step| step.title.as_str()).collect();
+            format!("{} [{}]", one.strategy, titles.join(", "))
+        }
+        Decision::NotApplicable(why) => format!("{} (not applicable: {why})", one.strategy),
+    };
+    considered.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 async fn strategies_have_names(bench: &Bench) -> Result<Verdict> {
@@ -56,7 +72,7 @@ async fn strategies_have_names(bench: &Bench) -> Result<Verdict> {
             Decision::NotApplicable(why) => keep!(!why.is_empty(), "{:?} does not say why not", one.strategy),
         }
     }
-    keep!(applicable > 0, "no strategy proposes a way from release 2 to release 1: {considered:?}");
+    keep!(applicable > 0, "no strategy proposes a way from release 2 to release 1: {}", shown(&considered));
     Ok(Verdict::Kept)
 }
 

@@ -1,48 +1,67 @@
 //! Proof: only what runs on every part.
 
-use rollback_core::target::Proof;
-use rollback_core::{Goal, Result};
+use rollback_core::{Goal, Reading, Result};
 
 use super::bench::Bench;
 use super::case::{Case, Needs, Verdict, arrange, case, keep};
 use super::fixture::{Fault, Release};
+use super::say::against;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case!(
             "steps-reach-the-goal",
             "applying the steps of any proposal in order leads to a proof of the goal, and restoring gives its identity",
+            "let the steps put back everything that the identity covers, and say applied only when all of it was sent",
             Needs::Nothing,
             steps_reach_the_goal
         ),
         case!(
             "proof-needs-the-goal",
             "what runs is proven, and nothing else is",
+            "report in `prove` the identity that was read from what runs, never the one of the goal",
             Needs::Nothing,
             proof_needs_the_goal
         ),
         case!(
+            "proof-reads-afresh",
+            "proving reads what runs now, not what an earlier look on the same handle showed",
+            "read everything again in `prove`: it must not use what `observe` remembered",
+            Needs::Nothing,
+            proof_reads_afresh
+        ),
+        case!(
             "proof-shows-evidence",
             "proof says what was compared and on which parts",
+            "add each part with `Evidence::part`, and say with `compared` what was looked at",
             Needs::Nothing,
             proof_shows_evidence
         ),
-        case!("proof-is-pure", "proving changes nothing", Needs::Nothing, proof_is_pure),
+        case!(
+            "proof-is-pure",
+            "proving changes nothing",
+            "only read in `prove`",
+            Needs::Nothing,
+            proof_is_pure
+        ),
         case!(
             "mixed-parts-are-not-proven",
             "parts that differ prove neither of what they run",
+            "add every part to the evidence, not the first one or a summary of the platform",
             Needs::Capability("parts"),
             mixed_parts_are_not_proven
         ),
         case!(
             "nothing-running-is-not-proven",
             "zero replicas prove nothing",
+            "give each part its `with_replicas(wanted, ready)`, and say 0 where nothing runs",
             Needs::Capability("scales_to_zero"),
             nothing_running_is_not_proven
         ),
         case!(
             "restarts-are-told",
             "a target that tells restarts shows another incarnation for each part after one, and the same without one",
+            "give each part an incarnation that changes with each restart and with nothing else",
             Needs::Capability("restarts"),
             restarts_are_told
         ),
@@ -58,25 +77,35 @@ async fn steps_reach_the_goal(bench: &Bench) -> Result<Verdict> {
         let proposals = bench.proposals(&bench.one).await?;
         let Some((_, proposal)) = proposals.into_iter().find(|(name, _)| *name == strategy) else { continue };
         let before = bench.target.observe(None).await?.incarnations();
-        bench.apply(&proposal).await?;
-        let reached = bench.settled().await?.info.identity;
+        let token = bench.apply(&proposal).await?;
+        let seen = bench.rest_after(token.as_ref()).await?;
+        let Reading::Known(reached) = seen.settled else {
+            return Ok(Verdict::Broken(format!(
+                "{strategy:?} was applied, and what it led to cannot be told"
+            )));
+        };
+        let reached = reached.info.identity;
         let wanted = bench.one.info.identity;
         keep!(reached == wanted, "{strategy:?} leads to {} instead of {}", reached.short(), wanted.short());
         let since = proposal.restarts.then_some(before);
-        if let Proof::NotProven { against, .. } = bench.proof_since(&bench.one, since).await? {
-            return Ok(Verdict::Broken(format!(
-                "{strategy:?} was applied and is not proven: {}",
-                against.join("; ")
-            )));
-        }
+        let proof = bench.proof_since(&bench.one, since).await?;
+        keep!(proof.is_proven(), "{strategy:?} was applied and is not proven: {}", against(&proof));
     }
     Ok(Verdict::Kept)
 }
 
 async fn proof_needs_the_goal(bench: &Bench) -> Result<Verdict> {
     let proof = bench.proof(&bench.two).await?;
-    keep!(proof.is_proven(), "release 2 runs and is not proven: {proof:?}");
+    keep!(proof.is_proven(), "release 2 runs and is not proven: {}", against(&proof));
     keep!(!bench.proof(&bench.one).await?.is_proven(), "release 1 is proven and does not run");
+    Ok(Verdict::Kept)
+}
+
+async fn proof_reads_afresh(bench: &Bench) -> Result<Verdict> {
+    bench.target.observe(None).await?;
+    bench.proof(&bench.two).await?;
+    bench.fixture.deploy(Release::Three).await?;
+    keep!(!bench.proof(&bench.two).await?.is_proven(), "release 2 is proven, and release 3 runs by now");
     Ok(Verdict::Kept)
 }
 
@@ -92,7 +121,7 @@ async fn proof_is_pure(bench: &Bench) -> Result<Verdict> {
     bench.proof(&bench.one).await?;
     bench.proof(&bench.two).await?;
     let after = bench.print().await?;
-    keep!(before == after, "before: {before:?}, after: {after:?}");
+    keep!(before == after, "{}", before.changed(&after));
     Ok(Verdict::Kept)
 }
 
@@ -123,10 +152,14 @@ async fn restarts_are_told(bench: &Bench) -> Result<Verdict> {
     keep!(!unrestarted.is_proven(), "a restart is proven that never was");
     let proposal = bench.best(&bench.one).await?;
     if proposal.restarts {
-        bench.apply(&proposal).await?;
-        bench.rest().await?;
+        let token = bench.apply(&proposal).await?;
+        bench.rest_after(token.as_ref()).await?;
         let proof = bench.proof_since(&bench.one, since).await?;
-        keep!(proof.is_proven(), "the proposal says that it restarts, and that is not proven: {proof:?}");
+        keep!(
+            proof.is_proven(),
+            "the proposal says that it restarts, and that is not proven: {}",
+            against(&proof)
+        );
     }
     Ok(Verdict::Kept)
 }

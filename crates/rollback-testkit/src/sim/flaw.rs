@@ -13,58 +13,73 @@ use rollback_core::{
 
 use super::forms::{ToyAction, ToySnapshot};
 
-/// One way in which the toy driver can be broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Flaw {
-    /// Every release has the same identity.
-    OneIdentity,
-    /// The identity includes a name that changes with each deploy.
-    VolatileIdentity,
-    /// The token changes with each look.
-    NoisyToken,
-    /// The token never changes.
-    FrozenToken,
-    /// `probe` looks at whether the postcondition happens to hold.
-    ProbesPostcondition,
-    /// `probe` says "not applied" of what landed.
-    ForgetfulProbe,
-    /// `apply` sends again under the same key.
-    SendsTwice,
-    /// It claims to refuse stale writers, and overwrites what others did.
-    Clobbers,
-    /// It says "applied" and sends nothing.
-    ClaimsSuccess,
-    /// `prove` looks at the first part only.
-    ProvesOnePart,
-    /// `prove` takes zero replicas for well.
-    CountsNothing,
-    /// `inspect` changes something.
-    MeddlingInspect,
-    /// History is oldest first.
-    OldestFirst,
-    /// A lost answer is reported as "nothing happened".
-    HidesUnknown,
-    /// The strategy proposes something else each time.
-    ImpureStrategy,
-    /// A step waits for itself.
-    CircularSteps,
-    /// A convergence stops after its first part and says "applied".
-    StopsAfterOne,
-    /// A convergence does not stop when asked to.
-    NeverStops,
-    /// `inspect` does not see that an artifact is gone.
-    SeesNoGaps,
-    /// Two handles onto the same thing have different ids.
-    ShiftingId,
-    /// What is on its way counts as settled.
-    SettlesEarly,
-    /// `inspect` shows secrets as they are.
-    TellsSecrets,
-    /// It claims no history and returns one.
-    MakesUpHistory,
-    /// Envelopes are not checked.
-    AcceptsAnything,
+/// Declares the flaws with what is wrong, once for the documentation and for tables.
+macro_rules! flaws {
+    ($($name:ident: $about:literal,)+) => {
+        /// One way in which the toy driver can be broken.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Flaw {
+            $(#[doc = $about] $name,)+
+        }
+
+        impl Flaw {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// What is wrong, in one sentence.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self {
+                    $(Self::$name => $about,)+
+                }
+            }
+        }
+    };
+}
+
+flaws! {
+    OneIdentity: "Every release has the same identity.",
+    VolatileIdentity: "The identity includes a name that changes with each deploy.",
+    UnstoredIdentity: "Something that counts for the identity is not stored with the snapshot.",
+    NoisyToken: "The token changes with each look.",
+    RestlessToken: "The token changes when a part restarts by itself.",
+    FrozenToken: "The token never changes.",
+    ShiftingId: "Two handles onto the same thing have different ids.",
+    IdAsTyped: "The id is the address as somebody wrote it.",
+    ShuffledParts: "Parts come in another order with each look.",
+    FrozenIncarnation: "The incarnation of a part never changes.",
+    SettlesEarly: "What is on its way counts as settled.",
+    HidesLag: "It never says that looks show the past.",
+    OldestFirst: "History is oldest first.",
+    IgnoresQuery: "History takes no notice of what was asked for.",
+    CurrentIsPast: "History says of what runs that it ran once.",
+    CountsFailures: "History says of a release that never started that it ran.",
+    MakesUpHistory: "It claims no history and returns one.",
+    MeddlingInspect: "`inspect` changes something.",
+    SkipsArtifacts: "`inspect` says nothing of what the destination is made of.",
+    SeesNoGaps: "`inspect` does not see that an artifact is gone.",
+    DeniedIsAbsent: "`inspect` calls gone what it may not read.",
+    TellsSecrets: "`inspect` shows secrets as they are.",
+    TellsSecretsInErrors: "Errors quote the request with its secret.",
+    AcceptsAnything: "Envelopes are not checked.",
+    ImpureStrategy: "The strategy proposes something else each time.",
+    NamelessStrategy: "The strategy says nothing about itself.",
+    CircularSteps: "A step waits for itself.",
+    SendsTwice: "`apply` sends again under the same key.",
+    RetriesByItself: "`apply` sends again by itself when no answer came.",
+    Clobbers: "It claims to refuse stale writers, and overwrites what others did.",
+    ClaimsSuccess: "`apply` says \"applied\" and sends nothing.",
+    HidesUnknown: "A lost answer is reported as \"nothing happened\".",
+    ProbesPostcondition: "`probe` looks at whether the postcondition happens to hold.",
+    ForgetfulProbe: "`probe` says \"not applied\" of what landed.",
+    StopsAfterOne: "A convergence stops after its first part and says \"applied\".",
+    NeverStops: "A convergence does not stop when asked to.",
+    TogglesBack: "A convergence that is done already goes on to the release before.",
+    ProvesOnePart: "`prove` looks at the first part only.",
+    CountsNothing: "`prove` takes zero replicas for well.",
+    ShowsNoEvidence: "`prove` does not say what was compared.",
+    ProvesFromMemory: "`prove` tells what the last look showed.",
 }
 
 /// A layer that makes every envelope fit before the driver sees it: altered ones and those of other schemas pass.

@@ -17,13 +17,16 @@ pub struct ToySnapshot {
     pub release: u32,
     /// What it consists of.
     pub content: String,
+    /// What is forgotten when it is stored, for a flaw.
+    #[serde(skip)]
+    pub(super) unstored: Option<u32>,
 }
 
 impl ToySnapshot {
     /// The release with this number.
     #[must_use]
     pub fn of(release: u32) -> Self {
-        Self { release, content: format!("content of r{release}") }
+        Self { release, content: format!("content of r{release}"), unstored: None }
     }
 
     /// The digest of what it consists of.
@@ -32,7 +35,10 @@ impl ToySnapshot {
     ///
     /// Never: a text can be written as JSON.
     pub fn identity(&self) -> Result<Identity> {
-        Identity::of(&self.content)
+        match self.unstored {
+            None => Identity::of(&self.content),
+            Some(unstored) => Identity::of(&(&self.content, unstored)),
+        }
     }
 }
 

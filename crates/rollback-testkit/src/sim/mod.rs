@@ -28,6 +28,7 @@ mod session;
 mod settings;
 mod strategy;
 mod toy;
+mod toy_look;
 mod trace;
 mod world;
 mod world_state;

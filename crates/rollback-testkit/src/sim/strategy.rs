@@ -10,8 +10,16 @@ use super::forms::{ToyAction, ToySnapshot};
 /// One request that rolls the release out over all parts.
 #[derive(Debug)]
 pub(super) struct SwitchAll {
-    pub(super) flaw: Option<Flaw>,
-    pub(super) restarts: bool,
+    flaw: Option<Flaw>,
+    restarts: bool,
+    /// How often it was asked, for a flaw.
+    asked: AtomicU32,
+}
+
+impl SwitchAll {
+    pub(super) fn new(flaw: Option<Flaw>, restarts: bool) -> Self {
+        Self { flaw, restarts, asked: AtomicU32::new(0) }
+    }
 }
 
 /// One request for each part, one after the other.
@@ -27,8 +35,6 @@ pub(super) struct PartByPart {
 pub(super) struct SyncAll {
     pub(super) restarts: bool,
 }
-
-static PROPOSALS: AtomicU32 = AtomicU32::new(0);
 
 fn step_id(text: &str) -> StepId {
     StepId::new(text).expect("a step id")
@@ -46,14 +52,17 @@ impl Strategy<ToySnapshot, ToyAction> for SwitchAll {
     }
 
     fn summary(&self) -> &'static str {
-        "one request, rolled out by the platform"
+        match self.flaw {
+            Some(Flaw::NamelessStrategy) => "",
+            _ => "one request, rolled out by the platform",
+        }
     }
 
     fn propose(&self, view: &View<ToySnapshot>) -> Decision<ToyAction> {
         let release = view.goal.release;
         let mut title = format!("roll out r{release}");
         if self.flaw == Some(Flaw::ImpureStrategy) {
-            title.push_str(&format!(" ({})", PROPOSALS.fetch_add(1, Ordering::Relaxed)));
+            title.push_str(&format!(" ({})", self.asked.fetch_add(1, Ordering::Relaxed)));
         }
         let mut step = Step::single(step_id("switch"), title, ToyAction::Switch { release });
         if self.flaw == Some(Flaw::CircularSteps) {

@@ -1,14 +1,14 @@
 //! The toy driver: a complete driver over a simulated [`World`], small enough to read in one sitting.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rollback_core::target::{Health, HistoryEntry, HistoryQuery, Inspection, Phase, Shown, Standing};
+use rollback_core::target::{Health, HistoryEntry, HistoryQuery, Inspection, Phase};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Artifact, Bound, Capabilities, DynTarget, Effect, Error, ErrorKind, Evidence, Finding,
-    Goal, Landing, Observation, PartState, Reading, Receipt, Result, Target, TargetId, TargetInfo, Token,
+    ActionContext, Bound, Capabilities, DynTarget, Effect, Error, ErrorKind, Evidence, Goal, Incarnation,
+    Landing, Observation, PartState, Reading, Receipt, Result, Target, TargetId, TargetInfo, Token,
 };
 
 use super::Way;
@@ -32,13 +32,16 @@ pub struct ToyTarget {
     by: String,
     pub(super) flaw: Option<Flaw>,
     gap: Option<Arc<dyn Gap>>,
-    secret: Option<String>,
+    pub(super) secret: Option<String>,
+    /// What the last look showed, for a flaw.
+    seen: Arc<Mutex<Option<Picture>>>,
 }
 
 impl ToyTarget {
     /// A handle onto `world`.
     pub fn new(name: impl Into<String>, world: World) -> Self {
-        Self { name: name.into(), world, by: "driver".to_owned(), flaw: None, gap: None, secret: None }
+        let by = "driver".to_owned();
+        Self { name: name.into(), world, by, flaw: None, gap: None, secret: None, seen: Arc::default() }
     }
 
     /// Says who sends, for traces.
@@ -77,12 +80,12 @@ impl ToyTarget {
         let lax = flaw == Some(Flaw::AcceptsAnything);
         let bound = Bound::new("toy", self);
         let bound = match way {
-            Way::Switch => bound.strategy(SwitchAll { flaw, restarts }),
+            Way::Switch => bound.strategy(SwitchAll::new(flaw, restarts)),
             Way::Batches => bound.strategy(PartByPart { restarts, batch: 2 }),
             Way::PartByPart => bound.strategy(PartByPart { restarts, batch: 1 }),
             Way::Sync => bound.strategy(SyncAll { restarts }),
             Way::SwitchOrParts => {
-                bound.strategy(SwitchAll { flaw, restarts }).strategy(PartByPart { restarts, batch: 1 })
+                bound.strategy(SwitchAll::new(flaw, restarts)).strategy(PartByPart { restarts, batch: 1 })
             }
         };
         if lax { Arc::new(Lax::new(bound.erase())) } else { bound.erase() }
@@ -96,11 +99,15 @@ impl ToyTarget {
         match self.flaw {
             Some(Flaw::NoisyToken) => Token::new(format!("{}/{:?}", picture.token, self.world.count_look())),
             Some(Flaw::FrozenToken) => Token::new("toy/1"),
+            Some(Flaw::RestlessToken) => {
+                let restarts: u64 = picture.parts.iter().map(|part| part.restarts).sum();
+                Token::new(format!("{}+{restarts}", picture.token))
+            }
             _ => picture.token.clone(),
         }
     }
 
-    fn snapshot(&self, picture: &Picture, release: u32) -> ToySnapshot {
+    pub(super) fn snapshot(&self, picture: &Picture, release: u32) -> ToySnapshot {
         match self.flaw {
             Some(Flaw::OneIdentity) => {
                 ToySnapshot { content: "content".to_owned(), ..ToySnapshot::of(release) }
@@ -109,21 +116,19 @@ impl ToyTarget {
                 content: format!("registered as {}", picture.token),
                 ..ToySnapshot::of(release)
             },
+            Some(Flaw::UnstoredIdentity) => {
+                ToySnapshot { unstored: Some(release), ..ToySnapshot::of(release) }
+            }
             _ => ToySnapshot::of(release),
-        }
-    }
-
-    fn veiled(&self, secret: &str) -> Shown {
-        match self.has(Flaw::TellsSecrets) {
-            true => Shown::Plain(secret.to_owned()),
-            false => Shown::Redacted,
         }
     }
 
     fn part_state(&self, picture: &Picture, part: &super::world::Part) -> PartState {
         let snapshot = self.snapshot(picture, part.release);
+        let frozen = self.has(Flaw::FrozenIncarnation);
+        let first = Incarnation::new("the first").ok();
         let state = PartState::verified(part.id.clone(), snapshot.identity().ok())
-            .with_incarnation(part.incarnation())
+            .with_incarnation(part.incarnation().filter(|_| !frozen).or(first))
             .with_health(Health::Healthy);
         if self.has(Flaw::CountsNothing) { state } else { state.with_replicas(part.replicas, part.replicas) }
     }
@@ -144,12 +149,21 @@ impl ToyTarget {
                 vec![Change::Part { part: index, release: *release }]
             }
             ToyAction::Sync { release } => {
+                let release = &self.towards(picture, *release);
                 let all = picture.heading.is_some() || self.world.settings.restarts;
                 let wanted = |part: &usize| all || picture.parts[*part].release != *release;
                 let parts = (0..picture.parts.len()).filter(wanted);
                 parts.map(|part| Change::Part { part, release: *release }).collect()
             }
         })
+    }
+
+    /// Where bulk work goes.
+    fn towards(&self, picture: &Picture, release: u32) -> u32 {
+        let ran = self.world.ran();
+        let before = ran.iter().rev().map(|(ran, _)| *ran).find(|ran| *ran != picture.settled);
+        let done = self.has(Flaw::TogglesBack) && picture.settled == release;
+        before.filter(|_| done).unwrap_or(release)
     }
 
     fn request(&self, cx: &ActionContext, change: Change, expected: Option<Token>) -> Request {
@@ -181,10 +195,24 @@ impl ToyTarget {
         if let Some(gap) = &self.gap {
             gap.pass().await;
         }
-        let sent = self.world.send(request);
-        let token =
-            if self.has(Flaw::HidesUnknown) { sent.map_err(|e| e.with_effect(Effect::None))? } else { sent? };
+        let mut sent = self.world.send(request.clone());
+        if self.has(Flaw::RetriesByItself) && sent.as_ref().is_err_and(Error::is_transient) {
+            sent = self.world.send(Request { key: None, expected: None, ..request });
+        }
+        let token = sent.map_err(|error| self.told(error))?;
         Ok(Landing::Applied(Receipt::default().with_token(token)))
+    }
+
+    /// An error as the driver tells it.
+    fn told(&self, error: Error) -> Error {
+        match (self.flaw, &self.secret) {
+            (Some(Flaw::HidesUnknown), _) => error.with_effect(Effect::None),
+            (Some(Flaw::TellsSecretsInErrors), Some(secret)) => {
+                let message = format!("{} (sent with password={secret})", error.message());
+                Error::new(error.kind(), error.operation(), message).with_effect(error.effect())
+            }
+            _ => error,
+        }
     }
 
     async fn send_all(&self, cx: &ActionContext, changes: Vec<Change>, picture: &Picture) -> Result<Landing> {
@@ -258,7 +286,8 @@ impl Target for ToyTarget {
         capabilities.visibility_lag = (!lag.is_zero()).then(|| Lasting::new(lag));
         let id = match self.flaw {
             Some(Flaw::ShiftingId) => format!("toy/{}/{}", self.name, self.world.count_look()),
-            _ => format!("toy/{}", self.name),
+            Some(Flaw::IdAsTyped) => format!("toy/{}", self.name),
+            _ => format!("toy/{}", self.name.to_ascii_lowercase()),
         };
         Ok(TargetInfo::new(TargetId::new(id)?, "simulated").with_capabilities(capabilities))
     }
@@ -273,10 +302,14 @@ impl Target for ToyTarget {
             None if parts_differ => Reading::Unknown("the parts run different releases".to_owned()),
             None => Reading::Known(self.snapshot(&picture, picture.settled)),
         };
-        let lagging = after.and_then(generation) > generation(&picture.token);
+        let lagging = after.and_then(generation) > generation(&picture.token) && !self.has(Flaw::HidesLag);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(picture.clone());
         let mut observation = Observation::settled(settled, self.token(&picture)).lagging(lagging);
         for part in &picture.parts {
             observation = observation.part(self.part_state(&picture, part));
+        }
+        if self.has(Flaw::ShuffledParts) && self.world.count_look().is_multiple_of(2) {
+            observation.parts.reverse();
         }
         if let (Some(release), None) = (picture.heading, eager) {
             let phase = match &picture.failed {
@@ -289,51 +322,11 @@ impl Target for ToyTarget {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<ToySnapshot>>> {
-        if !self.world.settings.history && !self.has(Flaw::MakesUpHistory) {
-            return Ok(Vec::new());
-        }
-        let picture = self.world.look();
-        let mut seen = Vec::new();
-        let mut entries = Vec::new();
-        for (release, at) in self.world.ran().into_iter().rev() {
-            let snapshot = self.snapshot(&picture, release);
-            if seen.contains(&release) || !query.wants(&rollback_core::Snapshot::info(&snapshot)) {
-                continue;
-            }
-            seen.push(release);
-            let standing = if picture.settled == release { Standing::Current } else { Standing::Ran };
-            let entry = HistoryEntry::new(snapshot, standing).with_ran_at(at);
-            let gone = !self.world.has(release);
-            entries.push(if gone { entry.unrestorable("its release is gone") } else { entry });
-        }
-        if self.has(Flaw::OldestFirst) {
-            entries.reverse();
-        }
-        entries.truncate(query.limit);
-        Ok(entries)
+        Ok(self.ran(query))
     }
 
     async fn inspect(&self, from: Option<&ToySnapshot>, to: &ToySnapshot) -> Result<Inspection> {
-        if self.has(Flaw::MeddlingInspect) {
-            self.world.touch();
-        }
-        let shown = |snapshot: &ToySnapshot| Shown::Plain(format!("r{}", snapshot.release));
-        let artifact = Artifact::new("release", format!("r{}", to.release));
-        let there = self.world.has(to.release) || self.has(Flaw::SeesNoGaps);
-        let presence = if there { Reading::Known(None) } else { Reading::Absent };
-        let mut found = Inspection::default().artifact(artifact, presence);
-        if from.is_none_or(|from| from.release != to.release) {
-            found = found.differs("release", from.map(shown), Some(shown(to)));
-            found = match &self.secret {
-                Some(secret) => found.differs("password", None, Some(self.veiled(secret))),
-                None => found,
-            };
-        }
-        if there {
-            return Ok(found);
-        }
-        let message = format!("release r{} is gone", to.release);
-        Ok(found.finding(Finding::blocker("artifact-missing", message).next("choose another release")))
+        Ok(self.inspected(from, to))
     }
 
     async fn apply(&self, cx: &ActionContext, action: &ToyAction) -> Result<Landing> {
@@ -377,9 +370,14 @@ impl Target for ToyTarget {
     }
 
     async fn prove(&self, _goal: &Goal<ToySnapshot>) -> Result<Evidence> {
-        let picture = self.world.look();
+        let remembered = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let remembered = remembered.filter(|_| self.has(Flaw::ProvesFromMemory));
+        let picture = remembered.unwrap_or_else(|| self.world.look());
         let looked_at = if self.has(Flaw::ProvesOnePart) { 1 } else { picture.parts.len() };
         let mut evidence = Evidence::default().compared(format!("the release on {looked_at} parts"));
+        if self.has(Flaw::ShowsNoEvidence) {
+            evidence.compared.clear();
+        }
         for part in picture.parts.iter().take(looked_at) {
             evidence = evidence.part(self.part_state(&picture, part));
         }

@@ -162,6 +162,7 @@ impl World {
             missing: BTreeSet::new(),
             sick: BTreeSet::new(),
             deaf: 0,
+            denied: false,
             marks: BTreeMap::new(),
             ran: vec![(1, clock.now())],
             late: Vec::new(),
@@ -297,6 +298,26 @@ impl World {
     #[must_use]
     pub fn has(&self, release: u32) -> bool {
         !self.now().missing.contains(&release)
+    }
+
+    /// From now on nobody is told whether a release could be deployed: a permission was taken away.
+    pub fn deny(&self) {
+        self.now().denied = true;
+    }
+
+    /// Whether `release` could be deployed, for those who may know.
+    pub(super) fn tells(&self, release: u32) -> Option<bool> {
+        let state = self.now();
+        (!state.denied).then(|| !state.missing.contains(&release))
+    }
+
+    /// The first part restarts by itself: a crash, a lost node.
+    pub fn restart_part(&self) {
+        let mut state = self.now();
+        if let Some(part) = state.parts.first_mut() {
+            part.restarts += 1;
+        }
+        state.remember(self.clock.monotonic(), self);
     }
 
     /// Scales every part.

@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) missing: BTreeSet<u32>,
     pub(super) sick: BTreeSet<u32>,
     pub(super) deaf: u32,
+    /// Whether nobody is told what is missing.
+    pub(super) denied: bool,
     pub(super) marks: BTreeMap<IdempotencyKey, u64>,
     pub(super) ran: Vec<(u32, Timestamp)>,
     pub(super) late: Vec<Late>,

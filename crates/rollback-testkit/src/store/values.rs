@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use rollback_core::store::{Condition, Delete, KeyPrefix, Put, Store};
+use rollback_core::store::{Condition, Delete, KeyPrefix, MAX_VALUE_BYTES, Put, Store};
 use rollback_core::{Effect, ErrorKind};
 
 use super::{Cases, Open, StoreFixture, deleted, holds, key, stored};
 use crate::harness::{CaseResult, Failure, Need, ensure, equal};
 
-/// The largest value that the contract of a store allows: one mebibyte.
-const LARGEST: usize = 1 << 20;
+/// The largest value that the contract of a store allows.
+const LARGEST: usize = MAX_VALUE_BYTES;
 
 pub(super) fn add<F: StoreFixture>(cases: Cases<F>) -> Cases<F> {
     let persistent = cases.fixture.persistent();

@@ -1,0 +1,82 @@
+//! Configuration, by the command's own way of reading it, down to the targets and probes that it sets up.
+
+use std::path::Path;
+
+use rollback_cli::config::Config;
+use rollback_core::{ComponentName, Driver as _, DriverRegistry, Error};
+use rollback_driver_local::LocalDriver;
+use rollback_testkit::sim::{Settings, World};
+
+use crate::driver::Toy;
+use crate::promises::refused;
+use crate::world::{clock, in_virtual_time};
+
+/// What the variable `SECRET` holds. Errors never show it.
+const SECRET: &str = "hunter22-ozymandias";
+
+fn variable(name: &str) -> Option<String> {
+    match name {
+        "ROOT" => Some("/srv".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "SECRET" => Some(SECRET.to_owned()),
+        _ => None,
+    }
+}
+
+/// Reads a file, and sets up every component in every environment and every gate. Nothing is looked at or run: the
+/// settings name commands.
+pub(crate) fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    in_virtual_time(async {
+        let drivers =
+            DriverRegistry::new().with(LocalDriver).with(Toy(World::new(Settings::default(), clock())));
+        let config = match Config::parse(Path::new("ops/rollback.toml"), text, &drivers, &variable) {
+            Ok(config) => config,
+            Err(error) => return secretly_refused(&error, ""),
+        };
+        assert!(!format!("{config:?}").contains(SECRET), "a secret is shown for debugging");
+        let again = Config::parse(Path::new("ops/rollback.toml"), text, &drivers, &variable).ok();
+        assert!(again.as_ref() == Some(&config), "the same text reads differently");
+        let hidden = |error: &Error| secretly_refused(error, &config.hidden.hide(&error.to_string()));
+        for environment in config.environments.keys() {
+            for name in config.components_in(environment) {
+                let component = &config.components[name];
+                let settings = component.settings_in(environment);
+                if let Err(error) = drivers.connect(&component.driver, name, settings).await {
+                    hidden(&error);
+                }
+            }
+        }
+        let probes = rollback_probes::registry();
+        for gate in &config.gates {
+            assert!(gate.rule.within.is_some(), "a gate without an end");
+            if let Err(error) = probes.build(&gate.probe) {
+                hidden(&error);
+            }
+        }
+        local_round_trip(&config).await;
+    });
+}
+
+/// `shown` is what a person sees of it, where that is not the error as it is.
+fn secretly_refused(error: &Error, shown: &str) {
+    refused(error);
+    let text = if shown.is_empty() { format!("{error} {error:?}") } else { shown.to_owned() };
+    assert!(!text.contains(SECRET), "a secret is shown: {text}");
+}
+
+/// What the local driver accepts, it accepts again once it was written.
+async fn local_round_trip(config: &Config) {
+    for component in config.components.values().filter(|component| component.driver == "local") {
+        let settings = serde_json::Value::Object(component.settings.clone());
+        let Ok(read) = serde_json::from_value::<rollback_driver_local::LocalConfig>(settings) else {
+            continue;
+        };
+        let written = serde_json::to_value(&read).expect("settings are JSON");
+        let again = serde_json::from_value(written.clone());
+        assert_eq!(again.ok().as_ref(), Some(&read), "settings change by being written");
+        let name = ComponentName::new("web").expect("a good name");
+        let connected = LocalDriver.connect(&name, written).await;
+        assert_eq!(connected.is_ok(), read.build().is_ok(), "settings are understood in two ways");
+    }
+}
