@@ -8,7 +8,7 @@ use super::{Context, Engine};
 use crate::environment::Environment;
 use crate::erased::DynTarget;
 use crate::layer;
-use crate::lease::{DEFAULT_TTL, Holder, Leasing, Liveness, SystemLiveness};
+use crate::lease::{DEFAULT_TTL, Holder, LONGEST_TTL, Leasing, Liveness, SHORTEST_TTL, SystemLiveness};
 use crate::ledger::DEFAULT_RETENTION;
 use crate::name::{ComponentName, Entropy, EnvironmentName, SystemEntropy};
 use crate::probe::{Gate, ProbeRegistry};
@@ -106,10 +106,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the time to live of leases; 15 seconds unless told otherwise.
+    /// Sets the time to live of leases, from [`SHORTEST_TTL`] to [`LONGEST_TTL`]; 15 seconds unless told otherwise.
     #[must_use]
     pub fn lease(mut self, ttl: Lasting) -> Self {
-        self.ttl = ttl;
+        self.ttl = ttl.clamp(SHORTEST_TTL, LONGEST_TTL);
         self
     }
 

@@ -87,7 +87,7 @@ impl Leasing {
                 _ if self.liveness.is_dead(&holder) => Some(Sign::Dead),
                 // Another holder in its place is a sign of life as well.
                 Some((version, _)) if *version != record.version => Some(Sign::Beating),
-                Some((_, since)) if now.saturating_sub(*since) >= record.value.ttl.as_duration() => {
+                Some((_, since)) if now.saturating_sub(*since) >= record.value.patience() => {
                     Some(Sign::Silent)
                 }
                 Some(_) => None,
@@ -99,7 +99,7 @@ impl Leasing {
             if let Some(sign) = sign {
                 return Ok(Some(Holding::new(target, &record, holder, sign)));
             }
-            self.clock.sleep(record.value.ttl.as_duration() / 10).await;
+            self.clock.sleep(record.value.patience() / 10).await;
         }
     }
 

@@ -25,6 +25,10 @@ use crate::time::{Clock, Lasting};
 
 /// How long a lease is good without a beat, unless told otherwise.
 pub const DEFAULT_TTL: Lasting = Lasting::from_secs(15);
+/// The shortest time to live of a lease: below, every busy moment of a store would look like death.
+pub const SHORTEST_TTL: Lasting = Lasting::from_secs(1);
+/// The longest time to live of a lease: so long may a person wait at worst for what a dead process left.
+pub const LONGEST_TTL: Lasting = Lasting::from_secs(600);
 
 /// How often an authorisation that took too long is tried again.
 const SLOW_AUTHORISATIONS: u32 = 3;
@@ -56,6 +60,13 @@ pub struct Head {
     /// Who took it away from its last holder, if somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_by: Option<String>,
+}
+
+impl Head {
+    /// How long it is watched for a beat, whatever a damaged record says.
+    fn patience(&self) -> Duration {
+        self.ttl.min(LONGEST_TTL).as_duration()
+    }
 }
 
 /// An action that was authorised.
@@ -198,7 +209,7 @@ impl Leasing {
         match watched {
             // Only our own monotonic clock counts; nobody's wall clock is compared.
             Some(watched) if watched.version == record.version => {
-                Ok(now.saturating_sub(watched.since) >= head.ttl.as_duration())
+                Ok(now.saturating_sub(watched.since) >= head.patience())
             }
             Some(_) => Err(refused(holder, head.run, "holds")),
             None => {

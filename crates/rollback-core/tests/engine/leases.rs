@@ -101,20 +101,41 @@ async fn break_glass_needs_no_lease_and_is_merged_later() {
     assert_eq!(shared.merge_break_glass(Arc::new(local)).await.unwrap(), 0, "merging again adds nothing");
 }
 
+/// Changes what the head of the only target says.
+async fn forge(setup: &Setup, change: impl FnOnce(&mut serde_json::Value)) {
+    let heads = setup.store.list(&KeyPrefix::new("heads").unwrap(), None, 2).await.unwrap();
+    let head = setup.store.get(&heads[0]).await.unwrap().unwrap();
+    let mut document: serde_json::Value = serde_json::from_slice(&head.value).unwrap();
+    change(&mut document["body"]);
+    setup.store.put(&heads[0], document.to_string().as_bytes(), &Condition::Any).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_head_whose_epoch_cannot_rise_is_refused() {
     let setup = Setup::new(Settings::default()).await;
     let engine = setup.engine("ana");
     run(&engine, &setup.request(None)).await;
-    let heads = setup.store.list(&KeyPrefix::new("heads").unwrap(), None, 2).await.unwrap();
-    let head = setup.store.get(&heads[0]).await.unwrap().unwrap();
-    let mut document: serde_json::Value = serde_json::from_slice(&head.value).unwrap();
-    document["body"]["epoch"] = u64::MAX.into();
-    setup.store.put(&heads[0], document.to_string().as_bytes(), &Condition::Any).await.unwrap();
+    forge(&setup, |head| head["epoch"] = u64::MAX.into()).await;
     let report = run(&engine, &setup.request(Some("revision=r1"))).await;
     ended(&report, State::Refused);
     let why = &report.components[&name("web")].summary;
     assert!(why.contains("epoch cannot rise"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_asks_for_a_century_is_watched_for_minutes() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    run(&engine, &setup.request(None)).await;
+    forge(&setup, |head| {
+        head["ttl"] = "876000h".into();
+        head["holder"] = serde_json::json!({ "user": "nobody", "host": "gone", "pid": 1 });
+    })
+    .await;
+    let began = setup.clock.monotonic();
+    let report = run(&engine, &setup.request(Some("revision=r1"))).await;
+    ended(&report, State::Restored);
+    assert!(setup.clock.monotonic() - began < Duration::from_secs(660));
 }
 
 #[tokio::test(start_paused = true)]

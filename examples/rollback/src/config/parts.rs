@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rollback_core::condition::{Check, Rule};
 use rollback_core::environment::{Automatic, FreezeWindow};
-use rollback_core::lease::DEFAULT_TTL;
+use rollback_core::lease::{DEFAULT_TTL, LONGEST_TTL, SHORTEST_TTL};
 use rollback_core::probe::{Gate, ProbeSpec};
 use rollback_core::registry::known;
 use rollback_core::time::Lasting;
@@ -21,11 +21,16 @@ pub(super) fn unnamed() -> EnvironmentName {
     EnvironmentName::new("default").expect("it is a good name")
 }
 
-/// The time to live of leases. Below a second every busy moment of a store would look like death.
+/// The time to live of leases.
 pub(super) fn lease(top: &Section<'_>) -> Result<Lasting> {
     let lease = top.parsed("lease")?.unwrap_or(DEFAULT_TTL);
-    if lease < Lasting::from_secs(1) {
+    if lease < SHORTEST_TTL {
         return Err(top.fault("lease", "is too short to be kept").next("write at least 1s; 15s is usual"));
+    }
+    if lease > LONGEST_TTL {
+        return Err(top
+            .fault("lease", "is too long: others would wait for so long after a crash")
+            .next("write at most 10m; 15s is usual"));
     }
     Ok(lease)
 }

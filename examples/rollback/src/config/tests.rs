@@ -163,6 +163,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("store = \"x", &["ops/rollback.toml, line 1", "column", "texts need quotes"]),
     ("a = 1\na = 2", &["line 2", "duplicate key", "next:"]),
     ("\nstores = \"x\"", &["line 2", "unknown key \"stores\"", "did you mean \"store\"?"]),
+    ("lease = \"11m\"", &["line 1", "lease is too long", "at most 10m"]),
     ("lease = \"10ms\"", &["line 1", "lease is too short", "at least 1s"]),
     ("store = 5", &["line 1", "store is a number, must be a text"]),
     ("[environments.prod]\nconfrim = \"x\"", &["line 2", "[environments.prod]", "did you mean \"confirm\"?"]),
