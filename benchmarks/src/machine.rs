@@ -36,6 +36,10 @@ pub(crate) fn facts() -> Result<Section> {
     let rustc = Command::new("rustc").arg("--version").output()?;
     table.row(["compiler", String::from_utf8_lossy(&rustc.stdout).trim()]);
     table.row(["profile", if is_release() { "release" } else { "dev: these numbers mean nothing" }]);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    if let Some(load) = load.split_whitespace().next() {
+        table.row(["load before it began", load]);
+    }
     table.row(["day", &SystemClock.now().strftime("%Y-%m-%d").to_string()]);
     Ok(Section { name: "machine", tables: vec![table] })
 }
