@@ -1,5 +1,6 @@
 //! Mutations that know the form of an input, so that most of them get past the parser. The same for the same seed.
 
+mod filed;
 mod json;
 
 use rollback_core::Digest;
@@ -199,6 +200,7 @@ impl Mutator {
                 let (_, value) = split(&lines[other])?;
                 lines[at] = [key, value].concat();
             }
+            4..18 if self.filed(&mut lines, at, times).is_some() => {}
             _ => {
                 let (key, value) = split(&lines[at])?;
                 let changed = self.document(value, times)?;

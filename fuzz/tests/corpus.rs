@@ -72,6 +72,23 @@ macro_rules! replayed {
 }
 replayed!(names, plan, apply, records, resume, envelopes, config, shown);
 
+/// Seeds that nothing can read any more would test the refusals alone.
+#[test]
+fn seeds_are_of_the_present_format() {
+    let fresh = tempfile::tempdir().unwrap();
+    seeds::write(fresh.path()).unwrap();
+    for target in TARGETS {
+        let stale = "write them anew: cargo test -p rollback-fuzz -- --ignored write_seeds";
+        for file in std::fs::read_dir(fresh.path().join(target.name)).unwrap() {
+            let name = file.unwrap().file_name();
+            let (fresh, stored) =
+                (fresh.path().join(target.name).join(&name), folder(target.name).join(&name));
+            let (fresh, stored) = (std::fs::read(fresh).unwrap(), std::fs::read(stored).unwrap_or_default());
+            assert!(fresh == stored, "{}/{}: {stale}", target.name, name.display());
+        }
+    }
+}
+
 /// Documents change with the product: `cargo test -p rollback-fuzz -- --ignored write_seeds` writes them anew.
 #[test]
 #[ignore = "writes the seeds of the corpus"]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rollback_core::{Error, ErrorKind};
+use rollback_core::{Effect, Error, ErrorKind};
 
 /// An I/O error at `path`, for people. Without effect; a caller that changed something says so itself.
 pub(crate) fn io(operation: impl Into<String>, path: &Path, error: io::Error) -> Error {
@@ -17,12 +17,15 @@ pub(crate) fn io(operation: impl Into<String>, path: &Path, error: io::Error) ->
         _ => (ErrorKind::Other, "failed"),
     };
     // A full disk is not emptied by asking again.
-    Error::new(kind, operation, format!("{path:?} {message}")).with_source(error).transient(false)
+    Error::new(kind, operation, format!("{path:?} {message}"))
+        .with_source(error)
+        .transient(false)
+        .with_effect(Effect::None)
 }
 
 /// A blocking task that did not come back.
 pub(crate) fn lost(operation: &'static str, error: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Other, operation, "the work was cut off")
         .with_source(error)
-        .with_effect(rollback_core::Effect::Unknown)
+        .with_effect(Effect::Unknown)
 }

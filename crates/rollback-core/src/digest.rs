@@ -51,18 +51,19 @@ impl Digest {
     /// The first twelve hex digits: enough for a person to compare.
     #[must_use]
     pub fn short(&self) -> String {
-        self.hex()[..12].to_owned()
+        hex(&self.0[..6])
     }
 
     /// All 64 hex digits without the prefix.
     #[must_use]
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.0)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 impl fmt::Display for Digest {

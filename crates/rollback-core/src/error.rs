@@ -122,13 +122,15 @@ fn bounded(mut text: String) -> String {
 impl Error {
     /// An error of `kind`. `operation` completes "cannot …", `message` says what was found.
     ///
-    /// Throttled, unavailable and timed-out errors start as transient, and a time-out starts with an unknown
-    /// effect; everything else starts as permanent and without effect.
+    /// Throttled, unavailable and timed-out errors start as transient. Of an unavailable or timed-out backend nobody knows
+    /// what it did before, so these start with an unknown effect, which is looked at before anything is sent again;
+    /// everything else starts without effect. Say so where it is certain: a connection that was refused has no effect.
     ///
     /// Texts of more than 4,000 bytes are cut off.
     pub fn new(kind: ErrorKind, operation: impl Into<String>, message: impl Into<String>) -> Self {
         let transient = matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Timeout);
-        let effect = if kind == ErrorKind::Timeout { Effect::Unknown } else { Effect::None };
+        let silent = matches!(kind, ErrorKind::Unavailable | ErrorKind::Timeout);
+        let effect = if silent { Effect::Unknown } else { Effect::None };
         Self(Box::new(Inner {
             kind,
             operation: bounded(operation.into()),
@@ -286,8 +288,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_timeout_starts_with_an_unknown_effect() {
+    fn where_nobody_knows_the_effect_starts_as_unknown() {
         assert_eq!(Error::new(ErrorKind::Timeout, "x", "y").effect(), Effect::Unknown);
+        assert_eq!(Error::new(ErrorKind::Unavailable, "x", "y").effect(), Effect::Unknown);
         assert_eq!(Error::new(ErrorKind::Throttled, "x", "y").effect(), Effect::None);
         assert!(Error::new(ErrorKind::Throttled, "x", "y").is_transient());
         assert!(!Error::new(ErrorKind::Denied, "x", "y").is_transient());

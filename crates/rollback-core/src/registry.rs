@@ -135,13 +135,13 @@ pub fn read_settings<T: DeserializeOwned>(
 ) -> Result<T> {
     let fault = match serde_json::from_value::<T>(config.clone()) {
         Ok(settings) => return Ok(settings),
-        Err(error) => error.to_string(),
+        Err(error) => without_value(&error.to_string()),
     };
     // The culprit is the setting without which another error, or none, comes up.
     let without = |key: &String| {
         let mut rest = config.clone();
         rest.as_object_mut().map(|settings| settings.remove(key));
-        serde_json::from_value::<T>(rest).err().map(|error| error.to_string())
+        serde_json::from_value::<T>(rest).err().map(|error| without_value(&error.to_string()))
     };
     let keys = config.as_object().into_iter().flatten().map(|(key, _)| key);
     let culprit = keys.into_iter().find(|key| without(key).as_ref() != Some(&fault));
@@ -156,6 +156,20 @@ pub fn read_settings<T: DeserializeOwned>(
     let about = about.and_then(Value::as_str).unwrap_or("see the driver's documentation");
     Err(Error::new(ErrorKind::Invalid, operation, format!("setting {key:?} does not fit: {fault}"))
         .next(format!("{key} is: {about}")))
+}
+
+/// A complaint about the type of a value, without the value: that may be a secret which was written in the wrong way.
+fn without_value(fault: &str) -> String {
+    let Some((head, rest)) = fault.split_once(": ").filter(|(head, _)| head.starts_with("invalid ")) else {
+        return fault.to_owned();
+    };
+    match (rest.split(' ').next(), rest.rfind(", expected ")) {
+        (Some(kind @ ("string" | "integer" | "floating" | "boolean" | "character" | "byte")), Some(at)) => {
+            let kind = if kind == "floating" { "number" } else { kind };
+            format!("{head}: {kind}{}", &rest[at..])
+        }
+        _ => fault.to_owned(),
+    }
 }
 
 /// Names the nearest known word, or all of them.
@@ -235,6 +249,7 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
@@ -251,6 +266,30 @@ mod tests {
         assert!(
             known("settings", &unknown.key, unknown.known.iter().map(String::as_str)).contains("\"deep\"")
         );
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_not_quoted() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only what cannot be read into it matters")]
+        struct Settings {
+            port: u16,
+            token: String,
+        }
+        let name = ComponentName::new("web").unwrap();
+        let read = |settings| {
+            read_settings::<Settings>(&name, &settings, &Value::Null).unwrap_err().message().to_owned()
+        };
+        let secret = "hunter2, expected nobody";
+        assert_eq!(
+            read(json!({ "port": secret, "token": "x" })),
+            "setting \"port\" does not fit: invalid type: string, expected u16"
+        );
+        assert_eq!(
+            read(json!({ "port": 1, "token": 77.5 })),
+            "setting \"token\" does not fit: invalid type: number, expected a string"
+        );
+        assert!(!read(json!({ "port": 707_070, "token": "x" })).contains("707"));
     }
 
     #[test]

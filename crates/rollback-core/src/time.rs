@@ -95,6 +95,9 @@ pub async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Out
     }
 }
 
+/// The longest [`Lasting`] that is read: as many days as there are between the first and the last timestamp.
+const LONGEST: Duration = Duration::from_secs(7_304_484 * 86_400);
+
 /// A length of time as people write it in configuration: `90s`, `15m`, `1h30m`, `30 days`, `PT5M`.
 ///
 /// Days are 24 hours. Never negative.
@@ -165,7 +168,8 @@ impl FromStr for Lasting {
         let span: Span = text.trim().parse().map_err(|_| wrong())?;
         let relative = jiff::SpanRelativeTo::days_are_24_hours();
         let signed = span.to_duration(relative).map_err(|_| wrong())?;
-        Duration::try_from(signed).map(Self).map_err(|_| wrong())
+        // What is longer could be written in weeks, and could not be read back in days.
+        Duration::try_from(signed).ok().filter(|length| *length <= LONGEST).map(Self).ok_or_else(wrong)
     }
 }
 
@@ -219,7 +223,7 @@ mod tests {
             assert_eq!(lasting.as_duration().as_secs(), seconds, "{text}");
             assert_eq!(lasting.to_string().parse::<Lasting>().unwrap(), lasting);
         }
-        for text in ["", "soon", "-5m", "15", "1 parsec"] {
+        for text in ["", "soon", "-5m", "15", "1 parsec", "199w7304484d"] {
             assert!(text.parse::<Lasting>().is_err(), "{text:?} must be refused");
         }
     }

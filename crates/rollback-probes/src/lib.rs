@@ -51,3 +51,30 @@ use rollback_core::probe::ProbeRegistry;
 pub fn registry() -> ProbeRegistry {
     ProbeRegistry::new().with(HttpProbes).with(TcpProbes).with(CommandProbes)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    /// Editors are told of exactly the settings that are read.
+    #[test]
+    fn every_kind_has_a_schema_of_its_settings() {
+        let registry = super::registry();
+        for factory in registry.factories() {
+            let schema = factory.config_schema();
+            let settings = schema["properties"].as_object().unwrap_or_else(|| panic!("{schema:#}"));
+            let mut described: Vec<_> = settings.keys().map(String::as_str).collect();
+            described.sort_unstable();
+            for (name, setting) in settings {
+                assert!(setting["description"].is_string(), "{} {name} says nothing", factory.kind());
+            }
+            assert_eq!(schema["additionalProperties"], Value::Bool(false), "{}", factory.kind());
+            let wrong = json!({ "no-such-setting": 1 });
+            let error = factory.build(wrong.as_object().unwrap()).unwrap_err();
+            let (_, known) = error.next_step().unwrap().split_once("the settings are: ").unwrap();
+            let mut known: Vec<_> = known.split(", ").collect();
+            known.sort_unstable();
+            assert_eq!(described, known, "{}", factory.kind());
+        }
+    }
+}

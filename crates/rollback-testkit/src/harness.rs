@@ -285,7 +285,7 @@ impl Case {
             Err(Outcome::Ignored(why)) => End::Ignored(why),
             Err(Outcome::Failed(why)) => End::Failed(why),
         });
-        Task { name, ignored, run }
+        Task { name, ignored, excused: false, run }
     }
 }
 

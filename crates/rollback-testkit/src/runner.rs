@@ -17,12 +17,14 @@ pub(crate) struct Task {
     pub(crate) name: String,
     /// Why it does not apply, if that is known before it runs: it never runs then.
     pub(crate) ignored: Option<String>,
+    /// Whether it is ignored because its backend is not here, where that is allowed.
+    pub(crate) excused: bool,
     pub(crate) run: Box<dyn FnOnce() -> End + Send>,
 }
 
 impl Task {
     fn into_trial(self) -> Trial {
-        let Self { name, ignored, run } = self;
+        let Self { name, ignored, run, excused: _ } = self;
         match ignored {
             None => Trial::ignorable_test(name, move || match run() {
                 End::Passed => Ok(Completion::Completed),
@@ -44,18 +46,24 @@ impl Task {
 /// none was executed although nobody asked for fewer: a suite that checks nothing must not look like one that passed.
 pub(crate) fn main_of(tasks: Vec<Task>) -> ExitCode {
     // Before everything else, so that a mere `--list` fails as well: that is where nextest would see nothing.
-    if tasks.iter().all(|task| task.ignored.is_some()) {
+    if shows_nothing(&tasks) {
         return nothing_executed(tasks.len());
     }
     let arguments = Arguments::from_args();
     let chosen =
         arguments.list || arguments.ignored || arguments.filter.is_some() || !arguments.skip.is_empty();
-    let count = tasks.len();
+    let (count, excused) = (tasks.len(), tasks.iter().all(|task| task.excused));
     let conclusion = libtest_mimic::run(&arguments, tasks.into_iter().map(Task::into_trial).collect());
-    if conclusion.num_passed + conclusion.num_failed == 0 && !chosen {
+    if conclusion.num_passed + conclusion.num_failed == 0 && !chosen && !excused {
         return nothing_executed(count);
     }
     conclusion.exit_code()
+}
+
+/// Whether no task can run, and not even because of a backend that may be missing here.
+fn shows_nothing(tasks: &[Task]) -> bool {
+    let excused = !tasks.is_empty() && tasks.iter().all(|task| task.excused);
+    !excused && tasks.iter().all(|task| task.ignored.is_some())
 }
 
 fn nothing_executed(count: usize) -> ExitCode {
@@ -64,4 +72,23 @@ fn nothing_executed(count: usize) -> ExitCode {
          capabilities the fixture states"
     );
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(ignored: bool, excused: bool) -> Task {
+        let ignored = ignored.then(|| "why".to_owned());
+        Task { name: "a".to_owned(), ignored, excused, run: Box::new(|| End::Passed) }
+    }
+
+    #[test]
+    fn only_a_missing_backend_excuses_that_nothing_runs() {
+        assert!(shows_nothing(&[]));
+        assert!(shows_nothing(&[task(true, false)]));
+        assert!(shows_nothing(&[task(true, false), task(true, true)]));
+        assert!(!shows_nothing(&[task(true, true)]));
+        assert!(!shows_nothing(&[task(true, false), task(false, false)]));
+    }
 }

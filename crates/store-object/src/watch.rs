@@ -7,6 +7,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Whom a request was for.
+#[cfg_attr(
+    not(feature = "_http"),
+    expect(dead_code, reason = "without a transport of ours nothing is noted")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plane {
     /// The bucket.
@@ -16,6 +20,10 @@ pub(crate) enum Plane {
 }
 
 /// How a request ended.
+#[cfg_attr(
+    not(feature = "_http"),
+    expect(dead_code, reason = "without a transport of ours nothing is noted")
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Happened {
     /// No connection was made: nothing was sent.

@@ -35,12 +35,14 @@ enum Fault {
     Untagged,
 }
 
+type Which = fn(&PutMode) -> bool;
+
 #[derive(Debug, Default)]
 struct Faulty {
     inner: InMemory,
     writes: Mutex<VecDeque<Fault>>,
     /// Modes that are carried out as if there were no condition.
-    ignores: Option<fn(&PutMode) -> bool>,
+    ignores: Option<Which>,
     unsorted: bool,
 }
 
@@ -215,7 +217,7 @@ async fn records_settle_what_was_lost() {
 
 #[tokio::test]
 async fn a_server_that_ignores_a_condition_is_never_written_to() {
-    let ignores: [(fn(&PutMode) -> bool, &str); 2] = [
+    let ignores: [(Which, &str); 2] = [
         (|mode| matches!(mode, PutMode::Create), "If-None-Match"),
         (|mode| matches!(mode, PutMode::Update(_)), "If-Match"),
     ];

@@ -271,11 +271,14 @@ async fn who_finds_no_credentials_is_told_how_to_get_some() {
     }
 }
 
+/// A URL, the variables that are set, and the kind and text of the refusal.
+type Refusal = (&'static str, &'static [(&'static str, &'static str)], ErrorKind, &'static str);
+
 #[test]
 fn what_cannot_work_is_refused_when_it_is_opened() {
-    let credentials = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
-    let cases: [(&str, &[(&str, &str)], ErrorKind, &str); 8] = [
-        ("s3://bucket", &credentials, ErrorKind::Invalid, "AWS_REGION"),
+    const CREDENTIALS: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let cases: [Refusal; 8] = [
+        ("s3://bucket", CREDENTIALS, ErrorKind::Invalid, "AWS_REGION"),
         (
             "s3://bucket",
             &[("AWS_PROFILE", "prod"), ("AWS_REGION", "x")],

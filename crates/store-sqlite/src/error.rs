@@ -22,8 +22,9 @@ pub(crate) struct Failing<'a> {
 }
 
 impl Failing<'_> {
+    /// Nothing is changed before COMMIT: whoever commits says so.
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::new(kind, self.operation, message)
+        Error::new(kind, self.operation, message).with_effect(Effect::None)
     }
 
     /// An answer of SQLite before COMMIT.

@@ -382,6 +382,11 @@ impl Command {
             Self::Completions(_) => "completions",
         }
     }
+
+    /// Whether it changes targets, and holds leases meanwhile.
+    pub(crate) fn acts(&self) -> bool {
+        matches!(self, Self::Apply(_) | Self::Run(_) | Self::Resume(_))
+    }
 }
 
 #[cfg(test)]

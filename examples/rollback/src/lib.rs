@@ -85,7 +85,7 @@ impl App {
             Ok(arguments) => arguments,
             Err(exit) => return exit.into(),
         };
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        let runtime = match runtime(&arguments.command) {
             Ok(runtime) => runtime,
             Err(error) => {
                 console.print_error(&format!("error: cannot start: {error}\n"));
@@ -135,6 +135,16 @@ impl App {
     }
 }
 
+/// Commands that only look run on this thread alone: starting others is most of what a short command would do. A lease
+/// must go on beating whatever a driver does, so commands that hold one have threads for it.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match command.acts() {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
+}
+
 /// Help and version go to standard output and are no failure; everything else is wrong usage.
 fn usage(error: &clap::Error, console: &Console) -> Exit {
     let color = |terminal| terminal && console.variable("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -169,8 +179,7 @@ fn finish(console: &Console, global: &Global, command: &Command, dispatched: &Di
         Err(error) => {
             console.print_error(&format!("error: cannot write the output: {error}\n"));
             // What became of a run is worth more than that nobody could read it.
-            let acted = matches!(name, "run" | "apply" | "resume");
-            if acted || outcome.exit != Exit::Done { outcome.exit } else { Exit::Failed }
+            if command.acts() || outcome.exit != Exit::Done { outcome.exit } else { Exit::Failed }
         }
     }
 }

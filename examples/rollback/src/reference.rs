@@ -44,8 +44,11 @@ fn section(out: &mut String, parent: &str, command: &Command, depth: usize) {
     let _ = write!(out, "\n{} `{name}`\n\n{}.\n", "#".repeat(depth), about(command));
     let own = || command.get_arguments().filter(|argument| !argument.is_global_set() && !is_help(argument));
     let mut usage = name.clone();
-    if own().any(|argument| !argument.is_positional()) {
+    if own().any(|argument| !argument.is_positional() && !argument.is_required_set()) {
         usage += " [OPTIONS]";
+    }
+    for argument in own().filter(|argument| !argument.is_positional() && argument.is_required_set()) {
+        let _ = write!(usage, " {}", spelled(argument));
     }
     for argument in own().filter(|argument| argument.is_positional()) {
         let _ = write!(usage, " {}", placeholder(argument));

@@ -126,3 +126,48 @@ fn nobody_is_waited_for_without_a_terminal() {
     assert!(String::from_utf8(refused.stderr).unwrap().contains("add --yes"));
     assert_eq!(std::fs::read_link(folder.path().join("current")).unwrap(), Path::new("releases/v2"));
 }
+
+/// What a command says, and its exit code.
+fn ran(folder: &Path, line: &str) -> (String, Option<i32>) {
+    let output = rollback(folder, line).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).unwrap(), output.status.code())
+}
+
+#[test]
+fn a_killed_run_is_unlocked_at_once_and_resumed() {
+    let folder = site();
+    let (mut child, _lines) = start(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (said, code) = ran(folder.path(), "unlock web --yes");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("dead: that process is gone") && said.contains("rollback resume"), "{said}");
+    let_go(folder.path());
+    let (said, code) = ran(folder.path(), "resume --yes");
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_holder_that_slept_ends_superseded_once_it_was_unlocked() {
+    let folder = site();
+    let file = folder.path().join("rollback.toml");
+    let configuration = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("lease = \"2s\"\n{configuration}")).unwrap();
+    let (child, lines) = start(folder.path());
+    let (said, code) = ran(folder.path(), "unlock web --yes");
+    assert_eq!(code, Some(3), "it is at work: {said}");
+    signal(&child, "STOP");
+    let (said, code) = ran(folder.path(), "unlock web --yes --by ben");
+    signal(&child, "CONT");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("silent: not one beat in 2s"), "{said}");
+    let_go(folder.path());
+    lines.for_each(|line| drop(line.unwrap()));
+    let output = child.wait_with_output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{report}");
+    assert!(report.contains("ben took the lease away"), "{report}");
+    let (said, code) = ran(folder.path(), "resume --yes");
+    assert_eq!(code, Some(0), "{said}");
+}

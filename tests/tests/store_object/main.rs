@@ -8,6 +8,7 @@ mod support;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rollback_core::store::Store;
@@ -42,7 +43,9 @@ impl StoreFixture for Emulator {
 }
 
 fn main() -> ExitCode {
-    let mut all = Suite::new("object").case("ministack_runs", true, ministack_runs);
+    // A busy machine and an emulator in Python: thousands of requests take their time.
+    let mut all =
+        Suite::new("object").limit(Duration::from_secs(600)).case("ministack_runs", true, ministack_runs);
     all = objects::add(errors::add(lost::add(races::add(all))));
     // Without the emulator the case above says so, and fails where everything is required.
     if !matches!(Ministack::shared(), Err(StartError::Missing(_))) {

@@ -11,7 +11,7 @@ use crate::support::{Lab, Place, key, put};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A page of S3 has a thousand keys.
-const MANY: usize = 2_300;
+const MANY: usize = 1_200;
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite

@@ -1,5 +1,6 @@
 //! One component of a run: legs, and what to do when one fails.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,12 +184,12 @@ impl ComponentRun {
     }
 
     /// The proposal of a leg.
-    pub(super) fn proposal(&self, leg: &Leg) -> Result<Proposal<Envelope>, Halt> {
+    pub(super) fn proposal<'a>(&'a self, leg: &'a Leg) -> Result<&'a Proposal<Envelope>, Halt> {
         if let Some(proposal) = &leg.proposal {
-            return Ok(proposal.clone());
+            return Ok(proposal);
         }
         let planned = self.plan.proposals().find(|(strategy, _)| *strategy == leg.strategy);
-        planned.map(|(_, proposal)| proposal.clone()).ok_or_else(|| {
+        planned.map(|(_, proposal)| proposal).ok_or_else(|| {
             Halt::Stuck(format!("the journal names strategy {}, which the plan does not have", leg.strategy))
         })
     }
@@ -198,10 +199,10 @@ impl ComponentRun {
         let proposal = self.proposal(leg)?;
         tracing::info!(strategy = leg.strategy, purpose = ?leg.purpose, "acting");
         self.emit_stage(Stage::Acting, leg.strategy.clone());
-        if let Some((why, error)) = self.act(&proposal).await? {
+        if let Some((why, error)) = self.act(proposal).await? {
             return Ok(LegEnd::Failed { why, error });
         }
-        self.settle(&proposal, goal).await
+        self.settle(proposal, goal).await
     }
 
     /// The chosen way first, then approved alternatives as long as nothing was changed, then repairs.
@@ -300,10 +301,9 @@ impl ComponentRun {
         Err(Error::new(ErrorKind::Timeout, "look at the target", "it goes on showing the past"))
     }
 
-    /// The title of a step, for reports.
-    pub(super) fn title(&self, leg: &Leg, step: &StepId) -> String {
-        let proposal = self.proposal(leg).ok();
-        let found = proposal.as_ref().and_then(|proposal| proposal.steps.iter().find(|one| one.id == *step));
-        found.map_or_else(|| step.to_string(), |step| step.title.clone())
+    /// The titles of a leg's steps, for reports.
+    pub(super) fn titles<'a>(&'a self, leg: &'a Leg) -> BTreeMap<&'a StepId, &'a str> {
+        let steps = self.proposal(leg).map_or(&[][..], |proposal| &proposal.steps);
+        steps.iter().map(|step| (&step.id, step.title.as_str())).collect()
     }
 }

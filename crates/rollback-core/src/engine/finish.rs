@@ -158,9 +158,8 @@ impl ComponentRun {
             })
             .await;
         applied.iter().any(|(leg, steps)| {
-            let proposal = self.proposal(leg).ok();
-            let planned = proposal.as_ref().map(|proposal| proposal.steps.iter()).into_iter().flatten();
-            planned.filter(|step| steps.contains(&step.id)).any(|step| !step.reversible)
+            let planned = self.proposal(leg).map_or(&[][..], |proposal| &proposal.steps);
+            planned.iter().filter(|step| steps.contains(&step.id)).any(|step| !step.reversible)
         })
     }
 
@@ -286,7 +285,10 @@ impl ComponentRun {
             ComponentReport::new(ending.state, ending.summary, origin, self.plan.to.info.clone());
         let journal = self.journal.lock().await;
         let state = &journal.state;
-        report.steps = state.step_reports(|leg, step| self.title(&state.legs[leg].leg, step));
+        let titles: Vec<_> = state.legs.iter().map(|leg| self.titles(&leg.leg)).collect();
+        report.steps = state.step_reports(|leg, step| {
+            titles[leg].get(step).map_or_else(|| step.to_string(), |title| (*title).to_owned())
+        });
         report.errors = state.errors.iter().cloned().chain(ending.error).collect();
         report.gates = state.gates.values().cloned().collect();
         report.evidence = ending.evidence;

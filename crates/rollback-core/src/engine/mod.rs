@@ -9,6 +9,7 @@ mod finish;
 mod guards;
 mod holding;
 mod quarantine;
+mod queue;
 mod records;
 mod run;
 mod settle;
@@ -320,7 +321,7 @@ impl Engine {
         let identity = snapshot.info.identity;
         let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
         if claim.good {
-            clear_quarantine(&ledger, &snapshot, claim, &by, now).await?;
+            quarantine::clear(component, &ledger, &snapshot.info, claim, &by, now).await?;
         }
         let newest = ledger.deployments().await?.into_iter().next();
         // One that was left and runs again is a deployment of its own.
@@ -372,28 +373,6 @@ impl Engine {
             }
         }
         Ok(copied)
-    }
-}
-
-/// Nothing is good and under quarantine at once.
-async fn clear_quarantine(
-    ledger: &Ledger,
-    snapshot: &SnapshotRecord,
-    claim: &Claim,
-    by: &str,
-    now: Timestamp,
-) -> Result<()> {
-    let identity = snapshot.info.identity;
-    let quarantined = ledger.quarantined().await?;
-    match quarantined.iter().find(|entry| entry.identity == identity) {
-        Some(_) if claim.lift_quarantine => ledger.lift(identity, "said to be good", by, now).await.map(drop),
-        Some(entry) => Err(Error::new(
-            ErrorKind::Refused,
-            format!("record {} as good", snapshot.info.label()),
-            format!("it is under quarantine: {}", entry.describe()),
-        )
-        .next("if that is over, say so: rollback record COMPONENT --good --lift-quarantine")),
-        None => Ok(()),
     }
 }
 

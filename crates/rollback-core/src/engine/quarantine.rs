@@ -1,8 +1,9 @@
 //! What must not run: put under quarantine by hand, lifted, and asked by pipelines.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Engine;
+use super::{Claim, Engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Quarantine};
 use crate::name::{ComponentName, Revision, Version};
@@ -43,8 +44,8 @@ impl Engine {
         Ok(Admission { allowed: quarantine.is_empty(), states, quarantine })
     }
 
-    /// Puts every state that people call `name` under quarantine. What was put there; what was there already keeps
-    /// its first reason.
+    /// Puts every state that people call `name` under quarantine. What stands there now: what was there already keeps its
+    /// first reason.
     ///
     /// # Errors
     ///
@@ -59,8 +60,7 @@ impl Engine {
         check_text("reason", Some(reason))?;
         check_text("name", by)?;
         let (ledger, by) = (self.ledger(component).await?, self.word(component, by).await?);
-        let mut states = self.called(component, &ledger, name).await?;
-        states.dedup_by_key(|state| state.identity);
+        let states = self.called(component, &ledger, name).await?;
         if states.is_empty() {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -70,21 +70,12 @@ impl Engine {
             .next(format!("rollback history {component} lists what there is")));
         }
         let now = self.context.clock.now();
-        let mut entries = Vec::new();
-        for state in states {
-            let entry = Quarantine::of(&state, reason, by.clone(), now);
-            ledger.quarantine(&entry).await?;
-            entries.push(entry);
+        for state in &states {
+            ledger.quarantine(&Quarantine::of(state, reason, by.clone(), now)).await?;
         }
-        // What was there before keeps its first reason: show what really stands.
-        let standing = ledger.quarantined().await?;
-        entries.retain_mut(|entry| {
-            standing.iter().find(|found| found.identity == entry.identity).is_some_and(|found| {
-                entry.clone_from(found);
-                true
-            })
-        });
-        Ok(entries)
+        let mut standing = ledger.quarantined().await?;
+        standing.retain(|entry| states.iter().any(|state| state.identity == entry.identity));
+        Ok(standing)
     }
 
     /// Lifts every quarantine that people call `name`. What was lifted.
@@ -165,4 +156,28 @@ fn is_called(state: &SnapshotInfo, name: &str) -> bool {
         || state.revision.as_str() == name
         || state.version.as_ref().is_some_and(|version| version.as_str() == name)
         || state.identity.begins_with(name)
+}
+
+/// Nothing is good and under quarantine at once.
+pub(super) async fn clear(
+    component: &ComponentName,
+    ledger: &Ledger,
+    info: &SnapshotInfo,
+    claim: &Claim,
+    by: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let quarantined = ledger.quarantined().await?;
+    match quarantined.iter().find(|entry| entry.identity == info.identity) {
+        Some(_) if claim.lift_quarantine => {
+            ledger.lift(info.identity, "said to be good", by, now).await.map(drop)
+        }
+        Some(entry) => Err(Error::new(
+            ErrorKind::Refused,
+            format!("record {} as good", info.label()),
+            format!("it is under quarantine: {}", entry.describe()),
+        )
+        .next(format!("if that is over, say so: rollback record {component} --good --lift-quarantine"))),
+        None => Ok(()),
+    }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures_util::future::{FutureExt as _, join_all};
 
 use super::component::{ComponentRun, Halt};
+use super::queue::Queue;
 use crate::action::{ActionContext, ActionKind, Landing, Receipt, Step};
 use crate::digest::Digest;
 use crate::document::Envelope;
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord};
 use crate::journal::{JournalEvent, Progressed, StepState, describe_landing};
 use crate::lease::{Authorised, Unauthorised};
-use crate::name::{IdempotencyKey, StepId};
+use crate::name::IdempotencyKey;
 use crate::progress::Event;
 use crate::strategy::Proposal;
 use crate::time::Lasting;
@@ -51,34 +52,31 @@ pub(super) fn longer(pause: Duration) -> Duration {
 impl ComponentRun {
     /// Sends every step of a proposal in its order, in batches of at most `parallel`. Why it failed, if it did.
     pub(super) async fn act(&self, proposal: &Proposal<Envelope>) -> Result<Option<Failure>, Halt> {
+        let mut queue = self
+            .state(|state| {
+                let sent = state.leg().map(|leg| &leg.steps);
+                Queue::new(&proposal.steps, |step| {
+                    sent.and_then(|sent| sent.get(step)).is_some_and(StepState::is_applied)
+                })
+            })
+            .await;
         loop {
-            let ready = self.ready(proposal).await;
-            if ready.is_empty() {
+            let batch = queue.take(proposal.parallel.max(1) as usize);
+            if batch.is_empty() {
                 return Ok(None);
             }
+            let ends = join_all(batch.iter().map(|at| self.step(&proposal.steps[*at], proposal).boxed()));
             let mut failure = None;
-            for end in join_all(ready.iter().map(|step| self.step(step, proposal).boxed())).await {
-                if let StepEnd::Failed(why) = end? {
-                    failure.get_or_insert(why);
+            for (at, end) in batch.iter().zip(ends.await) {
+                match end? {
+                    StepEnd::Applied => queue.applied(*at),
+                    StepEnd::Failed(why) => drop(failure.get_or_insert(why)),
                 }
             }
             if failure.is_some() {
                 return Ok(failure);
             }
         }
-    }
-
-    /// The next batch: steps that are not applied and wait for nothing.
-    async fn ready<'a>(&self, proposal: &'a Proposal<Envelope>) -> Vec<&'a Step<Envelope>> {
-        let applied: Vec<StepId> = self
-            .state(|state| {
-                let steps = state.leg().map(|leg| &leg.steps).into_iter().flatten();
-                steps.filter(|(_, step)| step.is_applied()).map(|(id, _)| id.clone()).collect()
-            })
-            .await;
-        let waits = |step: &Step<Envelope>| step.after.iter().any(|first| !applied.contains(first));
-        let ready = proposal.steps.iter().filter(|step| !applied.contains(&step.id) && !waits(step));
-        ready.take(proposal.parallel.max(1) as usize).collect()
     }
 
     async fn step(&self, step: &Step<Envelope>, proposal: &Proposal<Envelope>) -> Result<StepEnd, Halt> {
@@ -230,7 +228,7 @@ impl ComponentRun {
     ) -> Result<ActionContext, Halt> {
         let (leg, outputs, token, unclear) = self
             .state(|state| {
-                let outputs = state.leg().map(crate::journal::LegState::outputs).unwrap_or_default();
+                let outputs = state.leg().map(|leg| leg.outputs.clone()).unwrap_or_default();
                 let sent = state.leg().and_then(|leg| leg.steps.get(&step.id));
                 (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(StepState::is_unclear))
             })

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::state::{LegState, Progressed, StepState};
+pub(crate) use self::state::{Progressed, StepState};
 use crate::action::Landing;
 use crate::document::Envelope;
 use crate::error::{Error, ErrorKind, ErrorRecord, Result};

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -24,6 +24,8 @@ pub(crate) struct Progressed {
     pub(crate) ended: Option<ComponentReport>,
     /// Each intent with its leg and step, by the number of its event.
     intents: BTreeMap<u64, (usize, StepId)>,
+    /// The intents whose outcome is not known, as in [`StepState::open`].
+    open: BTreeSet<u64>,
 }
 
 /// One proposal and how far it is.
@@ -31,6 +33,8 @@ pub(crate) struct Progressed {
 pub(crate) struct LegState {
     pub(crate) leg: Leg,
     pub(crate) steps: BTreeMap<StepId, StepState>,
+    /// What applied steps put out.
+    pub(crate) outputs: BTreeMap<StepId, Value>,
     pub(crate) failed: Option<String>,
 }
 
@@ -59,13 +63,8 @@ impl StepState {
 }
 
 impl LegState {
-    /// What earlier steps put out.
-    pub(crate) fn outputs(&self) -> BTreeMap<StepId, Value> {
-        let output = |state: &StepState| match &state.landing {
-            Some(Landing::Applied(receipt)) if !receipt.output.is_null() => Some(receipt.output.clone()),
-            _ => None,
-        };
-        self.steps.iter().filter_map(|(step, state)| Some((step.clone(), output(state)?))).collect()
+    fn begun(leg: Leg) -> Self {
+        Self { leg, steps: BTreeMap::new(), outputs: BTreeMap::new(), failed: None }
     }
 
     /// Whether any of its actions may have changed the world.
@@ -90,14 +89,17 @@ impl Progressed {
                 if leg.token.is_some() {
                     self.token.clone_from(&leg.token);
                 }
-                self.legs.push(LegState { leg: leg.clone(), steps: BTreeMap::new(), failed: None });
+                self.legs.push(LegState::begun(leg.clone()));
             }
             JournalEvent::Intent { step, attempt, .. } => {
                 let Some(current) = self.legs.len().checked_sub(1) else { return };
                 let state = self.legs[current].steps.entry(step.clone()).or_default();
                 state.attempts = *attempt;
                 state.half_done = state.open.or(state.half_done);
-                state.open = Some(number);
+                if let Some(earlier) = state.open.replace(number) {
+                    self.open.remove(&earlier);
+                }
+                self.open.insert(number);
                 self.intents.insert(number, (current, step.clone()));
             }
             JournalEvent::Outcome { intent, landing, error } => {
@@ -119,11 +121,13 @@ impl Progressed {
     fn outcome(&mut self, intent: u64, landing: &Landing, error: Option<&ErrorRecord>) {
         self.errors.extend(error.cloned());
         let Some((leg, step)) = self.intents.get(&intent) else { return };
-        let Some(state) = self.legs[*leg].steps.get_mut(step) else { return };
+        let leg = &mut self.legs[*leg];
+        let Some(state) = leg.steps.get_mut(step) else { return };
         // An unknown outcome stays open: the request may still land.
         if !matches!(landing, Landing::Unknown { .. } | Landing::Running { .. }) && state.open == Some(intent)
         {
             state.open = None;
+            self.open.remove(&intent);
         }
         match landing {
             Landing::Unknown { .. } | Landing::Running { .. } => state.half_done = Some(intent),
@@ -131,8 +135,12 @@ impl Progressed {
             _ => state.half_done = None,
         }
         state.landing = Some(landing.clone());
+        leg.outputs.remove(step);
         if let Landing::Applied(receipt) = landing {
             self.token.clone_from(&receipt.token);
+            if !receipt.output.is_null() {
+                leg.outputs.insert(step.clone(), receipt.output.clone());
+            }
         }
     }
 
@@ -143,11 +151,7 @@ impl Progressed {
 
     /// The intents whose outcome is not known, with their steps.
     pub(crate) fn open(&self) -> Vec<(u64, StepId)> {
-        self.legs
-            .iter()
-            .flat_map(|leg| leg.steps.iter())
-            .filter_map(|(step, state)| Some((state.open?, step.clone())))
-            .collect()
+        self.open.iter().filter_map(|number| Some((*number, self.intents.get(number)?.1.clone()))).collect()
     }
 
     /// Whether some step may have changed the world without having been applied.
@@ -176,16 +180,11 @@ impl Progressed {
 
     /// Everything that was sent, for the report.
     pub(crate) fn step_reports(&self, title: impl Fn(usize, &StepId) -> String) -> Vec<StepReport> {
+        let mut seen = BTreeSet::new();
         self.intents
             .values()
             .map(|(leg, step)| (*leg, step))
-            .fold(Vec::<(usize, &StepId)>::new(), |mut seen, sent| {
-                if !seen.contains(&sent) {
-                    seen.push(sent);
-                }
-                seen
-            })
-            .into_iter()
+            .filter(|sent| seen.insert(*sent))
             .map(|(leg, step)| {
                 let state = self.legs[leg].steps.get(step);
                 let outcome = match state.and_then(|state| state.landing.as_ref()) {

@@ -28,8 +28,7 @@ pub(super) fn check(body: &PlanBody, value: &Value) -> Result<()> {
     }
     for (name, component) in &body.components {
         for (strategy, proposal) in component.proposals() {
-            check_steps(proposal, component.target.capabilities)
-                .map_err(|why| wrong(format!("{name}: strategy {strategy:?}: {why}")))?;
+            check_graph(proposal).map_err(|why| wrong(format!("{name}: strategy {strategy:?}: {why}")))?;
         }
     }
     check_order(&body.components)
@@ -46,14 +45,19 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
 
 /// A proposal's steps must be a graph that can be carried out, and ask for nothing that the target cannot do.
 pub(super) fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilities) -> Result<(), String> {
-    if proposal.steps.is_empty() {
-        return Err("it has no steps".to_owned());
-    }
     if proposal.restarts && !capabilities.restarts {
         return Err("it wants a restart proven, and the target does not tell incarnations".to_owned());
     }
     if !capabilities.parts && proposal.steps.iter().any(|step| step.part.is_some()) {
         return Err("a step is for one part, and the target has no parts".to_owned());
+    }
+    check_graph(proposal)
+}
+
+/// The steps are there, each once, and none waits for itself.
+fn check_graph(proposal: &Proposal<Envelope>) -> Result<(), String> {
+    if proposal.steps.is_empty() {
+        return Err("it has no steps".to_owned());
     }
     let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
     if ids.len() != proposal.steps.len() {
@@ -69,7 +73,9 @@ pub(super) fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilit
 
 fn check_order(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<()> {
     let edges = components.iter().map(|(name, component)| {
-        (name.as_str(), component.after.iter().map(ComponentName::as_str).collect::<Vec<_>>())
+        // Nobody waits for a component that is not in the plan.
+        let first = component.after.iter().filter(|first| components.contains_key(*first));
+        (name.as_str(), first.map(ComponentName::as_str).collect::<Vec<_>>())
     });
     order(&edges.collect()).map(drop).map_err(|node| {
         Error::new(ErrorKind::Invalid, "order the components", format!("{node} has to wait for itself"))

@@ -53,8 +53,8 @@ pub trait Target: Send + Sync + 'static {
     /// is [lagging](Observation::lagging).
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<Self::Snapshot>>;
 
-    /// Snapshots that could be restored, newest first, at most `query.limit`. Core adds its own records, so a
-    /// driver without history returns none.
+    /// Snapshots that could be restored, each once, where it ran last: newest first, at most `query.limit`, with what runs
+    /// now as [`Standing::Current`]. Core adds its own records, so a driver without history returns none.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<Self::Snapshot>>>;
 
     /// Reads what restoring `to` would mean: a diff without secrets, and findings.

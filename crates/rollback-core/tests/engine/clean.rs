@@ -1,11 +1,15 @@
 //! What a clean-up removes, and what stays however old it is.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rollback_core::engine::Cleaned;
+use rollback_core::store::{
+    Condition, Delete, Key, KeyPrefix, MemoryStore, Put, StoreInfo, StoreVersion, Versioned,
+};
 use rollback_core::time::Lasting;
-use rollback_core::{Approval, Engine, RunId, State};
+use rollback_core::{Approval, Engine, Error, ErrorKind, Result, RunId, State, Store};
 use rollback_testkit::sim::Settings;
 
 use crate::setup::{Setup, ended, name, plan, run};
@@ -101,4 +105,63 @@ async fn old_deployments_go_but_never_the_last_good_one() {
     let left: Vec<_> = ledger.deployments().await.unwrap();
     let left: Vec<_> = left.iter().map(|one| one.snapshot.info.revision.as_str()).collect();
     assert_eq!(left, ["r6", "r2"], "the newest, and the last good one");
+}
+
+/// A store that lets so many removals through, and then no more: a clean-up that is cut off there.
+#[derive(Debug)]
+struct CutOff {
+    inner: MemoryStore,
+    left: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Store for CutOff {
+    fn info(&self) -> StoreInfo {
+        self.inner.info()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>> {
+        self.inner.get(key).await
+    }
+
+    async fn put(&self, key: &Key, value: &[u8], condition: &Condition) -> Result<Put> {
+        self.inner.put(key, value, condition).await
+    }
+
+    async fn list(&self, prefix: &KeyPrefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.inner.list(prefix, after, limit).await
+    }
+
+    async fn delete(&self, key: &Key, version: &StoreVersion) -> Result<Delete> {
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+            return Err(Error::new(ErrorKind::Unavailable, "remove", "the plug was pulled").transient(false));
+        }
+        self.inner.delete(key, version).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_off_at_any_removal_every_run_can_be_read_and_the_next_goes_on() {
+    let setup = Setup::new(Settings::default()).await;
+    idle_runs(&setup, &setup.engine("ana"), 2).await;
+    months(&setup, 2).await;
+    let mut cut_off = 0;
+    for limit in 0.. {
+        let store = CutOff { inner: setup.store.clone(), left: AtomicUsize::new(limit) };
+        let engine = Engine::builder(Arc::new(store)).clock(Arc::clone(&setup.clock)).build();
+        let ended = engine.clean_up(MONTH, false, &|_| {}).await;
+        for run in ids(&engine).await {
+            let details = engine.run(run).await.unwrap();
+            assert_eq!(details.summary.state, Some(State::AlreadyThere), "after {limit} removals");
+        }
+        if ended.is_ok() {
+            break;
+        }
+        cut_off += 1;
+    }
+    assert!(cut_off >= 3, "{cut_off}");
+    let left = setup.store.list(&KeyPrefix::new("documents").unwrap(), None, 10).await.unwrap();
+    assert_eq!(left, [], "no plan stays without its run");
+    let left = setup.store.list(&KeyPrefix::new("journal").unwrap(), None, 10).await.unwrap();
+    assert_eq!(left, []);
 }

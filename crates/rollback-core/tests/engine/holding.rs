@@ -1,10 +1,12 @@
 //! Taking a lease away from a holder that is gone, and from one that was thought to be.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rollback_core::lease::Sign;
-use rollback_core::{Approval, ErrorKind, State};
-use rollback_testkit::sim::{Settings, Trouble, Way};
+use rollback_core::store::{Condition, Key, Records};
+use rollback_core::{Approval, Digest, ErrorKind, State};
+use rollback_testkit::sim::{SeededEntropy, Settings, Trouble, Way};
 
 use crate::setup::{Setup, ended, name, plan, run};
 
@@ -121,4 +123,30 @@ async fn what_was_left_open_is_settled_by_the_next_run() {
     assert!(ben.unlock(&holding, None, false).await.unwrap());
     ended(&run(&ben, &setup.request(None)).await, State::Restored);
     assert_eq!(setup.effects(), 6, "no part was changed twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_wakes_before_it_is_fenced_is_kept() {
+    let setup = slow().await;
+    let ben = setup.engine("ben");
+    let target = plan(&ben, &setup.request(None)).await.components[&name("web")].target.id.clone();
+    let segment = Digest::of_bytes(target.as_str().as_bytes()).hex()[..32].to_owned();
+    let key = Key::new(format!("heads/{segment}")).unwrap();
+    let entropy = Arc::new(SeededEntropy::new(3));
+    let records = Records::new(Arc::new(setup.store.clone()), Arc::clone(&setup.clock), entropy);
+    let beat = async |beat: u64| {
+        let head = serde_json::json!({
+            "holder": { "user": "ana", "host": "desk", "pid": 7 }, "owner": "mark", "epoch": 1, "beat": beat,
+            "ttl": "15s", "run": "019aa3f0-0000-7000-8000-000000000001", "open": [],
+        });
+        records.put(&key, &head, &Condition::Any).await.unwrap();
+    };
+    beat(1).await;
+    let holding = ben.holding(&name("web")).await.unwrap().unwrap();
+    assert_eq!(holding.sign, Sign::Silent);
+    beat(2).await;
+    let error = ben.unlock(&holding, None, false).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.message().contains("beats again"), "{error}");
+    assert!(ben.unlock(&holding, None, true).await.unwrap(), "forced all the same");
 }

@@ -145,6 +145,8 @@ pub(super) use {arrange, case, keep};
 #[derive(Clone)]
 pub struct Suite {
     name: String,
+    /// What the suite needs and does not find here.
+    missing: Option<String>,
     // Runs one case on a runtime of its own.
     execute: Arc<dyn Fn(Case) -> Verdict + Send + Sync>,
 }
@@ -167,10 +169,48 @@ where
             }
         })
     };
-    Suite { name: name.into(), execute: Arc::new(execute) }
+    Suite { name: name.into(), missing: None, execute: Arc::new(execute) }
+}
+
+/// Whether nothing may be skipped: `ROLLBACK_REQUIRE_ALL` is set to something other than `0`.
+fn requires_all() -> bool {
+    std::env::var_os("ROLLBACK_REQUIRE_ALL").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// What a case comes to that has no backend.
+fn without_backend(why: &str, requires_all: bool) -> Verdict {
+    match requires_all {
+        true => Verdict::Broken(format!("it cannot run here, and ROLLBACK_REQUIRE_ALL is set: {why}")),
+        false => Verdict::Ignored(why.to_owned()),
+    }
 }
 
 impl Suite {
+    /// Says what the suite needs and does not find here, if anything: a server that is not installed, say.
+    ///
+    /// Its cases are then ignored with that reason, and a run of nothing else is no failure. Where
+    /// `ROLLBACK_REQUIRE_ALL` is set to something other than `0`, as in CI, they fail instead.
+    ///
+    /// ```no_run
+    /// # use rollback_testkit::driver::{Suite, suite};
+    /// # fn demo(suite: Suite) -> std::process::ExitCode {
+    /// let server = std::env::var("FLAGS_URL");
+    /// suite.missing(server.is_err().then(|| "FLAGS_URL names no server".to_owned())).main()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn missing(mut self, why: Option<String>) -> Self {
+        self.missing = why;
+        self
+    }
+
+    fn verdict(&self, case: Case) -> Verdict {
+        match &self.missing {
+            Some(why) => without_backend(why, requires_all()),
+            None => (self.execute)(case),
+        }
+    }
+
     /// Runs every case here and now.
     #[must_use]
     pub fn check(&self) -> Results {
@@ -178,21 +218,23 @@ impl Suite {
             name: case.name,
             rule: case.rule,
             next: case.next,
-            verdict: (self.execute)(case),
+            verdict: self.verdict(case),
         };
         Results { results: super::cases().into_iter().map(run).collect() }
     }
 
     fn task(&self, case: Case) -> Task {
-        let execute = Arc::clone(&self.execute);
-        let run = Box::new(move || match execute(case) {
+        let ignored = self.missing.clone().filter(|_| !requires_all());
+        let excused = ignored.is_some();
+        let (name, suite) = (format!("{}::{}", self.name, case.name), self.clone());
+        let run = Box::new(move || match suite.verdict(case) {
             Verdict::Kept => End::Passed,
             Verdict::Ignored(why) => End::Ignored(why),
             Verdict::Broken(how) => {
                 End::Failed(format!("rule broken: {}\n  found: {how}\n  next: {}", case.rule, case.next))
             }
         });
-        Task { name: format!("{}::{}", self.name, case.name), ignored: None, run }
+        Task { name, ignored, excused, run }
     }
 
     /// The main function of a test program with `harness = false`. Fails when nothing was executed.
@@ -265,5 +307,18 @@ impl Results {
             }
         }
         ignored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_backend_is_seen_and_fails_where_all_is_required() {
+        assert_eq!(without_backend("no server", false), Verdict::Ignored("no server".to_owned()));
+        assert!(
+            matches!(without_backend("no server", true), Verdict::Broken(how) if how.contains("no server"))
+        );
     }
 }

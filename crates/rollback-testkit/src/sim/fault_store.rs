@@ -82,7 +82,7 @@ impl FaultStore {
         self.session.clock.sleep(latency).await;
         if luck < self.session.weather.refused || !self.session.process.reaches_store() {
             let error = Error::new(ErrorKind::Unavailable, "reach the store", "the connection was refused");
-            return Err(error.next("try again"));
+            return Err(error.next("try again").with_effect(Effect::None));
         }
         Ok(())
     }

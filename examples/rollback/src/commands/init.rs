@@ -82,7 +82,8 @@ const HEAD: &str = r#"# For an editor that completes and checks this file: rollb
 #
 # Texts may hold ${NAME} (a variable of the environment; an unset one is an error), ${NAME:-default}, and $$ for $.
 
-# Where runs, journals and deployment records are kept; relative to this file.
+# Where runs, journals and deployment records are kept; relative to this file. Where people work on several machines
+# it is a bucket: "s3://bucket/folder", "gs://bucket/folder" or "az://account/container/folder".
 store = "sqlite:.rollback/state.db"
 
 # The environment that is meant when --environment is left out.

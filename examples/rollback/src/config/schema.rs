@@ -167,8 +167,8 @@ pub(crate) fn of(drivers: &DriverRegistry, probes: &ProbeRegistry) -> Value {
         definitions.insert(name.clone(), probe(factory.kind(), settings));
         kinds.push(json!({ "$ref": pointer(&name) }));
     }
-    definitions.insert("Component".to_owned(), json!({ "oneOf": components }));
-    definitions.insert("Probe".to_owned(), json!({ "oneOf": kinds }));
+    definitions.insert("Component".to_owned(), one_of(&components));
+    definitions.insert("Probe".to_owned(), one_of(&kinds));
     if let Some(all) = schema.get_mut("definitions").and_then(Value::as_object_mut) {
         all.extend(definitions);
     }
@@ -180,6 +180,11 @@ fn generated<T: JsonSchema>() -> Value {
     let mut schema = generator.into_root_schema_for::<T>().to_value();
     without_null(&mut schema);
     schema
+}
+
+/// One of these. A binary without any takes none.
+fn one_of(ways: &[Value]) -> Value {
+    if ways.is_empty() { json!({ "not": {} }) } else { json!({ "oneOf": ways }) }
 }
 
 fn pointer(name: &str) -> String {

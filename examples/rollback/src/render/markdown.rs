@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rollback_core::engine::Verdict;
 use rollback_core::target::{Finding, Severity};
-use rollback_core::{Error, Plan, Report};
+use rollback_core::{Error, Plan, Report, SnapshotInfo};
 
 use super::{check, clean, count, time};
 use crate::commands::check::Checked;
@@ -69,8 +69,7 @@ pub(crate) fn report(report: &Report) -> String {
     }
     header(&mut out, &["component", "state", "from", "to", "what happened"]);
     for (name, component) in &report.components {
-        let from =
-            component.from.as_ref().map_or_else(|| "unknown".to_owned(), rollback_core::SnapshotInfo::label);
+        let from = component.from.as_ref().map_or_else(|| "unknown".to_owned(), SnapshotInfo::label);
         let (state, to) = (component.state.to_string(), component.to.label());
         row(&mut out, &[name.as_str(), &state, &from, &to, &component.summary].map(inert));
     }

@@ -1,3 +1,5 @@
+use rollback_core::time::{Clock as _, Lasting, SystemClock};
+
 use crate::CONFIGURATION;
 use crate::common::Bench;
 
@@ -64,4 +66,22 @@ async fn without_a_store_nothing_could_be_rolled_back() {
     let bench = Bench::new("store = \"down:\"\n[components.web]\ndriver = \"toy\"\n");
     let ran = bench.run("check").await;
     assert!(ran.code == 9 && ran.out.contains("the bucket does not answer"), "{}{}", ran.out, ran.err);
+}
+
+#[tokio::test]
+async fn what_disappears_soon_is_a_warning_and_later_is_told() {
+    let bench = Bench::new(CONFIGURATION);
+    let at = Lasting::from_secs(3 * 86_400).after(SystemClock.now());
+    bench.toy.0.lock().unwrap().removed_at = Some(at);
+    let soon = bench.run("check --strict --to revision=v1").await;
+    assert_eq!(soon.code, 9, "{}", soon.out);
+    assert!(soon.out.contains("warning artifact-expires: release v1 will be removed"), "{}", soon.out);
+    assert!(soon.out.contains(&format!("{at:.0}")), "{}", soon.out);
+    let later = bench.run("check --strict --warn-within 1d --to revision=v1").await;
+    assert_eq!(later.code, 0, "{}", later.out);
+    assert!(later.out.contains("info artifact-expires"), "{}", later.out);
+    let document = bench.run("check --to revision=v1 --output json").await.json();
+    assert_eq!(document["checks"][0]["until"], at.to_string());
+    let plan = bench.run("plan --to revision=v1 --output json").await.json();
+    assert_eq!(plan["plan"]["plan"]["components"]["web"]["restorable_until"], at.to_string());
 }

@@ -101,6 +101,43 @@ async fn what_the_schema_refuses_the_command_refuses_as_well() {
     }
 }
 
+/// The words after `words` in what an error says to do.
+fn listed(error: &rollback_core::Error, words: &str) -> Vec<String> {
+    let next = error.next_step().unwrap_or_default();
+    let (_, list) = next.split_once(words).unwrap_or_else(|| panic!("{words:?} in {next:?}"));
+    let mut list: Vec<_> = list.split(", ").map(str::to_owned).collect();
+    list.sort();
+    list
+}
+
+/// The command reads the file in its own way: both must know the same keys.
+#[tokio::test]
+async fn the_schema_has_the_keys_that_the_command_knows() {
+    let schema = Bench::new(CONFIGURATION).run("schema").await.json();
+    let gate = "[[gates]]\nname = \"h\"\ncomponent = \"web\"\nprobe = { kind = \"x\" }\n";
+    let tables = [
+        ("", "nope = 1\n".to_owned()),
+        ("/definitions/EnvironmentTable", "[environments.a]\nnope = 1\n".to_owned()),
+        ("/definitions/FreezeTable", "[environments.a]\nfreeze = [{ nope = 1 }]\n".to_owned()),
+        ("/definitions/driver-local", "[components.web]\ndriver = \"local\"\nnope = 1\n".to_owned()),
+        ("/definitions/driver-toy", "[components.web]\ndriver = \"toy\"\nnope = 1\n".to_owned()),
+        ("/definitions/GateTable", format!("{gate}nope = 1\n")),
+        ("/definitions/RuleTable", format!("{gate}rule = {{ within = \"1m\", nope = 1 }}\n")),
+        (
+            "/definitions/Limit",
+            format!("{gate}rule = {{ within = \"1m\", all = [{{ below = {{ nope = 1 }} }}] }}\n"),
+        ),
+    ];
+    for (pointer, text) in tables {
+        let described = schema.pointer(&format!("{pointer}/properties")).and_then(Value::as_object);
+        let mut described: Vec<_> =
+            described.unwrap_or_else(|| panic!("{pointer}")).keys().cloned().collect();
+        described.sort();
+        let error = parses(&text).unwrap_err();
+        assert_eq!(described, listed(&error, "the keys are: "), "{pointer}");
+    }
+}
+
 /// What is wrong in a probe's settings is only found out when it is set up; the schema knows before.
 #[tokio::test]
 async fn settings_of_probes_are_in_the_schema() {

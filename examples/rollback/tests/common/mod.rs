@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_cli::{App, Console, StoreOpener, Terminals};
 use rollback_core::document::decode_exact;
 use rollback_core::store::MemoryStore;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
 use rollback_core::{
-    Action, ActionContext, Bound, Capabilities, ComponentName, Decision, Document, Driver, DynTarget, Error,
-    ErrorKind, Evidence, Goal, Identity, Landing, Observation, PartState, Proposal, Reading, Receipt, Result,
-    Snapshot, SnapshotInfo, Step, Store, Strategy, Target, TargetInfo, Token, View,
+    Action, ActionContext, Artifact, Bound, Capabilities, ComponentName, Decision, Document, Driver,
+    DynTarget, Error, ErrorKind, Evidence, Goal, Identity, Landing, Observation, PartState, Proposal,
+    Reading, Receipt, Result, Snapshot, SnapshotInfo, Step, Store, Strategy, Target, TargetInfo, Token, View,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ pub struct World {
     pub moves: u64,
     /// Refuses to be changed.
     pub locked: bool,
+    /// When the releases that do not run will be removed, if they will.
+    pub removed_at: Option<Timestamp>,
 }
 
 /// The toy driver with its one world, shared by every command of a test.
@@ -35,7 +38,7 @@ impl Toy {
     pub fn new(releases: &[&str]) -> Self {
         let releases: Vec<String> = releases.iter().map(|name| (*name).to_owned()).collect();
         let current = releases.last().cloned().unwrap_or_default();
-        Self(Arc::new(Mutex::new(World { current, releases, moves: 0, locked: false })))
+        Self(Arc::new(Mutex::new(World { current, releases, moves: 0, locked: false, removed_at: None })))
     }
 }
 
@@ -81,6 +84,7 @@ impl Document for Release {
 impl Snapshot for Release {
     fn info(&self) -> SnapshotInfo {
         SnapshotInfo::new(self.0.parse().unwrap(), Identity::of(&self.0).unwrap())
+            .with_artifact(Artifact::new("release", &self.0))
     }
 }
 
@@ -160,7 +164,10 @@ impl Target for ToyTarget {
 
     async fn inspect(&self, from: Option<&Release>, to: &Release) -> Result<Inspection> {
         let shown = |release: &Release| Shown::Plain(release.0.clone());
-        Ok(Inspection::default().differs("name", from.map(shown), Some(shown(to))))
+        let removed_at = self.world.lock().unwrap().removed_at;
+        let artifact = Artifact::new("release", &to.0);
+        let found = Inspection::default().artifact(artifact, Reading::Known(removed_at));
+        Ok(found.differs("name", from.map(shown), Some(shown(to))))
     }
 
     async fn apply(&self, _: &ActionContext, action: &Switch) -> Result<Landing> {
