@@ -219,7 +219,7 @@ async fn ministack() -> CaseResult {
 
 async fn moto_accounts() -> CaseResult {
     let server = need(Moto::shared())?;
-    let (one, other) = (server.account(), server.account());
+    let (one, other) = (server.account()?, server.account()?);
     one.make_bucket("mine")?;
     for (account, seen) in [(&one, true), (&other, false)] {
         let (status, list) = account.s3("GET", "/")?;
