@@ -1,0 +1,51 @@
+//! Calls that had nobody to sign them.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use rollback_core::{Effect, Error, ErrorKind};
+
+use super::transport::chain;
+use super::{Call, explain as explain_call};
+
+type RoleRefused = SdkError<AssumeRoleError, HttpResponse>;
+
+/// Nothing was sent. What a provider says is not shown: a `credential_process` may have printed a secret.
+pub(super) fn explain(call: &Call, error: &CredentialsError) -> Error {
+    if let Some(refused) = chain(error).find_map(|error| error.downcast_ref::<RoleRefused>()) {
+        let assume = Call::reads("sts", "AssumeRole", call.doing.clone()).profile(call.profile.clone());
+        return explain_call(&assume, refused);
+    }
+    let found = match error {
+        CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found",
+        CredentialsError::ProviderTimedOut(_) => return late(call),
+        CredentialsError::InvalidConfiguration(_) => "the shared AWS configuration is not right",
+        _ if speaks_of_sso(error) => "the single sign-on session has expired or was never begun",
+        _ => "the source of the AWS credentials failed",
+    };
+    let next = if speaks_of_sso(error) {
+        format!("{}, and repeat", call.renew())
+    } else {
+        format!(
+            "check with: aws sts get-caller-identity{}; with single sign-on: {}",
+            call.profile.as_deref().map(|profile| format!(" --profile {profile}")).unwrap_or_default(),
+            call.renew()
+        )
+    };
+    call.error(ErrorKind::Denied, format!("{found}; {} was not sent", call.api()), Effect::None).next(next)
+}
+
+fn late(call: &Call) -> Error {
+    let found =
+        format!("the source of the AWS credentials did not answer in time; {} was not sent", call.api());
+    call.error(ErrorKind::Unavailable, found, Effect::None)
+        .next("check with: aws sts get-caller-identity; on a machine of AWS's, whether the metadata service answers")
+}
+
+fn speaks_of_sso(error: &CredentialsError) -> bool {
+    chain(error).any(|error| {
+        let text = error.to_string();
+        text.contains("SSO") || text.contains("sso")
+    })
+}
