@@ -1,5 +1,7 @@
 //! What errors say, through a real SDK client and real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod server;
 
 use std::time::Duration;
@@ -19,7 +21,7 @@ use self::server::{Does, Server};
 const SECRET: &str = "hunter2hunter2hunter2";
 const WHO: &str = "arn:aws:sts::123456789012:assumed-role/deploy/ada";
 
-fn given(url: &str) -> aws_config::Builder {
+fn given(url: &str) -> aws_types::sdk_config::Builder {
     let keys = Credentials::new("AKIAIOSFODNN7EXAMPLE", SECRET, Some(SECRET.to_owned()), None, "test");
     SdkConfig::builder()
         .region(Region::new("eu-central-1"))
@@ -214,8 +216,10 @@ async fn what_renews_credentials_is_said_and_signatures_are_not_quoted() {
     assert!(error.next_step().unwrap().contains("clock"), "{error}");
 }
 
+type Fails = fn() -> CredentialsError;
+
 #[derive(Debug)]
-struct Broken(fn() -> CredentialsError);
+struct Broken(Fails);
 
 impl aws_credential_types::provider::ProvideCredentials for Broken {
     fn provide_credentials<'a>(&'a self) -> ProvideCredentials<'a>
@@ -229,7 +233,7 @@ impl aws_credential_types::provider::ProvideCredentials for Broken {
 #[tokio::test]
 async fn without_credentials_nothing_is_sent() {
     let server = Server::answering(200, identity()).await;
-    let cases: [(fn() -> CredentialsError, ErrorKind, &str); 4] = [
+    let cases: [(Fails, ErrorKind, &str); 4] = [
         (|| CredentialsError::not_loaded(SECRET), ErrorKind::Denied, "no AWS credentials"),
         (
             || CredentialsError::provider_error("the SSO token has expired"),
