@@ -1,10 +1,11 @@
 //! Who the calls are made as.
 
+use aws_config::SdkConfig;
 use aws_sdk_sts::Client;
-use rollback_core::{Error, ErrorKind, Result};
+use rollback_core::{Effect, Error, ErrorKind, Result};
 
-use crate::config::{Session, is_account};
-use crate::error::explain;
+use crate::config::is_account;
+use crate::error::{Call, explain};
 
 const ASK: &str = "find out whose AWS credentials these are";
 
@@ -28,22 +29,24 @@ impl Caller {
         let partition = arn.strip_prefix("arn:").and_then(|rest| rest.split(':').next()).unwrap_or_default();
         let printable = arn.len() <= 2048 && !arn.chars().any(char::is_control);
         if !is_account(&account) || partition.is_empty() || !printable {
-            return Err(Error::new(ErrorKind::Unavailable, ASK, "the server's answer names no account")
-                .transient(false)
-                .with_effect(rollback_core::Effect::None)
-                .next("see whether endpoint_url and AWS_ENDPOINT_URL name the right server"));
+            return Err(Self::nobody());
         }
         let partition = partition.to_owned();
         Ok(Self { account, arn, partition })
     }
 
-    pub(crate) async fn ask(session: &Session) -> Result<Self> {
-        let answer = Client::new(session.reading())
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|error| explain(&session.reads("sts", "GetCallerIdentity", ASK), &error))?;
+    pub(crate) async fn ask(config: &SdkConfig, profile: Option<String>) -> Result<Self> {
+        let call = Call::reads("sts", "GetCallerIdentity", ASK).profile(profile);
+        let answer = Client::new(config).get_caller_identity().send().await;
+        let answer = answer.map_err(|error| explain(&call, &error))?;
         Self::new(answer.account().unwrap_or_default(), answer.arn().unwrap_or_default())
+    }
+
+    pub(crate) fn nobody() -> Error {
+        Error::new(ErrorKind::Unavailable, ASK, "the server's answer names no account")
+            .transient(false)
+            .with_effect(Effect::None)
+            .next("see whether endpoint_url and AWS_ENDPOINT_URL name the right server")
     }
 
     /// The account: twelve digits.

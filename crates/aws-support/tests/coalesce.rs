@@ -94,6 +94,21 @@ async fn who_asks_within_the_window_joins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_window_of_a_full_call_does_not_cut_the_next_one_short() {
+    let clock = clock();
+    let (batcher, calls) = backend(|_| None);
+    let full: Vec<_> = (0..10).map(|key| ask(&batcher, key)).collect();
+    clock.sleep(WINDOW / 2).await;
+    let opens = ask(&batcher, 20);
+    clock.sleep(WINDOW * 7 / 10).await;
+    let joins = ask(&batcher, 21);
+    for answer in full.into_iter().chain([opens, joins]) {
+        assert!(answer.await.unwrap().unwrap().is_some());
+    }
+    assert_eq!(calls.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_waiter_may_be_dropped_at_any_time() {
     for wait in [Duration::ZERO, WINDOW / 2, WINDOW * 2, CALL] {
         let clock = clock();

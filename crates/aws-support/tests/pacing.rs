@@ -1,6 +1,7 @@
 //! Pacing in virtual time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rollback_aws_support::pacing::ecs;
@@ -47,6 +48,20 @@ async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
     }
     let took = clock.monotonic().as_secs_f64();
     assert!((10.0..10.2).contains(&took), "50 calls at 5 a second took {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_does_not_save_up_more_than_a_burst() {
+    let clock = clock();
+    let pacer = Pacer::new(Arc::clone(&clock));
+    let _ = pacer.turn(&scope(), QUOTA).await;
+    clock.sleep(Duration::from_secs(3_600)).await;
+    let start = clock.monotonic();
+    for _ in 0..15 {
+        let _ = pacer.turn(&scope(), QUOTA).await;
+    }
+    let took = (clock.monotonic() - start).as_secs_f64();
+    assert!((1.0..1.1).contains(&took), "10 at once and 5 more took {took} s");
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,6 +136,57 @@ async fn who_came_first_goes_first_and_a_dropped_waiter_holds_up_nobody() {
     assert_eq!(*order.lock().await, expected);
     let took = clock.monotonic().as_secs_f64();
     assert!((3.6..3.8).contains(&took), "18 calls at 5 a second, none for the dropped: {took} s");
+}
+
+/// The machine's clock when the machine is busy: the first sleep returns late.
+#[derive(Debug)]
+struct Late {
+    clock: Arc<dyn Clock>,
+    slept: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Clock for Late {
+    fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let late = if self.slept.swap(true, Ordering::SeqCst) { 0 } else { 10 };
+        self.clock.sleep(duration + Duration::from_secs(late)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_overtakes_a_waiter_that_wakes_late() {
+    let clock = clock();
+    let pacer = Pacer::new(Arc::new(Late { clock: Arc::clone(&clock), slept: AtomicBool::new(false) }));
+    for _ in 0..10 {
+        let _ = pacer.turn(&scope(), QUOTA).await;
+    }
+    let first = tokio::spawn({
+        let pacer = pacer.clone();
+        async move { drop(pacer.turn(&scope(), QUOTA).await) }
+    });
+    settle().await;
+    // By now there are tokens, and the first in the line has not seen it.
+    clock.sleep(Duration::from_secs(5)).await;
+    let _ = pacer.turn(&scope(), QUOTA).await;
+    assert!(first.is_finished(), "the second went first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_throttling_nothing_is_left_of_a_burst() {
+    let clock = clock();
+    let pacer = Pacer::new(Arc::clone(&clock));
+    pacer.turn(&scope(), QUOTA).await.throttled();
+    let _ = pacer.turn(&scope(), QUOTA).await;
+    let took = clock.monotonic().as_secs_f64();
+    assert!((0.38..0.41).contains(&took), "one token at a rate that grows from 2.5 a second took {took} s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -13,10 +14,11 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use rollback_core::Result;
-use tokio::sync::OnceCell;
+use rollback_core::time::SystemClock;
 
 use super::RoleArn;
 use crate::caller::Caller;
+use crate::coalesce::Batcher;
 use crate::error::Call;
 use crate::pacing::Scope;
 
@@ -24,6 +26,8 @@ use crate::pacing::Scope;
 const SESSION_NAME: &str = "rollback";
 
 const CONNECT: Duration = Duration::from_secs(3);
+/// For how long those who ask for the caller gather.
+const TOGETHER: Duration = Duration::from_millis(1);
 /// One try, with finding credentials where there are none yet.
 const ATTEMPT: Duration = Duration::from_secs(15);
 const OPERATION: Duration = Duration::from_secs(30);
@@ -52,7 +56,9 @@ struct Inner {
     reading: SdkConfig,
     profile: Option<String>,
     scope: Scope,
-    caller: OnceCell<Caller>,
+    caller: OnceLock<Caller>,
+    // So that a thousand targets that may not ask fail together and not one after the other.
+    asking: Batcher<(), Caller>,
 }
 
 impl Session {
@@ -74,7 +80,8 @@ impl Session {
         let reading = filled(config);
         let sending = reading.clone().into_builder().retry_config(RetryConfig::disabled()).build();
         let scope = Scope::new(account, region);
-        Self { inner: Arc::new(Inner { sending, reading, profile, scope, caller: OnceCell::new() }) }
+        let asking = asking(reading.clone(), profile.clone());
+        Self { inner: Arc::new(Inner { sending, reading, profile, scope, caller: OnceLock::new(), asking }) }
     }
 
     /// For calls that change something: the SDK sends each once. Use it for looks as well where core repeats them
@@ -107,13 +114,18 @@ impl Session {
         &self.inner.scope
     }
 
-    /// Who the calls are made as. Asked at the first use, once for all clones; a failure is not kept.
+    /// Who the calls are made as. Asked at the first use, once for all clones; those who ask together get the same
+    /// answer, and a failure is not kept.
     ///
     /// # Errors
     ///
     /// As [`explain`](crate::explain) says; without credentials [`Denied`](rollback_core::ErrorKind::Denied).
     pub async fn caller(&self) -> Result<&Caller> {
-        self.inner.caller.get_or_try_init(|| Caller::ask(self)).await
+        if let Some(caller) = self.inner.caller.get() {
+            return Ok(caller);
+        }
+        let found = self.inner.asking.get(()).await?.ok_or_else(Caller::nobody)?;
+        Ok(self.inner.caller.get_or_init(|| found))
     }
 
     /// The same region and connections under a role that these credentials may take on.
@@ -157,6 +169,14 @@ impl fmt::Debug for Session {
             .field("caller", &self.inner.caller.get())
             .finish_non_exhaustive()
     }
+}
+
+fn asking(config: SdkConfig, profile: Option<String>) -> Batcher<(), Caller> {
+    // There is one key, so only the window ends the gathering.
+    Batcher::new(Arc::new(SystemClock), 2, TOGETHER, move |_| {
+        let (config, profile) = (config.clone(), profile.clone());
+        async move { Ok(HashMap::from([((), Caller::ask(&config, profile).await?)])) }
+    })
 }
 
 /// The newest behaviour that we know; a newer SDK does not change it under us.

@@ -18,22 +18,28 @@ pub(super) fn explain(call: &Call, error: &CredentialsError) -> Error {
         return explain_call(&assume, refused);
     }
     let found = match error {
-        CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found",
+        CredentialsError::CredentialsNotLoaded(_) => return none(call),
         CredentialsError::ProviderTimedOut(_) => return late(call),
         CredentialsError::InvalidConfiguration(_) => "the shared AWS configuration is not right",
         _ if speaks_of_sso(error) => "the single sign-on session has expired or was never begun",
         _ => "the source of the AWS credentials failed",
     };
-    let next = if speaks_of_sso(error) {
-        format!("{}, and repeat", call.renew())
-    } else {
-        format!(
-            "check with: aws sts get-caller-identity{}; with single sign-on: {}",
-            call.profile.as_deref().map(|profile| format!(" --profile {profile}")).unwrap_or_default(),
-            call.renew()
-        )
-    };
-    call.error(ErrorKind::Denied, format!("{found}; {} was not sent", call.api()), Effect::None).next(next)
+    let next = if speaks_of_sso(error) { format!("{}, and repeat", call.renew()) } else { check(call) };
+    unsigned(call, found).next(next)
+}
+
+/// There are none at all.
+pub(super) fn none(call: &Call) -> Error {
+    unsigned(call, "no AWS credentials were found").next(check(call))
+}
+
+fn unsigned(call: &Call, found: &str) -> Error {
+    call.error(ErrorKind::Denied, format!("{found}; {} was not sent", call.api()), Effect::None)
+}
+
+fn check(call: &Call) -> String {
+    let profile = call.profile.as_deref().map(|profile| format!(" --profile {profile}")).unwrap_or_default();
+    format!("check with: aws sts get-caller-identity{profile}; with single sign-on: {}", call.renew())
 }
 
 fn late(call: &Call) -> Error {

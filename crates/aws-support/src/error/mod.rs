@@ -6,6 +6,8 @@ mod denial;
 mod text;
 mod transport;
 
+use std::error::Error as StdError;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -102,11 +104,12 @@ impl Call {
 /// let error = explain(&call, &lost);
 /// assert_eq!((error.kind(), error.effect()), (ErrorKind::Timeout, Effect::Unknown));
 /// ```
-pub fn explain<E: ProvideErrorMetadata>(call: &Call, error: &SdkError<E, HttpResponse>) -> Error {
+pub fn explain<E>(call: &Call, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
     match error {
-        SdkError::ConstructionFailure(_) => call
-            .error(ErrorKind::Invalid, format!("the request {} could not be made", call.api()), Effect::None)
-            .next("see whether a region is set, and whether the names in the settings are complete"),
+        SdkError::ConstructionFailure(_) => transport::unmade(call, error.source()),
         SdkError::TimeoutError(_) => transport::silence(call),
         SdkError::DispatchFailure(failure) => transport::explain(call, failure),
         SdkError::ResponseError(answer) => unreadable(call, answer.raw().status().as_u16()),

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http::endpoint::error::ResolveEndpointError;
 use aws_smithy_runtime_api::client::result::DispatchFailure;
 use hyper_util::client::legacy;
 use rollback_core::{Effect, Error, ErrorKind};
@@ -17,12 +18,27 @@ pub(super) fn silence(call: &Call) -> Error {
         .next("check the network and the AWS Health Dashboard, and repeat")
 }
 
+/// The SDK found before sending that this is no request. Its words name fields; it masks those that are secret.
+pub(super) fn unmade(call: &Call, cause: Option<&(dyn StdError + 'static)>) -> Error {
+    let why = cause.and_then(|cause| chain(cause).last()).map(|error| scrubbed(&error.to_string()));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    call.error(ErrorKind::Invalid, format!("the request {} could not be made{why}", call.api()), Effect::None)
+        .next("see whether the region is set and right, and whether the names in the settings are complete")
+}
+
 pub(super) fn explain(call: &Call, failure: &DispatchFailure) -> Error {
     let Some(cause) = failure.as_connector_error() else {
         return broken(call, None);
     };
     if let Some(missing) = chain(cause).find_map(|error| error.downcast_ref::<CredentialsError>()) {
         return credentials::explain(call, missing);
+    }
+    if chain(cause).any(<dyn StdError>::is::<ResolveEndpointError>) {
+        return unmade(call, Some(cause));
+    }
+    // This type is private to the SDK. Should it read otherwise one day, the effect is unknown, which is never wrong.
+    if chain(cause).any(|error| error.to_string().starts_with("failed to select an auth scheme")) {
+        return credentials::none(call);
     }
     // Of all errors of the HTTP client only this one proves that nothing was sent: there was no connection yet.
     let unconnected =

@@ -58,8 +58,7 @@ impl Bucket {
             state.tokens -= 1.0;
             return Ok(now);
         }
-        let wait = Duration::from_secs_f64((1.0 - state.tokens) / state.rate);
-        Err(wait.max(SHORTEST))
+        Err(self.until(1.0 - state.tokens, state.rate).max(SHORTEST))
     }
 
     /// One of our calls was too much. Calls that were under way together are answered together, so only a call that
@@ -83,12 +82,32 @@ impl Bucket {
     fn at(&self, now: Duration) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_sub(state.at).as_secs_f64();
-        let full = self.quota.per_second();
-        let rate = (state.rate + full * STEP * passed).min(full);
-        let came = passed * f64::midpoint(state.rate, rate);
+        let (full, growing) = (self.quota.per_second(), self.growing(state.rate).min(passed));
+        let rate = (state.rate + full * STEP * growing).min(full);
+        let came = growing * f64::midpoint(state.rate, rate) + (passed - growing) * full;
         state.tokens = (state.tokens + came).min(f64::from(self.quota.burst()));
         state.rate = rate;
         state.at = state.at.max(now);
         state
+    }
+
+    /// For how many seconds the rate grows, until it is the documented one.
+    fn growing(&self, rate: f64) -> f64 {
+        let full = self.quota.per_second();
+        (full - rate) / (full * STEP)
+    }
+
+    /// How long it takes until `tokens` have come in, at a rate that grows meanwhile.
+    fn until(&self, tokens: f64, rate: f64) -> Duration {
+        let (full, growing) = (self.quota.per_second(), self.growing(rate));
+        let while_growing = growing * f64::midpoint(rate, full);
+        let seconds = if tokens > while_growing {
+            growing + (tokens - while_growing) / full
+        } else {
+            let growth = full * STEP;
+            ((rate * rate + 2.0 * growth * tokens).sqrt() - rate) / growth
+        };
+        // Rounding may make very little of it less than nothing.
+        Duration::from_secs_f64(seconds.max(0.0))
     }
 }

@@ -42,6 +42,8 @@ impl Scope {
 
 /// A limit that AWS documents: a bucket of tokens that a group of APIs shares.
 ///
+/// Service and name tell buckets apart, so two quotas of one name are one bucket, with the numbers that were seen first.
+///
 /// ```
 /// use rollback_aws_support::Quota;
 /// const STATUS: Quota = Quota::new("acme", "status", 10, 0.5);
