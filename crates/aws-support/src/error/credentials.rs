@@ -21,10 +21,12 @@ pub(super) fn explain(call: &Call, error: &CredentialsError) -> Error {
         CredentialsError::CredentialsNotLoaded(_) => return none(call),
         CredentialsError::ProviderTimedOut(_) => return late(call),
         CredentialsError::InvalidConfiguration(_) => "the shared AWS configuration is not right",
-        _ if speaks_of_sso(error) => "the single sign-on session has expired or was never begun",
+        _ if speaks_of(error, "SSO") => "the single sign-on session has expired or was never begun",
+        // The last place that is asked: this machine's own role.
+        _ if speaks_of(error, "IMDS") => return none(call),
         _ => "the source of the AWS credentials failed",
     };
-    let next = if speaks_of_sso(error) { format!("{}, and repeat", call.renew()) } else { check(call) };
+    let next = if speaks_of(error, "SSO") { format!("{}, and repeat", call.renew()) } else { check(call) };
     unsigned(call, found).next(next)
 }
 
@@ -49,9 +51,12 @@ fn late(call: &Call) -> Error {
         .next("check with: aws sts get-caller-identity; on a machine of AWS's, whether the metadata service answers")
 }
 
-fn speaks_of_sso(error: &CredentialsError) -> bool {
+/// The providers' errors have no types that tell; a word is looked for and never shown.
+fn speaks_of(error: &CredentialsError, word: &str) -> bool {
     chain(error).any(|error| {
-        let text = error.to_string();
-        text.contains("SSO") || text.contains("sso")
+        error
+            .to_string()
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(|found| found.eq_ignore_ascii_case(word))
     })
 }

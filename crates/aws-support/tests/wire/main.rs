@@ -238,12 +238,22 @@ impl aws_credential_types::provider::ProvideCredentials for Broken {
 #[tokio::test]
 async fn without_credentials_nothing_is_sent() {
     let server = Server::answering(200, identity()).await;
-    let cases: [(Fails, ErrorKind, &str); 4] = [
+    let cases: [(Fails, ErrorKind, &str); 6] = [
         (|| CredentialsError::not_loaded(SECRET), ErrorKind::Denied, "no AWS credentials"),
         (
             || CredentialsError::provider_error("the SSO token has expired"),
             ErrorKind::Denied,
             "single sign-on",
+        ),
+        (
+            || CredentialsError::provider_error("the IMDS session token"),
+            ErrorKind::Denied,
+            "no AWS credentials",
+        ),
+        (
+            || CredentialsError::provider_error("no processor"),
+            ErrorKind::Denied,
+            "source of the AWS credentials",
         ),
         (|| CredentialsError::provider_error(SECRET), ErrorKind::Denied, "source of the AWS credentials"),
         (|| CredentialsError::provider_timed_out(Duration::from_secs(5)), ErrorKind::Unavailable, "in time"),
