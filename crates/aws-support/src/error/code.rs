@@ -58,7 +58,7 @@ impl Meaning {
         if status >= 500 {
             return Failing;
         }
-        Self::named(code, message).unwrap_or_else(|| Self::bare(status, !code.is_empty()))
+        Self::named(code, message).unwrap_or_else(|| Self::bare(status))
     }
 
     fn named(code: &str, message: &str) -> Option<Self> {
@@ -120,22 +120,24 @@ impl Meaning {
             || stem.starts_with("TooMany")
         {
             Some(Quota)
-        } else if stem.ends_with("AlreadyExists") || stem.ends_with("InUse") {
+        } else if stem.contains("Already") || stem.ends_with("InUse") || stem.ends_with("NotInReadyState") {
+            Some(Conflict)
+        } else if stem.starts_with("Invalid") && stem.ends_with("State") {
+            // The thing is in the wrong state: InvalidDBInstanceState, InvalidObjectState.
             Some(Conflict)
         } else {
             None
         }
     }
 
-    fn bare(status: u16, coded: bool) -> Self {
+    fn bare(status: u16) -> Self {
         match status {
             401 | 403 => Denied,
-            404 | 410 if !coded => NotFound,
+            404 | 410 => NotFound,
             408 => Slow,
             409 => Conflict,
             412 => Stale,
             300..=399 => Elsewhere,
-            404 => NotFound,
             400..=499 => Invalid,
             _ => Unclear,
         }
@@ -224,6 +226,11 @@ mod tests {
             ("PreconditionFailed", 412, Stale),
             ("ConflictException", 400, Conflict),
             ("BucketAlreadyExists", 409, Conflict),
+            ("DeploymentAlreadyCompletedException", 400, Conflict),
+            ("DeploymentIsNotInReadyStateException", 400, Conflict),
+            ("InvalidDBInstanceStateFault", 400, Conflict),
+            ("InvalidDBInstanceState", 400, Conflict),
+            ("ResourceInUseException", 400, Busy),
             ("UpdateInProgressException", 400, Busy),
             ("LimitExceededException", 400, Quota),
             ("ServiceQuotaExceededException", 400, Quota),
