@@ -72,6 +72,7 @@ impl Bucket {
         // AWS's bucket is empty, whatever ours held.
         state.tokens = 0.0;
         state.lowered = Some(now);
+        tracing::debug!(calls = self.quota.name(), per_second = state.rate, "throttled: slowing down");
     }
 
     pub(super) fn rate(&self, now: Duration) -> f64 {
