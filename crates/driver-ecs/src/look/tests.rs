@@ -426,3 +426,30 @@ fn answers_with_nulls_and_unknown_fields_are_read() {
     assert!(service.events[0].created_at.is_some());
     assert!(serde_json::from_value::<Service>(json!({ "serviceArn": "x" })).is_err());
 }
+
+#[test]
+fn what_is_seen_leads_to_the_way_that_is_open() {
+    use rollback_core::{Capabilities, ComponentName, Decision, SnapshotRecord, Strategy as _, View};
+
+    let snapshots = |arn: &TaskDefinitionArn| match arn.revision() {
+        41 => known(snapshot(41, "v1")),
+        42 => known(snapshot(42, "v2")),
+        _ => Reading::Absent,
+    };
+    let observed = rolling_look().observation(snapshots).unwrap();
+    let heading = observed.heading.clone().unwrap();
+    // What is observed survives storage, with its circumstances.
+    assert_eq!(SnapshotRecord::seal(&heading).unwrap().open::<EcsSnapshot>().unwrap(), heading);
+    assert_eq!(heading.info().identity, goal(42, "v2").info().identity);
+
+    let view =
+        View::new(ComponentName::new("web").unwrap(), observed, goal(41, "v1"), Capabilities::default());
+    let Decision::Propose(proposal) = crate::strategy::NativeStop.propose(&view) else { panic!() };
+    let crate::EcsAction::StopServiceDeployment { deployment } = &proposal.steps[0].action else { panic!() };
+    assert_eq!(deployment.resource(), "service-deployment/prod/web/abc");
+
+    let back = code_deploy_look("InProgress").observation(snapshots).unwrap();
+    let view = View::new(ComponentName::new("web").unwrap(), back, goal(41, "v1"), Capabilities::default());
+    assert!(matches!(crate::strategy::CodeDeployStop.propose(&view), Decision::Propose(_)));
+    assert!(matches!(crate::strategy::NativeStop.propose(&view), Decision::NotApplicable(_)));
+}
