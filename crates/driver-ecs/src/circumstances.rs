@@ -1,5 +1,6 @@
 //! What was going on when a running state was read: which ways back are open depends on it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -26,6 +27,16 @@ pub struct Circumstances {
     /// How a listener divides its requests, where the target groups of two releases stand side by side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
+    /// What could not be read, and why: `service-deployments`, `codedeploy`. What is missing above may be there then.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, String>,
+}
+
+impl Circumstances {
+    /// ECS's own deployments, in [`unread`](Self::unread).
+    pub const NATIVE: &str = "service-deployments";
+    /// CodeDeploy's deployments, in [`unread`](Self::unread).
+    pub const CODE_DEPLOY: &str = "codedeploy";
 }
 
 /// Who moves a service from one task definition to another.

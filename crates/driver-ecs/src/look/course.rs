@@ -1,5 +1,7 @@
 //! Where a service is and where it is going.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use rollback_core::Reading;
 use rollback_core::target::Phase;
@@ -18,7 +20,7 @@ const STUCK: SignedDuration = SignedDuration::from_mins(30);
 pub struct Course {
     /// What it has come to rest on.
     pub settled: Reading<TaskDefinitionArn>,
-    /// What it is on its way to.
+    /// What it is on its way to, or was when it failed: what the service is set to, and does not rest on.
     pub heading: Option<TaskDefinitionArn>,
     /// Whether it moves, and why, with the platform's own reason.
     pub phase: Phase,
@@ -71,7 +73,8 @@ fn native(look: &Look) -> Course {
                 look,
                 format!("the rollout of {} failed: {}", name(primary), line(reason)),
             ));
-            Course { settled: earlier, heading: None, phase }
+            // The service stays set to it: this is what has to be left.
+            Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
         // ECS calls a rollout completed that only waits: hooks and bake time come before.
         "COMPLETED" if moving.is_none() => at_rest(look, primary),
@@ -214,7 +217,15 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
         started_at: moving.start_time.or(moving.create_time),
         ..CodeDeployment::new(moving.deployment_id.clone(), code_deploy_returns_to(look, moving))
     });
+    let mut unread = BTreeMap::new();
+    if let Reading::Unknown(why) = &look.deployments {
+        unread.insert(Circumstances::NATIVE.to_owned(), line(why));
+    }
+    if let Reading::Unknown(why) = &look.code_deploy {
+        unread.insert(Circumstances::CODE_DEPLOY.to_owned(), line(why));
+    }
     Circumstances {
+        unread,
         controller: controller(look),
         native,
         code_deploy,

@@ -171,7 +171,7 @@ fn the_circuit_breaker_that_gave_up_is_seen_at_once() {
     look.tasks = known(vec![task("a", 41, 41), stopped("x", 42)]);
     let course = look.course();
     assert!(matches!(course.phase, Phase::Failed(_)));
-    assert_eq!((course.settled, course.heading), (known(revision(41)), None));
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
     assert!(
         text(&course.phase).contains("circuit breaker: tasks failed to start"),
         "{}",

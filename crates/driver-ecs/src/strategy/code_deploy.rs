@@ -5,7 +5,7 @@ use rollback_core::{Decision, Proposal, Risk, Step, Strategy, View};
 
 use super::{Question, decide, step};
 use crate::action::EcsAction;
-use crate::circumstances::Controller;
+use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
 
 /// How long CodeDeploy takes to start a second task set and move all traffic to it, with the group's own configuration.
@@ -19,6 +19,7 @@ impl CodeDeployDeployment {
     fn proposal(view: &View<EcsSnapshot>) -> Result<Proposal<EcsAction>, String> {
         let question = Question::new(view)?;
         question.moved_by(Controller::CodeDeploy)?;
+        question.read(Circumstances::CODE_DEPLOY)?;
         question.not_there_yet()?;
         if let Some(moving) = &question.circumstances.code_deploy {
             return Err(format!("deployment {} is on its way, and a group runs one at a time", moving.id));

@@ -4,7 +4,7 @@ use rollback_core::{Decision, Proposal, Step, Strategy, View};
 
 use super::{MOVED, Question, decide, step};
 use crate::action::EcsAction;
-use crate::circumstances::Controller;
+use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
 
 /// Stops the deployment in flight with automatic rollback: traffic goes to the task set that took it before.
@@ -15,6 +15,7 @@ impl CodeDeployStop {
     fn proposal(view: &View<EcsSnapshot>) -> Result<Proposal<EcsAction>, String> {
         let question = Question::new(view)?;
         question.moved_by(Controller::CodeDeploy)?;
+        question.read(Circumstances::CODE_DEPLOY)?;
         let goal = question.goal().task_definition.short();
         let moving =
             question.circumstances.code_deploy.as_ref().ok_or("no deployment of CodeDeploy is on its way")?;

@@ -15,7 +15,7 @@ mod update_service;
 use std::collections::BTreeMap;
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Identity, Result, Snapshot as _, Step, StepId, View};
+use rollback_core::{Decision, Result, Snapshot as _, Step, StepId, View};
 
 pub use self::code_deploy::CodeDeployDeployment;
 pub use self::code_deploy_stop::CodeDeployStop;
@@ -70,24 +70,27 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Refuses where nothing is left to do: at rest, on the same content.
+    /// Refuses where nothing is left to do: at rest, on the same content and images, on every part.
     fn not_there_yet(&self) -> Result<(), String> {
-        let wanted = self.goal().info().identity;
-        let settled = self.view.observed.settled.known().map(|state| state.info().identity);
-        let still = self.view.observed.heading.is_none();
-        let clean = self
-            .view
-            .observed
-            .parts
-            .iter()
-            .all(|part| part.identity.is_none_or(|found: Identity| found == wanted));
-        if still && settled == Some(wanted) && clean {
+        let Some(settled) = self.view.observed.settled.known() else { return Ok(()) };
+        let (goal, runs) = (self.goal().info().identity, settled.info().identity);
+        // Where nobody knows which image the goal's tag meant, its content has to do.
+        let unresolved = self.goal().digests.is_empty() && self.goal().definition == settled.definition;
+        let clean =
+            self.view.observed.parts.iter().all(|part| part.identity.is_none_or(|found| found == runs));
+        if self.view.observed.heading.is_none() && (goal == runs || unresolved) && clean {
             return Err(format!(
                 "the service already rests on the content of {}",
                 self.goal().task_definition.short()
             ));
         }
         Ok(())
+    }
+
+    /// Refuses where it is not known what is on its way.
+    fn read(&self, what: &str) -> Result<(), String> {
+        let why = self.circumstances.unread.get(what);
+        why.map_or(Ok(()), |why| Err(format!("what is on its way could not be read: {why}")))
     }
 
     /// At rest on the very revision: moving it there again would change nothing.

@@ -5,7 +5,7 @@ use rollback_core::{Decision, Proposal, Step, Strategy, View};
 
 use super::{MOVED, Question, decide, step};
 use crate::action::EcsAction;
-use crate::circumstances::Controller;
+use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
 
 /// How long it takes where some of the earlier tasks have to be started again.
@@ -19,6 +19,7 @@ impl NativeStop {
     fn proposal(view: &View<EcsSnapshot>) -> Result<Proposal<EcsAction>, String> {
         let question = Question::new(view)?;
         question.moved_by(Controller::Ecs)?;
+        question.read(Circumstances::NATIVE)?;
         let goal = question.goal().task_definition.short();
         let moving = question.circumstances.native.as_ref().ok_or("no deployment of ECS is on its way")?;
         let back = moving.returns_to.as_ref().ok_or("where ECS would go back to is not certain")?;

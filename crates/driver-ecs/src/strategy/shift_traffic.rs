@@ -6,7 +6,7 @@ use rollback_core::{Decision, Proposal, Risk, Step, Strategy, View};
 
 use super::{Question, REPLACED, decide, step};
 use crate::action::EcsAction;
-use crate::circumstances::Controller;
+use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
 
 /// The share that one target group gets when it gets everything.
@@ -21,6 +21,7 @@ impl ShiftTraffic {
     fn proposal(view: &View<EcsSnapshot>) -> Result<Proposal<EcsAction>, String> {
         let question = Question::new(view)?;
         question.moved_by(Controller::Ecs)?;
+        question.read(Circumstances::NATIVE)?;
         if question.circumstances.native.is_some() {
             return Err("ECS moves the traffic of its own deployment in flight".to_owned());
         }

@@ -1,6 +1,6 @@
 //! Situations, and who proposes what in which order.
 
-use rollback_core::target::Finding;
+use rollback_core::target::{Finding, Phase};
 use rollback_core::{
     Capabilities, ComponentName, Digest, Observation, PartId, PartState, Proposal, Reading, Risk, Strategy,
     Token,
@@ -194,6 +194,38 @@ fn a_service_that_is_there_is_left_alone_and_one_that_runs_other_images_is_not()
     let [("re-register", proposal)] = &usable[..] else { panic!("{usable:?}") };
     let EcsAction::Register { pin, .. } = &proposal.steps[0].action else { panic!() };
     assert_eq!(pin, &BTreeMap::from([("web".to_owned(), digest)]));
+}
+
+#[test]
+fn what_could_not_be_read_is_not_taken_for_absent() {
+    let unread = |what: &str, circumstances: Circumstances| Circumstances {
+        unread: BTreeMap::from([(what.to_owned(), "access denied".to_owned())]),
+        ..circumstances
+    };
+    let (usable, not) = ask(&at_rest(&unread(Circumstances::NATIVE, Circumstances::default())));
+    assert_eq!((usable.len(), usable[0].0), (1, "update-service"));
+    assert_eq!(not["native-stop"], "what is on its way could not be read: access denied");
+    let (usable, not) = ask(&at_rest(&unread(Circumstances::CODE_DEPLOY, code_deploy())));
+    assert!(usable.is_empty() && not["codedeploy-deploy"].ends_with("access denied"), "{not:?}");
+}
+
+#[test]
+fn a_failed_rollout_is_left_although_the_earlier_tasks_still_run() {
+    // The circuit breaker gave up without rolling back: web:41 runs, and the service is set to web:42.
+    let mut view = in_flight(&Circumstances::default());
+    view.observed.phase = Phase::Failed("circuit breaker".into());
+    assert_eq!(ask(&view).0[0].0, "update-service");
+}
+
+#[test]
+fn a_goal_without_digests_is_there_when_its_content_is() {
+    let mut runs = at(41, "v1", &Circumstances::default());
+    runs.digests.insert("web".into(), Digest::of_bytes(b"1"));
+    let part = PartState::verified(PartId::new("web:41").unwrap(), Some(runs.info().identity));
+    let observed = Observation::settled(known(runs), Token::new("t")).part(part);
+    let view =
+        View::new(ComponentName::new("web").unwrap(), observed, snapshot(41, "v1"), Capabilities::default());
+    assert!(ask(&view).0.is_empty());
 }
 
 #[test]
