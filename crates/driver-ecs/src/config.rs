@@ -201,6 +201,7 @@ mod tests {
             ("region", json!("Europe")),
             ("profile", json!("a\u{1b}b")),
             ("role", json!("arn:aws:iam::123456789012:user/x")),
+            ("role", json!("arn:aws:sts::123456789012:role/x")),
             ("main_container", json!("a b")),
             ("codedeploy", json!({ "application": "", "group": "g" })),
             ("codedeploy", json!({ "application": "a" })),

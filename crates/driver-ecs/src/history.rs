@@ -313,6 +313,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_in_the_records_claims_nothing() {
+        // What deployment 99 brought could not be read: it may have been any revision.
+        let look = look(41, vec![deployed(99, 30, "SUCCESSFUL"), deployed(41, 10, "SUCCESSFUL")]);
+        let mut family = family([42, 41], []);
+        family.registered_at.insert(revision(42), at(20).parse().unwrap());
+        assert_eq!(shown(&candidates(&look, &family, 20))[0], (42, Standing::Unknown));
+    }
+
+    #[test]
     fn failed_builds_do_not_push_out_what_ran() {
         let look = look(10, vec![deployed(10, 20, "SUCCESSFUL"), deployed(3, 10, "SUCCESSFUL")]);
         let found = candidates(&look, &family((1..=50).rev(), []), 5);

@@ -259,6 +259,11 @@ fn what_cannot_be_proven_is_not() {
         bare.containers[0].image_digest = None;
         l.tasks = known(vec![task("a", 42, 42), bare]);
     });
+    case("a task that is being stopped", &|l| {
+        let mut stopping = task("b", 42, 42);
+        stopping.desired_status = "STOPPED".into();
+        l.tasks = known(vec![task("a", 42, 42), stopping]);
+    });
     case("an unhealthy task", &|l| {
         let mut sick = task("b", 42, 42);
         sick.health_status = Some("UNHEALTHY".into());
@@ -282,6 +287,17 @@ fn without_a_registry_one_equal_digest_has_to_do_and_that_is_said() {
     let mut mixed = settled_look();
     mixed.tasks = known(vec![task("a", 42, 42), task("b", 42, 7)]);
     assert!(!proof(&mixed, &unresolved).is_proven());
+}
+
+#[test]
+fn a_task_that_does_not_tell_its_image_is_unknown_and_not_wrong() {
+    let mut bare = task("a", 42, 42);
+    bare.containers[0].image_digest = None;
+    let mut look = settled_look();
+    look.service.desired_count = 1;
+    look.service.deployments[0].desired_count = 1;
+    look.tasks = known(vec![bare]);
+    assert!(matches!(proof(&look, &goal(42, "v2")), Proof::NotProven { may_heal: true, .. }));
 }
 
 #[test]

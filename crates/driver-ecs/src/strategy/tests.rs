@@ -193,6 +193,10 @@ fn a_service_that_is_there_is_left_alone_and_one_that_runs_other_images_is_not()
     let (usable, _) = ask(&view);
     let [("re-register", proposal)] = &usable[..] else { panic!("{usable:?}") };
     let EcsAction::Register { pin, .. } = &proposal.steps[0].action else { panic!() };
+    // The same where ECS once resolved the tag to what ran.
+    let Reading::Known(settled) = &mut view.observed.settled else { panic!() };
+    settled.digests.insert("web".into(), digest);
+    assert_eq!(ask(&view).0[0].0, "re-register");
     assert_eq!(pin, &BTreeMap::from([("web".to_owned(), digest)]));
 }
 

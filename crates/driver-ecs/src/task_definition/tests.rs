@@ -34,6 +34,7 @@ fn described(revision: u32) -> Value {
                     "secrets": [{ "name": "DB", "valueFrom": "arn:aws:ssm:eu-west-1:123456789012:parameter/db" }],
                     "portMappings": [{ "containerPort": 80, "hostPort": 80, "protocol": "tcp" }, { "containerPort": 81 }],
                     "logConfiguration": { "logDriver": "splunk", "options": { "splunk-token": "a-token" } },
+                    "dockerLabels": { "image": "a-label-value" },
                     "aFieldOfTomorrow": { "deep": ["kept"] },
                 },
                 { "name": "proxy", "image": "envoy:1", "essential": false },
@@ -144,7 +145,7 @@ fn values_that_may_be_secret_stay_out() {
         serde_json::to_string(&definition).unwrap(),
         parsed(described(1))
     );
-    for secret in ["s3cr3t", "in-a-command", "a-token", "kept"] {
+    for secret in ["s3cr3t", "in-a-command", "a-token", "a-label-value", "kept"] {
         assert!(!everything.contains(secret), "{secret}");
     }
     for shown in ["LOG_LEVEL", "parameter/db", "abc123d", "splunk-token"] {
@@ -221,6 +222,9 @@ fn a_digest_that_runs_decides_over_the_tag() {
     let pinned =
         parsed(described(2)).with_image("web", &image.pinned(one)).unwrap().redacted(&key()).unwrap();
     assert_eq!(pinned.identity(&BTreeMap::new()).unwrap(), tagged.identity(&runs(one)).unwrap());
+    let both = format!("{image}@{one}").parse().unwrap();
+    let both = parsed(described(3)).with_image("web", &both).unwrap().redacted(&key()).unwrap();
+    assert_eq!(both.identity(&BTreeMap::new()).unwrap(), tagged.identity(&runs(one)).unwrap());
 }
 
 #[test]
