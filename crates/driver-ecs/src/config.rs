@@ -87,35 +87,13 @@ impl EcsConfig {
         if let Some(region) = self.region.as_deref().filter(|region| !is_region(region)) {
             return Err(wrong("region", region, "is no region", "write it like eu-west-1"));
         }
-        let name = |text: &str| !text.is_empty() && text.len() <= 100 && !text.chars().any(char::is_control);
-        if let Some(profile) = self.profile.as_deref().filter(|profile| !name(profile)) {
-            return Err(wrong(
-                "profile",
-                profile,
-                "is no profile's name",
-                "`aws configure list-profiles` shows them",
-            ));
-        }
-        if let Some(role) =
-            self.role.as_ref().filter(|role| role.service() != "iam" || !role.resource().starts_with("role/"))
-        {
-            return Err(wrong(
-                "role",
-                role.as_str(),
-                "is no role",
-                "write it like arn:aws:iam::123456789012:role/rollback",
-            ));
-        }
         if let Some(container) = self.main_container.as_deref().filter(|container| !is_ecs_name(container)) {
-            return Err(wrong(
-                "main_container",
-                container,
-                "is no container's name",
-                "write it as in the task definition",
-            ));
+            let next = "write it as in the task definition";
+            return Err(wrong("main_container", container, "is no container's name", next));
         }
-        if let Some(found) =
-            self.codedeploy.as_ref().filter(|found| !name(&found.application) || !name(&found.group))
+        self.check_caller()?;
+        if let Some(found) = &self.codedeploy
+            && !(is_name(&found.application) && is_name(&found.group))
         {
             let next = "write it like { application = \"shop\", group = \"web\" }";
             return Err(wrong(
@@ -125,9 +103,24 @@ impl EcsConfig {
                 next,
             ));
         }
-        self.fingerprint_key
-            .as_ref()
-            .map_or(Ok(()), |key| crate::FingerprintKey::secret(key.as_bytes()).map(drop))
+        let key = self.fingerprint_key.as_ref();
+        key.map_or(Ok(()), |key| crate::FingerprintKey::secret(key.as_bytes()).map(drop))
+    }
+
+    /// Profile and role.
+    fn check_caller(&self) -> Result<()> {
+        if let Some(profile) = self.profile.as_deref().filter(|profile| !is_name(profile)) {
+            let next = "`aws configure list-profiles` shows them";
+            return Err(wrong("profile", profile, "is no profile's name", next));
+        }
+        let is_role = |role: &&Arn| role.service() == "iam" && role.resource().starts_with("role/");
+        match self.role.as_ref().filter(|role| !is_role(role)) {
+            Some(role) => {
+                let next = "write it like arn:aws:iam::123456789012:role/rollback";
+                Err(wrong("role", role.as_str(), "is no role", next))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The JSON Schema of this type.
@@ -154,6 +147,11 @@ impl fmt::Debug for EcsConfig {
             .field("codedeploy", &self.codedeploy)
             .finish_non_exhaustive()
     }
+}
+
+/// A name of the user's own: a profile, an application.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 100 && !text.chars().any(char::is_control)
 }
 
 fn wrong(key: &str, value: &str, why: &str, next: &str) -> Error {

@@ -132,11 +132,15 @@ fn source(look: &Look) -> Option<&TaskDefinitionArn> {
 }
 
 fn held(deployment: &ServiceDeployment) -> Option<Phase> {
-    deployment.waiting_hook()?;
-    let stage = deployment.lifecycle_stage.as_deref().unwrap_or("a stage that is not told");
+    let hook = deployment.waiting_hook()?;
+    let stage = line(deployment.lifecycle_stage.as_deref().unwrap_or("a stage that is not told"));
+    let then = match (hook.expires_at, hook.timeout_action.as_deref()) {
+        (Some(at), Some("CONTINUE")) => format!("; at {at:.0} it goes on by itself"),
+        (Some(at), Some("ROLLBACK")) => format!("; at {at:.0} it goes back by itself"),
+        _ => String::new(),
+    };
     Some(Phase::Paused(format!(
-        "the deployment waits at a hook after {} for somebody to say how to go on",
-        line(stage)
+        "the deployment waits at a hook of {stage} for somebody to say how to go on{then}"
     )))
 }
 
@@ -209,7 +213,7 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
     let native = look.native_in_flight().map(|moving| NativeDeployment {
         returning: moving.is_returning(),
         stage: moving.lifecycle_stage.as_deref().map(line),
-        hook: moving.waiting_hook().map(str::to_owned),
+        hook: moving.waiting_hook().map(|hook| hook.hook_id.clone()),
         ..NativeDeployment::new(moving.arn.clone(), returns_to(look, moving).cloned())
     });
     let code_deploy = look.code_deploy_in_flight().map(|moving| CodeDeployment {

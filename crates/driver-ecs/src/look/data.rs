@@ -158,9 +158,9 @@ pub struct ServiceDeployment {
     /// What the circuit breaker did.
     #[serde(default)]
     pub deployment_circuit_breaker: Option<CircuitBreaker>,
-    /// Its hooks, as they are told; only one that waits for an answer matters.
+    /// Its hooks.
     #[serde(default, deserialize_with = "or_default")]
-    pub lifecycle_hook_details: Vec<BTreeMap<String, serde_json::Value>>,
+    pub lifecycle_hook_details: Vec<LifecycleHook>,
     /// When it began.
     #[serde(default, deserialize_with = "optional")]
     pub started_at: Option<Timestamp>,
@@ -190,12 +190,25 @@ impl ServiceDeployment {
 
     /// The hook that waits for an answer.
     #[must_use]
-    pub fn waiting_hook(&self) -> Option<&str> {
-        let waits = |hook: &&BTreeMap<String, serde_json::Value>| {
-            hook.values().any(|v| v.as_str() == Some("AWAITING_ACTION"))
-        };
-        self.lifecycle_hook_details.iter().find(waits)?.get("hookId")?.as_str()
+    pub fn waiting_hook(&self) -> Option<&LifecycleHook> {
+        self.lifecycle_hook_details.iter().find(|hook| hook.status == "AWAITING_ACTION")
     }
+}
+
+/// A hook of a service deployment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct LifecycleHook {
+    /// Its id.
+    pub hook_id: String,
+    /// `AWAITING_ACTION`, `IN_PROGRESS`, `SUCCEEDED`, `FAILED` or `TIMED_OUT`.
+    pub status: String,
+    /// Until when it waits.
+    #[serde(deserialize_with = "optional")]
+    pub expires_at: Option<Timestamp>,
+    /// What happens then: `CONTINUE` or `ROLLBACK`.
+    pub timeout_action: Option<String>,
 }
 
 /// A reference to a service revision.

@@ -16,8 +16,8 @@ use serde_json::json;
 pub use self::course::Course;
 pub use self::data::{
     CircuitBreaker, CodeDeployError, CodeDeployInfo, CodeDeployRollback, ContainerImage, ControllerKind,
-    Deployment, Event, RevisionRef, RolledBack, Service, ServiceDeployment, ServiceRevision, Task,
-    TaskContainer, TaskSet,
+    Deployment, Event, LifecycleHook, RevisionRef, RolledBack, Service, ServiceDeployment, ServiceRevision,
+    Task, TaskContainer, TaskSet,
 };
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::{Circumstances, CodeDeployGroup, Traffic};

@@ -17,44 +17,51 @@ pub(super) fn parts(look: &Look, goal: Option<&EcsSnapshot>) -> Result<Vec<PartS
     if look.tasks.known().is_none() {
         return counted(look);
     }
+    let meant = meant(look);
+    let running = by_kind(look, meant.as_ref());
+    let mut parts = Vec::new();
+    for ((arn, digests), tasks) in &running {
+        let alone = running.keys().filter(|(other, _)| other == arn).count() == 1;
+        let name = match digests.is_empty() || alone {
+            true => part_name(arn),
+            // Several sets of images under one revision: a tag was moved in between.
+            false => format!("{} ({})", part_name(arn), Digest::of(digests)?.short()),
+        };
+        let wanted = match &meant {
+            Some((meant, wanted)) if meant == arn && alone => *wanted,
+            _ => count(tasks.len()),
+        };
+        let identity = if tasks.is_empty() { None } else { identity(look, arn, digests, goal)? };
+        // Digests are what the agent reports of the containers that it runs, not what somebody asked for.
+        let part = match identity.is_some() && !digests.is_empty() {
+            true => PartState::verified(PartId::new(name)?, identity),
+            false => PartState::claimed(PartId::new(name)?, identity),
+        };
+        let ready = count(tasks.iter().filter(|task| is_ready(task)).count());
+        let part = part.with_replicas(wanted, ready).with_incarnation(incarnation(tasks));
+        parts.push(part.with_health(health(tasks)));
+    }
+    Ok(parts)
+}
+
+/// What runs, by what it runs; and what should run, also when nothing of it does.
+fn by_kind<'a>(look: &'a Look, meant: Option<&(TaskDefinitionArn, u32)>) -> BTreeMap<Kind, Vec<&'a Task>> {
     let mut running: BTreeMap<Kind, Vec<&Task>> = BTreeMap::new();
     for task in look.running() {
         if let Some(arn) = &task.task_definition {
             running.entry((arn.clone(), task.digests())).or_default().push(task);
         }
     }
-    let meant = meant(look);
-    if let Some((arn, _)) = &meant
+    if let Some((arn, _)) = meant
         && !running.keys().any(|(runs, _)| runs == arn)
     {
         running.insert((arn.clone(), BTreeMap::new()), Vec::new());
     }
-    let mut parts = Vec::new();
-    for ((arn, digests), tasks) in &running {
-        let kinds = running.keys().filter(|(other, _)| other == arn).count();
-        let name = match digests.values().next() {
-            // Several sets of images under one revision: a tag was moved in between.
-            Some(_) if kinds > 1 => format!("{} ({})", part_name(arn), Digest::of(digests)?.short()),
-            _ => part_name(arn),
-        };
-        let wanted = match &meant {
-            Some((meant, wanted)) if meant == arn && kinds == 1 => *wanted,
-            _ => u32::try_from(tasks.len()).unwrap_or(u32::MAX),
-        };
-        let identity = if tasks.is_empty() { None } else { identity(look, arn, digests, goal)? };
-        // Digests are what the agent reports of the containers that it runs, not what somebody asked for.
-        let verified = identity.is_some() && !digests.is_empty();
-        let part = PartId::new(name)?;
-        let part =
-            if verified { PartState::verified(part, identity) } else { PartState::claimed(part, identity) };
-        let ready = tasks.iter().filter(|task| is_ready(task)).count();
-        parts.push(
-            part.with_replicas(wanted, u32::try_from(ready).unwrap_or(u32::MAX))
-                .with_incarnation(incarnation(tasks))
-                .with_health(health(tasks)),
-        );
-    }
-    Ok(parts)
+    running
+}
+
+fn count(tasks: usize) -> u32 {
+    u32::try_from(tasks).unwrap_or(u32::MAX)
 }
 
 /// `web:42`; a family may be longer than the name of a part.

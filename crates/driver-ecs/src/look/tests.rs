@@ -150,10 +150,16 @@ fn a_hook_that_waits_is_a_pause() {
         "IN_PROGRESS",
         &json!({
             "lifecycleStage": "POST_TEST_TRAFFIC_SHIFT",
-            "lifecycleHookDetails": [{ "hookId": "ecs-pause-1", "hookStatus": "AWAITING_ACTION" }],
+            "lifecycleHookDetails": [
+                { "hookId": "ecs-lambda-1", "status": "SUCCEEDED" },
+                { "hookId": "ecs-pause-1", "status": "AWAITING_ACTION", "expiresAt": BEGAN, "timeoutAction": "CONTINUE" },
+            ],
         }),
     );
-    assert!(matches!(&look.course().phase, Phase::Paused(why) if why.contains("POST_TEST_TRAFFIC_SHIFT")));
+    let Phase::Paused(why) = look.course().phase else { panic!() };
+    let expected = "the deployment waits at a hook of POST_TEST_TRAFFIC_SHIFT for somebody to say how to go on; \
+                    at 2026-11-21T10:00:00Z it goes on by itself";
+    assert_eq!(why, expected);
     let native = look.circumstances().native.unwrap();
     assert_eq!((native.hook.as_deref(), native.both_run()), (Some("ecs-pause-1"), true));
 }

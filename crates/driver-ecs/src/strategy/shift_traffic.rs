@@ -6,7 +6,8 @@ use rollback_core::{Decision, Proposal, Risk, Step, Strategy, View};
 
 use super::{Question, REPLACED, decide, step};
 use crate::action::EcsAction;
-use crate::circumstances::{Circumstances, Controller};
+use crate::arn::{Arn, TaskDefinitionArn};
+use crate::circumstances::{Circumstances, Controller, Traffic, TrafficGroup};
 use crate::snapshot::EcsSnapshot;
 
 /// The share that one target group gets when it gets everything.
@@ -30,27 +31,9 @@ impl ShiftTraffic {
             return Err(format!("{why}: the service could not be moved after the traffic"));
         }
         let goal = &question.goal().task_definition;
-        let traffic = question
-            .circumstances
-            .traffic
-            .as_ref()
-            .ok_or("no listener divides requests between two releases")?;
-        let group = traffic.groups.iter().find(|group| group.runs.as_ref() == Some(goal));
-        let group = group.ok_or_else(|| format!("no target group runs {}", goal.short()))?;
-        if group.healthy == 0 {
-            return Err(format!("no target of {} is healthy", goal.short()));
-        }
-        if traffic.groups.iter().all(|other| (other.weight > 0) == (other.target_group == group.target_group))
-        {
-            return Err(format!("all requests go to {} already", goal.short()));
-        }
-        let weights: BTreeMap<_, _> = traffic
-            .groups
-            .iter()
-            .map(|other| {
-                (other.target_group.clone(), if other.target_group == group.target_group { ALL } else { 0 })
-            })
-            .collect();
+        let traffic = question.circumstances.traffic.as_ref();
+        let traffic = traffic.ok_or("no listener divides requests between two releases")?;
+        let (group, weights) = all_to(goal, traffic)?;
         let action = EcsAction::ShiftTraffic { listener: traffic.listener.clone(), weights };
         let title = format!("send all requests to the targets of {}", goal.short());
         let shift = Step::single(step("shift-traffic")?, title, action);
@@ -67,6 +50,24 @@ impl ShiftTraffic {
                 "whoever declares the listener's weights (Terraform, CloudFormation) does not put them back",
             ))
     }
+}
+
+/// The target group that runs the destination, and the weights that send everything there.
+fn all_to<'a>(
+    goal: &TaskDefinitionArn,
+    traffic: &'a Traffic,
+) -> Result<(&'a TrafficGroup, BTreeMap<Arn, u16>), String> {
+    let group = traffic.groups.iter().find(|group| group.runs.as_ref() == Some(goal));
+    let group = group.ok_or_else(|| format!("no target group runs {}", goal.short()))?;
+    if group.healthy == 0 {
+        return Err(format!("no target of {} is healthy", goal.short()));
+    }
+    let is_it = |other: &TrafficGroup| other.target_group == group.target_group;
+    if traffic.groups.iter().all(|other| (other.weight > 0) == is_it(other)) {
+        return Err(format!("all requests go to {} already", goal.short()));
+    }
+    let weight = |other: &TrafficGroup| (other.target_group.clone(), if is_it(other) { ALL } else { 0 });
+    Ok((group, traffic.groups.iter().map(weight).collect()))
 }
 
 impl Strategy<EcsSnapshot, EcsAction> for ShiftTraffic {
