@@ -14,7 +14,7 @@ use std::time::Duration;
 use rollback_core::time::{Clock as _, SystemClock};
 use rollback_core::{Engine, Report};
 use rollback_testkit::harness::{CaseResult, Suite, ensure, equal};
-use rollback_tests::operators::{Findings, Machine, Settings, Tally, TargetLog, Told};
+use rollback_tests::operators::{Findings, Flaw, Machine, Settings, Tally, TargetLog, Told};
 use rollback_tests::proxy::{Answer, Fault, Faults, Proxy, Rule};
 use rollback_tests::servers::{Account, Ministack, need};
 use rollback_tests::{Random, Result, Running, pause};
@@ -29,7 +29,8 @@ fn main() -> ExitCode {
     Suite::new("operators")
         .limit(LONGEST)
         .case("two_machines_share_a_store_and_nothing_else", true, two_machines)
-        .case("a_store_that_ignores_conditions_is_noticed", true, broken_store)
+        .case("a_store_that_ignores_conditions_is_noticed", true, || broken(Flaw::IgnoresConditions))
+        .case("machines_that_take_each_other_for_dead_are_noticed", true, || broken(Flaw::TakesLivingForDead))
         .run()
 }
 
@@ -83,7 +84,7 @@ impl Trial {
             runs: 0,
             at_once: 6,
             targets,
-            ignores_conditions: false,
+            flaw: None,
         };
         let (over, kills, outages) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
         Ok(Self { world, account, proxies, random, runs, settings, over, kills, outages })
@@ -289,20 +290,24 @@ async fn two_machines() -> CaseResult {
 }
 
 #[expect(clippy::print_stdout, reason = "shows what the test sees")]
-/// The same over a store that takes every write: two machines then hold one target at once, and that must be seen.
-async fn broken_store() -> CaseResult {
+/// The same with something broken: two machines then hold one target at once, and that must be seen.
+async fn broken(flaw: Flaw) -> CaseResult {
     // Between reading a head and writing it there is time for others to read it too.
     let slow = |seed| {
         let (least, most) = (Duration::from_millis(100), Duration::from_millis(300));
         Faults::seeded(seed).rule(Rule::new(Fault::Delay { least, most }).method("PUT").path("*/heads/*"))
     };
     let account = need(Ministack::shared())?.account();
-    let mut trial = Trial::new(account, 60, 1, slow)?;
+    let mut trial = match flaw {
+        Flaw::IgnoresConditions => Trial::new(account, 60, 1, slow)?,
+        _ => Trial::new(account, 120, 4, |_| Faults::none())?,
+    };
     trial.settings.at_once = 10;
-    trial.settings.ignores_conditions = true;
+    trial.settings.flaw = Some(flaw);
     trial.operate(false)?;
-    trial.settings.ignores_conditions = false;
+    trial.settings.flaw = None;
     let faults = trial.close().await?.faults();
-    println!("noticed: {faults:#?}");
-    ensure(faults.iter().any(|fault| fault.contains("acts")), "nobody noticed two holders of one target")
+    println!("{flaw:?}: {faults:#?}");
+    let two = |fault: &String| ["acts", "act in epoch"].iter().any(|words| fault.contains(words));
+    ensure(faults.iter().any(two), "nobody noticed two holders of one target")
 }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use rollback_testkit::harness::{CaseResult, Need, Suite, ensure, equal};
+use rollback_testkit::harness::{CaseResult, Suite, ensure, equal};
 use rollback_tests::servers::{Launch, Ministack, Moto, Ready, Server, StartError, need};
 use rollback_tests::{Running, alive, until};
 
@@ -23,7 +23,6 @@ fn main() -> ExitCode {
         Ok(job) => return serve(job),
         Err(_) => {}
     }
-    let moto = Need::when(Moto::is_installed(), "moto; run: tests/install-servers moto");
     Suite::new("servers")
         .case("it_answers_and_ends_with_its_children_when_dropped", true, dropped)
         .case("it_ends_when_the_test_panics", true, panicking)
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
         .case("a_port_that_somebody_took_is_left_to_them", true, taken_port)
         .case("a_program_that_is_not_there_is_missing", true, missing)
         .case("ministack_gives_each_test_an_account", true, ministack)
-        .case("moto_gives_each_test_an_account", moto, moto_accounts)
+        .case("moto_gives_each_test_an_account", true, moto_accounts)
         .run()
 }
 
@@ -219,7 +218,7 @@ async fn ministack() -> CaseResult {
 
 async fn moto_accounts() -> CaseResult {
     let server = need(Moto::shared())?;
-    let (one, other) = (server.account(), server.account());
+    let (one, other) = (server.account()?, server.account()?);
     one.make_bucket("mine")?;
     for (account, seen) in [(&one, true), (&other, false)] {
         let (status, list) = account.s3("GET", "/")?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rollback_core::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
@@ -16,20 +17,14 @@ const APPLICATION_ID: i32 = 0x726c_626b;
 /// The layout that this version reads and writes. Raise it with every change of [`SCHEMA`].
 const SCHEMA_VERSION: i32 = 1;
 
-// Versions come from one counter that never goes back, so that a key which is deleted and made again does not
-// repeat them. The table has a rowid, unlike small ones: keys are then listed from their index alone, without
-// touching values of up to a mebibyte.
+// The table has a rowid, unlike small ones: keys are then listed from their index alone, without touching values of up
+// to a mebibyte.
 const SCHEMA: &str = "
     CREATE TABLE entries (
         key TEXT PRIMARY KEY NOT NULL COLLATE BINARY,
         version INTEGER NOT NULL,
         value BLOB NOT NULL
     ) STRICT;
-    CREATE TABLE counter (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        writes INTEGER NOT NULL
-    ) STRICT;
-    INSERT INTO counter VALUES (1, 0);
 ";
 
 /// Rounds of setting up a new file while other processes do the same. Each waits for one of them.
@@ -97,6 +92,12 @@ impl Session {
     pub(crate) fn still_there(&self, operation: &str) -> Result<()> {
         let failing = Failing { operation, path: &self.path };
         if file::look(failing)? == Some(self.file) { Ok(()) } else { Err(moved(failing)) }
+    }
+
+    /// Sets how long the next call waits for other processes.
+    pub(crate) fn wait_at_most(&self, patience: Duration, operation: &str) -> Result<()> {
+        let failing = Failing { operation, path: &self.path };
+        self.connection.busy_timeout(patience).map_err(|cause| failing.sqlite(cause))
     }
 
     /// Runs `work` in a transaction that holds the only right to write. Committed if it says so.

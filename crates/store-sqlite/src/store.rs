@@ -10,6 +10,8 @@ use rollback_core::store::{
     Condition, Delete, Key, KeyPrefix, Put, Store, StoreInfo, StoreVersion, Versioned, check_value,
 };
 use rollback_core::{Effect, Error, ErrorKind, Result};
+use rusqlite::ErrorCode;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Mutex;
 
 use crate::entries;
@@ -105,6 +107,43 @@ struct Shared {
     session: Arc<Mutex<Option<Session>>>,
 }
 
+impl Shared {
+    /// One call, with this much patience for other processes.
+    fn call<T>(
+        &self,
+        session: &mut Option<Session>,
+        access: Access,
+        patience: Duration,
+        operation: &str,
+        work: impl Fn(Option<&mut Session>, &str) -> Result<T>,
+    ) -> Result<T> {
+        if session.is_none() {
+            let options = SqliteOptions { busy_timeout: patience, ..self.options.clone() };
+            *session = Session::open(&self.path, &options, access, operation)?;
+        }
+        let result = match session {
+            Some(open) => open
+                .still_there(operation)
+                .and_then(|()| open.wait_at_most(patience, operation))
+                .and_then(|()| work(Some(open), operation)),
+            None => work(None, operation),
+        };
+        // After a doubtful failure nothing is assumed about the connection; the next call makes a new one.
+        if result.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
+            *session = None;
+        }
+        result
+    }
+}
+
+/// Whether another process was in the way; then nothing was done.
+fn is_locked(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<rusqlite::Error>());
+    let code = cause.and_then(rusqlite::Error::sqlite_error_code);
+    error.effect() == Effect::None
+        && matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.shared.path).finish_non_exhaustive()
@@ -130,31 +169,30 @@ impl SqliteStore {
         &self.shared.path
     }
 
-    /// Runs `work` with the connection, on a thread that may block. A read of a file that does not exist gets
-    /// no connection: reading creates nothing.
+    /// Runs `work` with the connection. A read of a file that does not exist gets no connection: reading creates nothing.
+    ///
+    /// Waking a thread and being woken by it takes longer than most calls. So what need not wait for other processes is
+    /// done right here, where the runtime has other threads for everything else; the rest is done, or done again, on
+    /// a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         access: Access,
         operation: String,
-        work: impl FnOnce(Option<&mut Session>, &str) -> Result<T> + Send + 'static,
+        work: impl Fn(Option<&mut Session>, &str) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
         let mut guard = Arc::clone(&shared.session).lock_owned().await;
+        let others_go_on = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        if others_go_on {
+            let call = || shared.call(&mut guard, access, Duration::ZERO, &operation, &work);
+            let result = tokio::task::block_in_place(call);
+            if !result.as_ref().is_err_and(is_locked) {
+                return result;
+            }
+        }
         let told = operation.clone();
         let running = tokio::task::spawn_blocking(move || {
-            let session = &mut *guard;
-            if session.is_none() {
-                *session = Session::open(&shared.path, &shared.options, access, &told)?;
-            }
-            let result = match session {
-                Some(open) => open.still_there(&told).and_then(|()| work(Some(open), &told)),
-                None => work(None, &told),
-            };
-            // After a doubtful failure nothing is assumed about the connection; the next call makes a new one.
-            if result.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
-                *session = None;
-            }
-            result
+            shared.call(&mut guard, access, shared.options.busy_timeout, &told, &work)
         });
         running.await.unwrap_or_else(|gone| {
             let message = "its thread ended without an answer";

@@ -70,7 +70,7 @@ async fn work(job: &str, file: &Path) {
         }
         "hold" => {
             let connection = rusqlite::Connection::open(file).unwrap();
-            connection.execute_batch("BEGIN IMMEDIATE; UPDATE counter SET writes = 0").unwrap();
+            connection.execute_batch("BEGIN IMMEDIATE; UPDATE entries SET version = 0").unwrap();
             say("held");
             std::io::stdin().read_line(&mut go).unwrap();
         }
@@ -256,7 +256,7 @@ async fn killed_holder() {
     assert_eq!(worker.line().as_deref(), Some("held"));
     worker.kill();
     let Put::Stored(after) = store.put(&key("a"), b"2", &Condition::Any).await.unwrap() else { panic!() };
-    assert_ne!(before, after, "the half-done change of the counter was kept");
+    assert_ne!(before, after, "the version was given twice");
 }
 
 /// A place with the value `runs/1`, and a copy of this program, which a user without privileges may reach.

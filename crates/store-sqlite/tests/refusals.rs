@@ -73,7 +73,7 @@ async fn a_store_that_lies_about_its_layout_is_corrupt() {
         refused(&place, ErrorKind::Corrupt, "schema version").await;
     }
     let place = Place::with_value().await;
-    drop(place.sql("DELETE FROM counter"));
+    drop(place.sql("ALTER TABLE entries RENAME COLUMN version TO edition"));
     let error = put(&place.store(), "runs/1", SECRET).await.unwrap_err();
     check(&error, &place.file, ErrorKind::Corrupt, false);
 }

@@ -85,21 +85,15 @@ impl StoreOpener for Sqlite {
 
     async fn open(&self, location: &str, folder: &Path) -> Result<Arc<dyn Store>> {
         let file = folder.join(location.strip_prefix("//").unwrap_or(location));
-        tokio::task::spawn_blocking(move || open_sqlite(file)).await.map_err(|error| {
-            Error::new(ErrorKind::Other, "open the store", "its task ended early").with_source(error)
-        })?
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Error::new(ErrorKind::Unavailable, format!("create {}", folder.display()), error.to_string())
+                    .transient(false)
+                    .next("make it writable, or set another store in rollback.toml")
+            })?;
+        }
+        defaults::sqlite(file)
     }
-}
-
-fn open_sqlite(file: PathBuf) -> Result<Arc<dyn Store>> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Unavailable, format!("create {}", folder.display()), error.to_string())
-                .transient(false)
-                .next("make it writable, or set another store in rollback.toml")
-        })?;
-    }
-    defaults::sqlite(file)
 }
 
 struct Memory;

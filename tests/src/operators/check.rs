@@ -48,7 +48,7 @@ impl Findings {
     fn holders(&mut self, target: &str, lines: &[Line]) {
         let mut newest = 0;
         let mut epochs: BTreeMap<u64, (&str, u32)> = BTreeMap::new();
-        let mut open: Vec<(u32, &str, &str)> = Vec::new();
+        let mut open: Vec<(u32, &str, &str, u64)> = Vec::new();
         let mut done: Vec<&str> = Vec::new();
         for line in lines {
             match line {
@@ -68,20 +68,23 @@ impl Findings {
                             "{target}: {run} in process {pid} and {first} in process {process} both act in epoch {epoch}"
                         ));
                     }
-                    for (other, its_run, _) in &open {
+                    for (other, its_run, ..) in &open {
                         if !dead.contains(other) {
                             self.fault(format!(
                                 "{target}: {run} in process {pid} begins while {its_run} in process {other} acts"
                             ));
                         }
                     }
-                    open.retain(|(other, _, _)| !dead.contains(other));
-                    open.push((*pid, run, key));
+                    open.retain(|(other, ..)| !dead.contains(other));
+                    open.push((*pid, run, key, *epoch));
                 }
-                Line::Done { run, key, .. } => {
-                    let place = open.iter().position(|(_, _, begun)| *begun == key.as_str());
-                    match place {
-                        Some(place) => drop(open.remove(place)),
+                Line::Done { run, key, epoch, .. } => {
+                    let place = open.iter().position(|(_, _, begun, _)| *begun == key.as_str());
+                    match place.map(|place| open.remove(place).3) {
+                        Some(begun) if begun == *epoch => {}
+                        Some(begun) => self.fault(format!(
+                            "{target}: {run} began to act in epoch {begun}, and it was epoch {epoch} before it had done"
+                        )),
                         None => self.fault(format!("{target}: {run} ends {key}, whose process was dead")),
                     }
                     if done.contains(&key.as_str()) {
@@ -210,8 +213,12 @@ mod tests {
         }
     }
 
+    fn done_in(epoch: u64, run: &str, runs: Option<u32>) -> Line {
+        Line::Done { op: format!("op-{run}"), run: run.to_owned(), key: format!("key-{run}"), runs, epoch }
+    }
+
     fn done(run: &str, runs: Option<u32>) -> Line {
-        Line::Done { op: format!("op-{run}"), run: run.to_owned(), key: format!("key-{run}"), runs }
+        done_in(1, run, runs)
     }
 
     fn faults(lines: &[Line]) -> Vec<String> {
@@ -222,10 +229,10 @@ mod tests {
 
     #[test]
     fn one_after_the_other_is_well_and_so_is_one_after_a_dead_one() {
-        let one = [begin("a", 1, 1, &[]), done("a", None), begin("b", 2, 2, &[]), done("b", Some(1))];
+        let one = [begin("a", 1, 1, &[]), done("a", None), begin("b", 2, 2, &[]), done_in(2, "b", Some(1))];
         assert_eq!(faults(&one), Vec::<String>::new());
         assert_eq!(
-            faults(&[begin("a", 1, 1, &[]), begin("b", 2, 2, &[1]), done("b", None)]),
+            faults(&[begin("a", 1, 1, &[]), begin("b", 2, 2, &[1]), done_in(2, "b", None)]),
             Vec::<String>::new()
         );
     }
@@ -241,10 +248,13 @@ mod tests {
 
     #[test]
     fn the_old_the_unauthorised_the_dead_and_the_twice_done_are_found() {
-        let found = faults(&[begin("a", 1, 2, &[]), done("a", None), begin("b", 2, 1, &[]), done("b", None)]);
+        let found =
+            faults(&[begin("a", 1, 2, &[]), done_in(2, "a", None), begin("b", 2, 1, &[]), done("b", None)]);
         assert!(found[0].contains("epoch 1 after 2"), "{found:?}");
         let found = faults(&[begin("a", 1, 1, &[]), done("a", None), begin("b", 2, 1, &[]), done("b", None)]);
         assert!(found[0].contains("both act in epoch 1"), "{found:?}");
+        let found = faults(&[begin("a", 1, 1, &[]), done_in(2, "a", None)]);
+        assert!(found[0].contains("it was epoch 2 before"), "{found:?}");
         let mut stranger = begin("a", 1, 1, &[]);
         if let Line::Begin { head_run, .. } = &mut stranger {
             "b".clone_into(head_run);

@@ -40,6 +40,8 @@ pub enum Line {
         key: String,
         /// What runs from now on, if that changed.
         runs: Option<u32>,
+        /// Which acquisition the head told of when it was done.
+        epoch: u64,
     },
     /// Somebody read what runs, as evidence.
     Proved {

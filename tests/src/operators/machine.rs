@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::forms::RELEASES;
-use super::settings::{Settings, TTL};
+use super::settings::{Flaw, Settings, TTL};
 use super::store::Watched;
 use super::target::Toy;
 use super::told::Told;
@@ -45,11 +45,15 @@ pub struct Machine {
 #[derive(Debug)]
 struct OwnProcesses {
     host: String,
+    flaw: Option<Flaw>,
 }
 
 impl Liveness for OwnProcesses {
     fn is_dead(&self, holder: &Holder) -> bool {
-        holder.host == self.host && !alive(holder.pid)
+        match holder.host == self.host {
+            true => !alive(holder.pid),
+            false => self.flaw == Some(Flaw::TakesLivingForDead),
+        }
     }
 }
 
@@ -179,7 +183,7 @@ impl Machine {
             .lease(TTL)
             .cancel(cancel)
             .holder(holder)
-            .liveness(Arc::new(OwnProcesses { host }));
+            .liveness(Arc::new(OwnProcesses { host, flaw: self.settings.flaw }));
         for number in 0..self.settings.targets {
             let name = Settings::component(number)?;
             let target = Toy::bound(&self.settings, &name, op, Arc::clone(&self.witness))?;

@@ -17,5 +17,5 @@ mod told;
 pub use self::check::Findings;
 pub use self::log::{Line, TargetLog};
 pub use self::machine::Machine;
-pub use self::settings::{Settings, TTL};
+pub use self::settings::{Flaw, Settings, TTL};
 pub use self::told::{Tally, Told};

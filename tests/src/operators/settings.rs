@@ -34,8 +34,18 @@ pub struct Settings {
     pub at_once: usize,
     /// How many targets there are.
     pub targets: usize,
-    /// Whether the conditions of writes are ignored: a broken store, which the test must notice.
-    pub ignores_conditions: bool,
+    /// What is broken on purpose, and must be noticed.
+    pub flaw: Option<Flaw>,
+}
+
+/// Something that would let two act on one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// The store takes every write, whatever its condition.
+    IgnoresConditions,
+    /// Holders on the other machine count as dead at once.
+    TakesLivingForDead,
 }
 
 /// The environment variable that holds [`Settings`].

@@ -12,7 +12,7 @@ use rollback_core::store::{
 };
 use serde::Deserialize;
 
-use super::settings::Settings;
+use super::settings::{Flaw, Settings};
 use super::told::Told;
 
 /// A store that looks at heads as they pass.
@@ -78,7 +78,8 @@ impl Store for Watched {
     }
 
     async fn put(&self, key: &Key, value: &[u8], condition: &Condition) -> Result<Put> {
-        let wanted = if self.settings.ignores_conditions { &Condition::Any } else { condition };
+        let wanted =
+            if self.settings.flaw == Some(Flaw::IgnoresConditions) { &Condition::Any } else { condition };
         let put = self.inner.put(key, value, wanted).await?;
         if let Put::Stored(_) = put {
             self.wrote(key, value, condition);

@@ -18,10 +18,20 @@ use rollback_core::{
 use super::forms::{Act, RELEASES, Release};
 use super::log::{Line, Now, TargetLog};
 use super::settings::Settings;
-use crate::alive;
+use crate::{Random, alive};
 
-/// The longest that a request takes. Far less than half a lease.
-const LONGEST: u64 = 40;
+/// The longest that a request takes mostly, and now and then: long enough to be seen by somebody who takes over too early,
+/// and far less than half a lease.
+const MOSTLY: u64 = 40;
+const LONGEST: u64 = 900;
+
+/// How long a request takes: chance, but the same each time.
+fn takes(key: &str) -> Duration {
+    let mut random =
+        Random::seeded(key.bytes().fold(0, |seed, byte| seed * 31 % (1 << 48) + u64::from(byte)));
+    let longest = if random.chance(0.2) { LONGEST } else { MOSTLY };
+    Duration::from_millis(1 + random.below(longest))
+}
 
 /// One target in the hands of one piece of work.
 pub(super) struct Toy {
@@ -58,8 +68,12 @@ impl Toy {
         self.log.append(line).map_err(|error| unavailable("write to the target", error))
     }
 
+    async fn head(&self) -> Result<Option<Head>> {
+        Ok(self.heads.get::<Head>(&self.head).await?.map(|record| record.value))
+    }
+
     async fn begin(&self, cx: &ActionContext, now: &Now) -> Result<()> {
-        let head = self.heads.get::<Head>(&self.head).await?.map(|record| record.value);
+        let head = self.head().await?;
         let holder = head.as_ref().and_then(|head| head.holder.as_ref());
         let begun = now.open.iter().map(|(pid, _)| *pid);
         self.append(&Line::Begin {
@@ -125,12 +139,11 @@ impl Target for Toy {
                 .next("plan again"));
         }
         self.begin(cx, &now).await?;
-        let takes =
-            Digest::of_bytes(cx.key.as_str().as_bytes()).hex().bytes().map(u64::from).sum::<u64>() % LONGEST;
-        SystemClock.sleep(Duration::from_millis(1 + takes)).await;
+        SystemClock.sleep(takes(cx.key.as_str())).await;
+        let epoch = self.head().await?.map_or(0, |head| head.epoch);
         let (op, run, key) = (self.op.clone(), cx.run.to_string(), cx.key.to_string());
         let runs = matches!(action, Act::Switch { .. }).then(|| action.release());
-        self.append(&Line::Done { op, run, key, runs })?;
+        self.append(&Line::Done { op, run, key, runs, epoch })?;
         Ok(Landing::Applied(Receipt::default().with_token(token(&self.now()?))))
     }
 

@@ -111,9 +111,12 @@ impl Moto {
     }
 
     /// An account that nobody else uses.
-    #[must_use]
-    pub fn account(&self) -> Account {
-        Account::next(self.server.port())
+    ///
+    /// # Errors
+    ///
+    /// When moto does not let us in.
+    pub fn account(&self) -> Result<Account> {
+        Account::next(self.server.port()).assuming_a_role()
     }
 }
 
@@ -127,30 +130,61 @@ fn this_test() -> String {
     }
 }
 
-/// An account of an emulator, which shares nothing with the others: emulators take twelve digits as access key for
-/// the account's number.
+/// An account of an emulator, which shares nothing with the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     id: String,
+    key: String,
+    secret: String,
+    token: Option<String>,
     port: u16,
 }
 
 impl Account {
     fn next(port: u16) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(FIRST_ACCOUNT);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(), port }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+        Self { key: id.clone(), id, secret: "not-a-secret".to_owned(), token: None, port }
     }
 
-    /// Its number, which is its access key as well.
+    /// Signs in with a role: for emulators that do not take an account's number for its key.
+    fn assuming_a_role(self) -> Result<Self> {
+        let (version, role) = ("Version=2011-06-15", format!("arn:aws:iam::{}:role/test", self.id));
+        let path = format!("/?Action=AssumeRole&{version}&RoleArn={role}&RoleSessionName=test");
+        let (_, answer) = self.request("sts", "GET", &path)?;
+        let find = |name: &str| {
+            let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once('<')?.0.to_owned())
+        };
+        let found = [find("AccessKeyId"), find("SecretAccessKey"), find("SessionToken")];
+        let [Some(key), Some(secret), token] = found else {
+            return Err(format!("no keys for account {}: {answer}", self.id).into());
+        };
+        Ok(Self { key, secret, token, ..self })
+    }
+
+    /// Its number.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
+    /// Its access key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Its secret key, which the emulators do not look at.
     #[must_use]
-    pub fn secret(&self) -> &'static str {
-        "not-a-secret"
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Its session token, if it has one.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// Its region.
@@ -168,23 +202,25 @@ impl Account {
     /// The same account through something that listens on another port, like a [`Proxy`](crate::proxy::Proxy).
     #[must_use]
     pub fn behind(&self, port: u16) -> Self {
-        Self { id: self.id.clone(), port }
+        Self { port, ..self.clone() }
     }
 
     /// What an AWS SDK or the AWS CLI needs in its environment to use this account and nothing else of the machine.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let nothing = || "/dev/null".to_owned();
-        vec![
+        let mut variables = vec![
             ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_ACCESS_KEY_ID", self.id.clone()),
+            ("AWS_ACCESS_KEY_ID", self.key.clone()),
             ("AWS_SECRET_ACCESS_KEY", self.secret().to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("AWS_CONFIG_FILE", nothing()),
             ("AWS_SHARED_CREDENTIALS_FILE", nothing()),
-        ]
+        ];
+        variables.extend(self.token.clone().map(|token| ("AWS_SESSION_TOKEN", token)));
+        variables
     }
 
     /// Sends an S3 request without a body, and without an SDK: the status and the whole answer.
@@ -193,8 +229,12 @@ impl Account {
     ///
     /// When there is no answer.
     pub fn s3(&self, method: &str, path: &str) -> Result<(u16, String)> {
+        self.request("s3", method, path)
+    }
+
+    fn request(&self, service: &str, method: &str, path: &str) -> Result<(u16, String)> {
         // Emulators read the account from the header and do not check the signature.
-        let scope = format!("{}/20260101/{REGION}/s3/aws4_request", self.id);
+        let scope = format!("{}/20260101/{REGION}/{service}/aws4_request", self.key);
         let header = format!(
             "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n\
              X-Amz-Date: 20260101T000000Z\r\n"

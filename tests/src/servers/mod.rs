@@ -9,7 +9,7 @@
 //!     let aws = need(Ministack::shared())?;
 //!     let account = aws.account();
 //!     account.make_bucket(&format!("releases-{}", account.id()))?;
-//!     // … hand `account.environment()` to a process, or `account.endpoint()` and its keys to a client
+//!     // … hand `account.environment()` to a process, or `account.endpoint()`, `key()` and `secret()` to a client
 //!     Ok(())
 //! }
 //! ```

@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::action::{ActionContext, Landing};
@@ -39,7 +44,7 @@ pub struct Timeout {
     inner: Arc<dyn DynTarget>,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    alive: Mutex<BTreeMap<IdempotencyKey, JoinHandle<Result<Landing>>>>,
+    alive: Mutex<BTreeMap<IdempotencyKey, JoinHandle<std::thread::Result<Result<Landing>>>>>,
 }
 
 impl Timeout {
@@ -73,7 +78,45 @@ impl Timeout {
         };
         let Some(handle) = finished else { return (None, false) };
         // An error leaves the question to the backend.
-        (handle.await.ok().and_then(Result::ok), false)
+        (handle.await.ok().and_then(Result::ok).and_then(Result::ok), false)
+    }
+}
+
+/// An action on its way, which is never dropped half-way: whoever stops waiting for it leaves it to the runtime.
+///
+/// It is not given a task of its own before: waking another thread, and being woken by it, would cost more than
+/// everything else that the engine does for an action.
+struct Sending(Option<BoxFuture<'static, std::thread::Result<Result<Landing>>>>);
+
+impl Sending {
+    fn begin(call: impl Future<Output = Result<Landing>> + Send + 'static) -> Self {
+        // A driver that panics must not take other components with it.
+        Self(Some(AssertUnwindSafe(call).catch_unwind().boxed()))
+    }
+
+    /// Lets it go on by itself, where there is a runtime to carry it.
+    fn go_on(&mut self) -> Option<JoinHandle<std::thread::Result<Result<Landing>>>> {
+        let call = self.0.take()?;
+        Handle::try_current().ok().map(|runtime| runtime.spawn(call))
+    }
+}
+
+impl Future for Sending {
+    type Output = std::thread::Result<Result<Landing>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(call) = &mut self.0 else { return Poll::Pending };
+        let polled = call.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        drop(self.go_on());
     }
 }
 
@@ -106,17 +149,17 @@ impl DynTarget for Timeout {
 
     async fn apply(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing> {
         let (inner, context, document) = (Arc::clone(&self.inner), cx.clone(), action.clone());
-        let mut handle = tokio::spawn(async move { inner.apply(&context, &document).await });
-        match within(&*self.clock, cx.timeout.as_duration(), &mut handle).await {
+        let mut sending = Sending::begin(async move { inner.apply(&context, &document).await });
+        match within(&*self.clock, cx.timeout.as_duration(), &mut sending).await {
             Some(Ok(answer)) => answer,
-            Some(Err(gone)) => {
+            Some(Err(_)) => {
                 Err(Error::new(ErrorKind::Other, format!("send {}", cx.step), "the driver panicked")
                     .with_effect(Effect::Unknown)
-                    .with_source(gone))
+                    .next("this is a fault of the driver: report it"))
             }
             None => {
                 let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-                alive.insert(cx.key.clone(), handle);
+                alive.extend(sending.go_on().map(|handle| (cx.key.clone(), handle)));
                 Err(Error::new(
                     ErrorKind::Timeout,
                     format!("send {}", cx.step),
@@ -148,5 +191,34 @@ impl DynTarget for Timeout {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.read("prove what runs", self.limits.prove, self.inner.prove(goal)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_action_that_nobody_waits_for_goes_on() {
+        let (go, gone) = oneshot::channel::<()>();
+        let (done, ended) = oneshot::channel();
+        let mut sending = Sending::begin(async move {
+            let _ = gone.await;
+            let _ = done.send(());
+            Ok(Landing::applied())
+        });
+        assert!(poll!(&mut sending).is_pending());
+        drop(sending);
+        go.send(()).expect("it was dropped half-way");
+        ended.await.expect("it was dropped half-way");
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_panics_is_told_apart() {
+        assert!(Sending::begin(async { panic!("on purpose") }).await.is_err());
+        assert!(Sending::begin(async { Ok(Landing::applied()) }).await.is_ok());
     }
 }

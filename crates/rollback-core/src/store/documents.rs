@@ -10,6 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// that each value stays well under what a store takes.
 const PART: usize = 256 * 1024;
 
+/// How many parts a document may have: a gibibyte. Whoever reads a record that says more does not believe it.
+const MOST_PARTS: usize = 4_096;
+
 /// Where a document is. Whoever holds this knows what the document says: its digest is here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Filed {
@@ -26,6 +29,10 @@ impl Records {
     /// [`ErrorKind::Conflict`] where something was; else the store's.
     pub(crate) async fn file(&self, at: Key, text: &str) -> Result<Filed> {
         let space = KeyPrefix::new(at.as_str())?;
+        if text.len() / PART >= MOST_PARTS {
+            let wrong = Error::new(ErrorKind::Invalid, format!("write {at}"), "it is larger than a gibibyte");
+            return Err(wrong.next("take fewer components at once"));
+        }
         let mut parts = 0;
         for part in split(text) {
             let key = part_key(&space, parts)?;
@@ -48,6 +55,9 @@ impl Records {
             Error::new(ErrorKind::Corrupt, format!("read {} from {}", filed.at, self.info().url), what)
                 .next("it cannot be trusted; keep a copy of the store before changing it")
         };
+        if filed.parts > MOST_PARTS {
+            return Err(broken("its record names more parts than any document has"));
+        }
         let space = KeyPrefix::new(filed.at.as_str())?;
         let keys: Vec<_> = (0..filed.parts).map(|number| part_key(&space, number)).collect::<Result<_>>()?;
         let mut text = String::new();
@@ -121,6 +131,14 @@ mod tests {
             let error = records.filed(&filed).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt);
         }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_names_parts_without_end_is_not_believed() {
+        let (records, at, _) = place();
+        let filed = records.file(at, "short").await.unwrap();
+        let error = records.filed(&Filed { parts: usize::MAX, ..filed }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
     }
 
     #[tokio::test]

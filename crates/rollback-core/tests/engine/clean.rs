@@ -12,7 +12,7 @@ use rollback_core::time::Lasting;
 use rollback_core::{Approval, Engine, Error, ErrorKind, Result, RunId, State, Store};
 use rollback_testkit::sim::Settings;
 
-use crate::setup::{Setup, ended, name, plan, run};
+use crate::setup::{Setup, cut_off, ended, name, plan, run};
 
 const MONTH: Lasting = Lasting::from_secs(30 * 86_400);
 
@@ -73,12 +73,7 @@ async fn what_something_stands_on_stays() {
 #[tokio::test(start_paused = true)]
 async fn an_unfinished_run_stays_and_can_still_be_resumed() {
     let setup = Setup::new(Settings::default().parts(6).rollout(Duration::from_secs(20))).await;
-    let ana = setup.engine("ana");
-    let planned = plan(&ana, &setup.request(None)).await;
-    let cut_off = tokio::spawn(async move { ana.apply(&planned, &Approval::yes()).await });
-    setup.clock.sleep(Duration::from_secs(30)).await;
-    cut_off.abort();
-    let _ = cut_off.await;
+    cut_off(&setup, "ana").await;
     months(&setup, 3).await;
     let ben = setup.engine("ben");
     let cleaned = clean(&ben, false).await;

@@ -8,7 +8,7 @@ use rollback_core::store::{Condition, Key, Records};
 use rollback_core::{Approval, Digest, ErrorKind, State};
 use rollback_testkit::sim::{SeededEntropy, Settings, Trouble, Way};
 
-use crate::setup::{Setup, ended, name, plan, run};
+use crate::setup::{Setup, cut_off, ended, name, plan, run};
 
 /// A world that is changed part by part, each request landing only after ten seconds.
 async fn slow() -> Setup {
@@ -50,12 +50,7 @@ async fn a_holder_at_work_is_seen_beating_and_kept() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_holder_is_fenced_and_its_run_resumed() {
     let setup = slow().await;
-    let ana = setup.engine("ana");
-    let planned = plan(&ana, &setup.request(None)).await;
-    let cut_off = tokio::spawn(async move { ana.apply(&planned, &Approval::yes()).await });
-    setup.clock.sleep(Duration::from_secs(30)).await;
-    cut_off.abort();
-    let _ = cut_off.await;
+    cut_off(&setup, "ana").await;
     let ben = setup.engine("ben");
     let holding = ben.holding(&name("web")).await.unwrap().unwrap();
     assert_eq!(holding.sign, Sign::Silent);
@@ -92,12 +87,7 @@ async fn a_holder_that_wakes_ends_superseded_and_sends_nothing_more() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_changed_hands_is_not_taken_away() {
     let setup = slow().await;
-    let ana = setup.engine("ana");
-    let planned = plan(&ana, &setup.request(None)).await;
-    let cut_off = tokio::spawn(async move { ana.apply(&planned, &Approval::yes()).await });
-    setup.clock.sleep(Duration::from_secs(30)).await;
-    cut_off.abort();
-    let _ = cut_off.await;
+    cut_off(&setup, "ana").await;
     let (ben, eve) = (setup.engine("ben"), setup.engine("eve"));
     let holding = ben.holding(&name("web")).await.unwrap().unwrap();
     let run = holding.run;
@@ -112,12 +102,7 @@ async fn a_lease_that_changed_hands_is_not_taken_away() {
 #[tokio::test(start_paused = true)]
 async fn what_was_left_open_is_settled_by_the_next_run() {
     let setup = slow().await;
-    let ana = setup.engine("ana");
-    let planned = plan(&ana, &setup.request(None)).await;
-    let cut_off = tokio::spawn(async move { ana.apply(&planned, &Approval::yes()).await });
-    setup.clock.sleep(Duration::from_secs(30)).await;
-    cut_off.abort();
-    let _ = cut_off.await;
+    cut_off(&setup, "ana").await;
     let ben = setup.engine("ben");
     let holding = ben.holding(&name("web")).await.unwrap().unwrap();
     assert!(ben.unlock(&holding, None, false).await.unwrap());

@@ -7,7 +7,7 @@ use rollback_core::store::{Condition, Key, KeyPrefix, MemoryStore};
 use rollback_core::{Approval, ErrorKind, State, Store as _};
 use rollback_testkit::sim::{Settings, Trouble};
 
-use crate::setup::{Setup, ended, name, plan, run};
+use crate::setup::{Setup, cut_off, ended, name, plan, run};
 
 /// A world in which a rollout takes minutes.
 fn slow() -> Settings {
@@ -32,15 +32,7 @@ async fn a_second_operator_is_refused_naming_the_first() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_holder_is_taken_over_and_its_run_resumed() {
     let setup = Setup::new(slow()).await;
-    let ana = setup.engine("ana");
-    let planned = plan(&ana, &setup.request(None)).await;
-    let cut_off = tokio::spawn({
-        let ana = ana.clone();
-        async move { ana.apply(&planned, &Approval::yes()).await }
-    });
-    setup.clock.sleep(Duration::from_secs(30)).await;
-    cut_off.abort();
-    let _ = cut_off.await;
+    cut_off(&setup, "ana").await;
     let ben = setup.engine("ben");
     let unfinished = ben.runs(1).await.unwrap().remove(0);
     assert_eq!(unfinished.state, None);

@@ -1,6 +1,7 @@
 //! A world with three releases behind one engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -131,6 +132,16 @@ pub(crate) async fn plan(engine: &Engine, request: &Request) -> Plan {
 pub(crate) async fn run(engine: &Engine, request: &Request) -> Report {
     let plan = plan(engine, request).await;
     engine.apply(&plan, &Approval::yes()).await.unwrap()
+}
+
+/// A run of `who` that is cut off after half a minute.
+pub(crate) async fn cut_off(setup: &Setup, who: &str) {
+    let engine = setup.engine(who);
+    let planned = plan(&engine, &setup.request(None)).await;
+    let running = tokio::spawn(async move { engine.apply(&planned, &Approval::yes()).await });
+    setup.clock.sleep(Duration::from_secs(30)).await;
+    running.abort();
+    let _ = running.await;
 }
 
 pub(crate) fn ended(report: &Report, state: State) {
