@@ -10,6 +10,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rollback_core::target::Finding;
 use rollback_core::{Digest, Evidence, Identity, Observation, PartState, Reading, Result, Token};
 use serde_json::json;
 
@@ -115,6 +116,12 @@ impl Look {
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         reasons::reasons(self)
+    }
+
+    /// What somebody should know who is about to choose where to go.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        reasons::findings(self)
     }
 
     /// What was going on.

@@ -1,7 +1,10 @@
 //! Why something does not run or did not stay, in the platform's own words.
 
+use rollback_core::target::Finding;
+
 use super::{Look, Task};
 use crate::arn::TaskDefinitionArn;
+use crate::circumstances::Controller;
 
 /// How many reasons are given, and how long each may be.
 const MOST: usize = 8;
@@ -40,6 +43,28 @@ pub(super) fn reasons(look: &Look) -> Vec<String> {
     found.extend(stopped_tasks(look));
     found.extend(telling_event(look));
     found.truncate(MOST);
+    found
+}
+
+pub(super) fn findings(look: &Look) -> Vec<Finding> {
+    let newest = look.deployments.known().and_then(|all| all.first());
+    let returned = newest.is_some_and(|newest| newest.status == "ROLLBACK_SUCCESSFUL");
+    let mut found = Vec::new();
+    if let Some(message) = native_rollback(look).filter(|_| returned) {
+        found.push(
+            Finding::warning("already-rolled-back", message)
+                .next("what runs is the earlier release already; `previous` would go back further"),
+        );
+    }
+    if look.service.status == "DRAINING" || look.service.status == "INACTIVE" {
+        found.push(Finding::blocker("service-deleted", "the service is being deleted or was deleted"));
+    }
+    if look.circumstances().controller == Controller::External {
+        found.push(
+            Finding::blocker("external-controller", "somebody else moves the service through task sets")
+                .next("roll back with the tool that made the task sets"),
+        );
+    }
     found
 }
 

@@ -214,7 +214,12 @@ fn a_native_rollback_that_nobody_was_told_of_is_recognised() {
     assert!(look.evidence(&goal(42, "v2")).unwrap().compared.contains(first));
     assert!(proof(&look, &goal(41, "v1")).is_proven());
 
+    let found = look.findings();
+    assert_eq!((found.len(), found[0].code.as_str()), (1, "already-rolled-back"));
+    assert!(settled_look().findings().is_empty());
+
     look.deployments = native("ROLLBACK_IN_PROGRESS", &back);
+    assert!(look.findings().is_empty(), "it is on its way, and the phase says so");
     look.service.deployments[0].rollout_state = Some("IN_PROGRESS".into());
     let course = look.course();
     assert_eq!(course.heading, Some(revision(41)));
@@ -425,6 +430,7 @@ fn a_service_that_is_being_deleted_has_failed() {
         let mut look = settled_look();
         look.service.status = status.into();
         assert!(matches!(look.course().phase, Phase::Failed(_)), "{status}");
+        assert_eq!(look.findings()[0].code, "service-deleted");
     }
 }
 
