@@ -143,6 +143,27 @@ text_type!(
     /// The name of one action inside a proposal: `switch`, `restart@web-1`.
     StepId, "step id", check_line, 200
 );
+
+impl StepId {
+    /// A step's name that stands in the code: strategies are pure and have nobody to tell that they mistyped it.
+    ///
+    /// ```
+    /// # use rollback_core::StepId;
+    /// assert_eq!(StepId::from_static("switch").as_str(), "switch");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the text is no step id.
+    #[must_use]
+    pub fn from_static(text: &'static str) -> Self {
+        match Self::new(text) {
+            Ok(id) => id,
+            Err(error) => panic!("{text:?} stands in the code as a step id: {error}"),
+        }
+    }
+}
+
 text_type!(
     /// When something last (re)started, in whatever form the backend tells it: equal means "not restarted".
     Incarnation, "incarnation", check_line, 512

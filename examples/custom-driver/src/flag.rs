@@ -76,12 +76,8 @@ impl Strategy<Flag, SetFlag> for SetValue {
             return Decision::NotApplicable(format!("the flag is {} already", view.goal.value));
         }
         let value = view.goal.value.clone();
-        match StepId::new("set") {
-            Ok(id) => {
-                let step = Step::single(id, format!("set the flag to {value}"), SetFlag { value });
-                Decision::Propose(Proposal::new(vec![step]).expected(Lasting::from_secs(1)))
-            }
-            Err(error) => Decision::NotApplicable(error.to_string()),
-        }
+        let step =
+            Step::single(StepId::from_static("set"), format!("set the flag to {value}"), SetFlag { value });
+        Decision::Propose(Proposal::new(vec![step]).expected(Lasting::from_secs(1)))
     }
 }

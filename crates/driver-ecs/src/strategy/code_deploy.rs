@@ -1,9 +1,9 @@
 //! A new deployment of CodeDeploy.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Risk, Step, Strategy, View};
+use rollback_core::{Decision, Proposal, Risk, Step, StepId, Strategy, View};
 
-use super::{Question, decide, step};
+use super::{Question, REGISTER, decide};
 use crate::action::EcsAction;
 use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
@@ -36,11 +36,14 @@ impl CodeDeployDeployment {
             group.group
         );
         let name = format!("{}/{}", group.application, group.group);
-        let mut deploy =
-            Step::single(step("create-deployment")?, title, EcsAction::CreateCodeDeploy { group, to });
+        let mut deploy = Step::single(
+            StepId::from_static("create-deployment"),
+            title,
+            EcsAction::CreateCodeDeploy { group, to },
+        );
         let mut steps = Vec::new();
         if register {
-            deploy = deploy.after([step("register")?]);
+            deploy = deploy.after([StepId::from_static(REGISTER)]);
             steps.push(question.register()?);
         }
         steps.push(deploy);

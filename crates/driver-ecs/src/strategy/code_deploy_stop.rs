@@ -1,8 +1,8 @@
 //! Stop CodeDeploy's deployment and let it go back.
 
-use rollback_core::{Decision, Proposal, Step, Strategy, View};
+use rollback_core::{Decision, Proposal, Step, StepId, Strategy, View};
 
-use super::{MOVED, Question, decide, step};
+use super::{MOVED, Question, decide};
 use crate::action::EcsAction;
 use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
@@ -31,7 +31,7 @@ impl CodeDeployStop {
         }
         let action = EcsAction::StopCodeDeploy { deployment: moving.id.clone() };
         let title = format!("stop deployment {} and send traffic back to {goal}", moving.id);
-        Ok(Proposal::new(vec![Step::single(step("stop-code-deploy")?, title, action)])
+        Ok(Proposal::new(vec![Step::single(StepId::from_static("stop-code-deploy"), title, action)])
             .expected(MOVED)
             .precondition(format!("the task set of {goal} was not terminated yet")))
     }

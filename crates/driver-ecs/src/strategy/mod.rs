@@ -36,6 +36,9 @@ pub mod finding {
     pub const IMAGE_MOVED: &str = "image-moved";
 }
 
+/// The step that registers the destination again.
+const REGISTER: &str = "register";
+
 /// How long a rolling replacement takes, until it is proven: starting, health checks, draining.
 const REPLACED: Lasting = Lasting::from_secs(240);
 /// How long moving traffic takes where both releases run.
@@ -133,12 +136,12 @@ impl<'a> Question<'a> {
         let title = format!("register the content of {} as a new revision", goal.task_definition.short());
         let action = EcsAction::Register { from: goal.task_definition.clone(), pin };
         // What was registered can be deregistered, and harms nobody.
-        Ok(Step::single(step("register")?, title, action).timeout(Lasting::from_secs(30)))
+        Ok(Step::single(StepId::from_static(REGISTER), title, action).timeout(Lasting::from_secs(30)))
     }
 
     /// Where a later step of a proposal with [`register`](Self::register) goes.
     fn registered(&self) -> Result<Destination, String> {
-        Ok(Destination::RegisteredBy(step("register")?))
+        Ok(Destination::RegisteredBy(StepId::from_static(REGISTER)))
     }
 
     fn revision(&self) -> Destination {
@@ -153,8 +156,12 @@ impl<'a> Question<'a> {
         };
         let name = goal.service.resource().rsplit('/').next().unwrap_or_default();
         let action = EcsAction::UpdateService { service: goal.service.clone(), to };
-        Ok(Step::single(step("update-service")?, format!("move service {name} to {what}"), action)
-            .timeout(Lasting::from_secs(30)))
+        Ok(Step::single(
+            StepId::from_static("update-service"),
+            format!("move service {name} to {what}"),
+            action,
+        )
+        .timeout(Lasting::from_secs(30)))
     }
 
     /// A deployment that is on its way is replaced. That is allowed, and slower than stopping it.
@@ -164,10 +171,6 @@ impl<'a> Question<'a> {
             format!("deployment {id}, which is on its way, may be replaced")
         })
     }
-}
-
-fn step(name: &str) -> Result<StepId, String> {
-    StepId::new(name).map_err(|error| error.to_string())
 }
 
 /// The answer of a strategy whose reasons against it are errors.

@@ -1,9 +1,9 @@
 //! Stop ECS's own deployment and let it go back.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Step, Strategy, View};
+use rollback_core::{Decision, Proposal, Step, StepId, Strategy, View};
 
-use super::{MOVED, Question, decide, step};
+use super::{MOVED, Question, decide};
 use crate::action::EcsAction;
 use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
@@ -31,13 +31,17 @@ impl NativeStop {
         let only = match &moving.hook {
             Some(hook) => {
                 let action = EcsAction::RollBackAtHook { deployment, hook: hook.clone() };
-                Step::single(step("answer-hook")?, format!("let deployment {id} go back at its hook"), action)
+                Step::single(
+                    StepId::from_static("answer-hook"),
+                    format!("let deployment {id} go back at its hook"),
+                    action,
+                )
             }
             // Of a deployment that goes back already, ECS takes this as "go on".
             None => {
                 let action = EcsAction::StopServiceDeployment { deployment };
                 Step::single(
-                    step("stop-deployment")?,
+                    StepId::from_static("stop-deployment"),
                     format!("stop deployment {id} and go back to {goal}"),
                     action,
                 )

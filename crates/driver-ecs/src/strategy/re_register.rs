@@ -1,9 +1,9 @@
 //! Register the content again, then move the service to it.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Risk, Strategy, View};
+use rollback_core::{Decision, Proposal, Risk, StepId, Strategy, View};
 
-use super::{Question, decide, step};
+use super::{Question, REGISTER, decide};
 use crate::action::EcsAction;
 use crate::circumstances::Controller;
 use crate::snapshot::EcsSnapshot;
@@ -22,7 +22,7 @@ impl ReRegister {
         question.not_there_yet()?;
         let goal = question.goal().task_definition.short();
         let why = question.needs_registering().ok_or_else(|| format!("{goal} can be used as it is"))?;
-        let update = question.update(question.registered()?)?.after([step("register")?]);
+        let update = question.update(question.registered()?)?.after([StepId::from_static(REGISTER)]);
         let mut proposal = Proposal::new(vec![question.register()?, update])
             .expected(REGISTERED_AND_REPLACED)
             .risk(Risk::Medium)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rollback_core::{Decision, Proposal, Risk, Step, Strategy, View};
+use rollback_core::{Decision, Proposal, Risk, Step, StepId, Strategy, View};
 
-use super::{Question, REPLACED, decide, step};
+use super::{Question, REPLACED, decide};
 use crate::action::EcsAction;
 use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::{Circumstances, Controller, Traffic, TrafficGroup};
@@ -36,8 +36,8 @@ impl ShiftTraffic {
         let (group, weights) = all_to(goal, traffic)?;
         let action = EcsAction::ShiftTraffic { listener: traffic.listener.clone(), weights };
         let title = format!("send all requests to the targets of {}", goal.short());
-        let shift = Step::single(step("shift-traffic")?, title, action);
-        let update = question.update(question.revision())?.after([step("shift-traffic")?]);
+        let shift = Step::single(StepId::from_static("shift-traffic"), title, action);
+        let update = question.update(question.revision())?.after([StepId::from_static("shift-traffic")]);
         Ok(Proposal::new(vec![shift, update])
             .expected(REPLACED)
             .risk(Risk::Medium)

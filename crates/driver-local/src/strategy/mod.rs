@@ -5,7 +5,7 @@ mod switch_and_restart;
 mod switch_symlink;
 
 use rollback_core::time::Lasting;
-use rollback_core::{Identity, Result, Step, StepId, View};
+use rollback_core::{Identity, Step, StepId, View};
 
 pub use self::restart_only::RestartOnly;
 pub use self::switch_and_restart::SwitchAndRestart;
@@ -25,18 +25,18 @@ fn already(view: &View<LocalRelease>) -> Option<&ReleaseName> {
     view.observed.settled.known().filter(|live| live.digest == view.goal.digest).map(|live| &live.name)
 }
 
-fn switch(goal: &LocalRelease) -> Result<Step<LocalAction>> {
+fn switch(goal: &LocalRelease) -> Step<LocalAction> {
     let action = LocalAction::Switch { to: goal.name.clone(), identity: Identity(goal.digest) };
-    Ok(Step::single(StepId::new("switch")?, format!("point current at release {}", goal.name), action))
+    Step::single(StepId::from_static("switch"), format!("point current at release {}", goal.name), action)
 }
 
 /// Restarting twice comes to the same as restarting once, so it may be repeated after an unclear answer. It is
 /// not a single effect: no mark could tell whether *this* request restarted it.
-fn restart(on: &ReleaseName, limit: Lasting) -> Result<Step<LocalAction>> {
+fn restart(on: &ReleaseName, limit: Lasting) -> Step<LocalAction> {
     let action = LocalAction::Restart { on: on.clone() };
     let title = format!("run the restart command on release {on}");
     let limit = Lasting::new(limit.as_duration() + GRACE.as_duration());
-    Ok(Step::convergence(StepId::new("restart")?, title, action).timeout(limit))
+    Step::convergence(StepId::from_static("restart"), title, action).timeout(limit)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Restart what runs: the repair after a switch whose restart is missing.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Result, Strategy, View};
+use rollback_core::{Decision, Proposal, Strategy, View};
 
 use super::{RESTART_DOWNTIME, already, restart};
 use crate::action::LocalAction;
@@ -20,16 +20,12 @@ impl RestartOnly {
         Self { restart }
     }
 
-    fn proposal(
-        view: &View<LocalRelease>,
-        live: &ReleaseName,
-        limit: Lasting,
-    ) -> Result<Proposal<LocalAction>> {
-        let proposal = Proposal::new(vec![restart(live, limit)?])
+    fn proposal(view: &View<LocalRelease>, live: &ReleaseName, limit: Lasting) -> Proposal<LocalAction> {
+        let proposal = Proposal::new(vec![restart(live, limit)])
             .expected(Lasting::from_secs(10))
             .downtime(RESTART_DOWNTIME)
             .precondition("the restart command starts what current points to");
-        Ok(if view.capabilities.restarts { proposal.restarts() } else { proposal })
+        if view.capabilities.restarts { proposal.restarts() } else { proposal }
     }
 }
 
@@ -51,9 +47,6 @@ impl Strategy<LocalRelease, LocalAction> for RestartOnly {
                 "current points to something else: a restart would not change that".to_owned(),
             );
         };
-        match Self::proposal(view, live, limit) {
-            Ok(proposal) => Decision::Propose(proposal),
-            Err(error) => Decision::NotApplicable(error.to_string()),
-        }
+        Decision::Propose(Self::proposal(view, live, limit))
     }
 }

@@ -1,7 +1,7 @@
 //! Replace the symlink, then restart.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Result, Risk, Strategy, View};
+use rollback_core::{Decision, Proposal, Risk, Strategy, View};
 
 use super::{RESTART_DOWNTIME, already, restart, switch};
 use crate::action::LocalAction;
@@ -20,15 +20,15 @@ impl SwitchAndRestart {
         Self { restart }
     }
 
-    fn proposal(view: &View<LocalRelease>, limit: Lasting) -> Result<Proposal<LocalAction>> {
-        let switch = switch(&view.goal)?;
-        let restart = restart(&view.goal.name, limit)?.after([switch.id.clone()]);
+    fn proposal(view: &View<LocalRelease>, limit: Lasting) -> Proposal<LocalAction> {
+        let switch = switch(&view.goal);
+        let restart = restart(&view.goal.name, limit).after([switch.id.clone()]);
         let proposal = Proposal::new(vec![switch, restart])
             .expected(Lasting::from_secs(10))
             .downtime(RESTART_DOWNTIME)
             .risk(Risk::Medium)
             .precondition("the restart command starts what current points to");
-        Ok(if view.capabilities.restarts { proposal.restarts() } else { proposal })
+        if view.capabilities.restarts { proposal.restarts() } else { proposal }
     }
 }
 
@@ -50,9 +50,6 @@ impl Strategy<LocalRelease, LocalAction> for SwitchAndRestart {
                 "current already points to that content, release {name}"
             ));
         }
-        match Self::proposal(view, limit) {
-            Ok(proposal) => Decision::Propose(proposal),
-            Err(error) => Decision::NotApplicable(error.to_string()),
-        }
+        Decision::Propose(Self::proposal(view, limit))
     }
 }

@@ -43,9 +43,6 @@ impl Strategy<LocalRelease, LocalAction> for SwitchSymlink {
                 "current already points to that content, release {name}"
             ));
         }
-        match switch(&view.goal) {
-            Ok(step) => Decision::Propose(Proposal::new(vec![step]).expected(Lasting::from_secs(1))),
-            Err(error) => Decision::NotApplicable(error.to_string()),
-        }
+        Decision::Propose(Proposal::new(vec![switch(&view.goal)]).expected(Lasting::from_secs(1)))
     }
 }

@@ -86,3 +86,31 @@ async fn a_guard_of_one_keeps_all_from_beginning() {
     ended(&report, State::Refused);
     assert_eq!(db.look().everywhere(), Some(3), "nothing was done to the component whose guards passed");
 }
+
+/// The plan of all of them is larger than any one value that a store takes.
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_components_are_one_run_that_is_kept_whole() {
+    let setup = Setup::new(Settings::default()).await;
+    let names: Vec<_> = (0..900).map(|number| name(&format!("part-{number:03}"))).collect();
+    let mut builder = setup.builder("ana");
+    let mut request = setup.request(Some("revision=r1"));
+    for (number, component) in names.iter().enumerate() {
+        let world = World::new(Settings::default(), Arc::clone(&setup.clock));
+        world.deploy(2, "pipeline").unwrap();
+        builder = builder.component(component.clone(), ToyTarget::new(component.as_str(), world).erase());
+        if number > 0 {
+            builder = builder.after(component.clone(), names[number - 1].clone());
+        }
+        request = request.component(component.clone(), Some("revision=r1".parse().unwrap()));
+    }
+    let engine = builder.build();
+    let plan = plan(&engine, &request).await;
+    assert!(plan.to_json().unwrap().to_string().len() > rollback_core::store::MAX_VALUE_BYTES);
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    ended(&report, State::Restored);
+    assert_eq!(report.components.len(), 901);
+    let kept = engine.run(report.run).await.unwrap();
+    assert_eq!((kept.plan.digest(), kept.report.unwrap()), (plan.digest(), report));
+    let listed = engine.runs(1).await.unwrap().remove(0);
+    assert_eq!((listed.components.len(), listed.component_count), (100, 901));
+}
