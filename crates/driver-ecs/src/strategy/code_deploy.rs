@@ -28,7 +28,7 @@ impl CodeDeployDeployment {
         let group =
             group.ok_or("the deployment group is not known: set `codedeploy` in the configuration")?;
         let register = question.needs_registering().is_some();
-        let to = if register { question.registered()? } else { question.revision() };
+        let to = if register { question.registered() } else { question.revision() };
         let title = format!(
             "deploy {} through {}/{}",
             question.goal().task_definition.short(),
@@ -44,7 +44,7 @@ impl CodeDeployDeployment {
         let mut steps = Vec::new();
         if register {
             deploy = deploy.after([StepId::from_static(REGISTER)]);
-            steps.push(question.register()?);
+            steps.push(question.register());
         }
         steps.push(deploy);
         Ok(Proposal::new(steps)

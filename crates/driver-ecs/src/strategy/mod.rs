@@ -128,7 +128,7 @@ impl<'a> Question<'a> {
     }
 
     /// Registers the destination again, with each image pinned whose digest is known.
-    fn register(&self) -> Result<Step<EcsAction>, String> {
+    fn register(&self) -> Step<EcsAction> {
         let goal = self.goal();
         let known = goal.images().into_iter().filter_map(|(name, image)| Some((name, image.digest()?)));
         // An image that is written with its digest needs no pin, and pinning it changes nothing.
@@ -136,19 +136,19 @@ impl<'a> Question<'a> {
         let title = format!("register the content of {} as a new revision", goal.task_definition.short());
         let action = EcsAction::Register { from: goal.task_definition.clone(), pin };
         // What was registered can be deregistered, and harms nobody.
-        Ok(Step::single(StepId::from_static(REGISTER), title, action).timeout(Lasting::from_secs(30)))
+        Step::single(StepId::from_static(REGISTER), title, action).timeout(Lasting::from_secs(30))
     }
 
     /// Where a later step of a proposal with [`register`](Self::register) goes.
-    fn registered(&self) -> Result<Destination, String> {
-        Ok(Destination::RegisteredBy(StepId::from_static(REGISTER)))
+    fn registered(&self) -> Destination {
+        Destination::RegisteredBy(StepId::from_static(REGISTER))
     }
 
     fn revision(&self) -> Destination {
         Destination::Revision(self.goal().task_definition.clone())
     }
 
-    fn update(&self, to: Destination) -> Result<Step<EcsAction>, String> {
+    fn update(&self, to: Destination) -> Step<EcsAction> {
         let goal = self.goal();
         let what = match &to {
             Destination::Revision(arn) => arn.short(),
@@ -156,12 +156,8 @@ impl<'a> Question<'a> {
         };
         let name = goal.service.resource().rsplit('/').next().unwrap_or_default();
         let action = EcsAction::UpdateService { service: goal.service.clone(), to };
-        Ok(Step::single(
-            StepId::from_static("update-service"),
-            format!("move service {name} to {what}"),
-            action,
-        )
-        .timeout(Lasting::from_secs(30)))
+        let title = format!("move service {name} to {what}");
+        Step::single(StepId::from_static("update-service"), title, action).timeout(Lasting::from_secs(30))
     }
 
     /// A deployment that is on its way is replaced. That is allowed, and slower than stopping it.

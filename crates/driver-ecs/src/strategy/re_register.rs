@@ -22,8 +22,8 @@ impl ReRegister {
         question.not_there_yet()?;
         let goal = question.goal().task_definition.short();
         let why = question.needs_registering().ok_or_else(|| format!("{goal} can be used as it is"))?;
-        let update = question.update(question.registered()?)?.after([StepId::from_static(REGISTER)]);
-        let mut proposal = Proposal::new(vec![question.register()?, update])
+        let update = question.update(question.registered()).after([StepId::from_static(REGISTER)]);
+        let mut proposal = Proposal::new(vec![question.register(), update])
             .expected(REGISTERED_AND_REPLACED)
             .risk(Risk::Medium)
             .precondition(format!("{why}, and its content can still be read"))

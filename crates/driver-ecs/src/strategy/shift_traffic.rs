@@ -37,7 +37,7 @@ impl ShiftTraffic {
         let action = EcsAction::ShiftTraffic { listener: traffic.listener.clone(), weights };
         let title = format!("send all requests to the targets of {}", goal.short());
         let shift = Step::single(StepId::from_static("shift-traffic"), title, action);
-        let update = question.update(question.revision())?.after([StepId::from_static("shift-traffic")]);
+        let update = question.update(question.revision()).after([StepId::from_static("shift-traffic")]);
         Ok(Proposal::new(vec![shift, update])
             .expected(REPLACED)
             .risk(Risk::Medium)

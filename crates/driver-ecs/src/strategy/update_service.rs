@@ -19,7 +19,7 @@ impl UpdateService {
         if let Some(why) = question.needs_registering() {
             return Err(format!("{why}: its content has to be registered again"));
         }
-        let update = question.update(question.revision())?;
+        let update = question.update(question.revision());
         let mut proposal = Proposal::new(vec![update])
             .expected(REPLACED)
             .precondition("there is capacity for the tasks that start before others stop");
