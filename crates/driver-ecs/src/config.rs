@@ -1,0 +1,216 @@
+//! What a person configures.
+
+use std::fmt;
+
+use rollback_core::registry::read_settings;
+use rollback_core::{ComponentName, Error, ErrorKind, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::arn::{Arn, is_region};
+use crate::text::{is_ecs_name, quoted};
+
+/// The configuration of one ECS service.
+///
+/// ```
+/// # use rollback_core::ComponentName;
+/// use rollback_driver_ecs::EcsConfig;
+/// let config = serde_json::json!({ "cluster": "prod", "service": "web", "region": "eu-west-1" });
+/// let config = EcsConfig::read(&ComponentName::new("web")?, &config)?;
+/// assert_eq!(config.service, "web");
+/// # Ok::<(), rollback_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EcsConfig {
+    /// the cluster, by name or ARN
+    pub cluster: String,
+    /// the service, by name
+    pub service: String,
+    /// the region; left out, what the environment or the profile says
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// the profile of the AWS configuration file
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// the ARN of a role to be assumed
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub role: Option<Arn>,
+    /// the container whose image tag is the version; left out, the only essential one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main_container: Option<String>,
+    /// application and group of CodeDeploy, where they cannot be found out
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codedeploy: Option<CodeDeployConfig>,
+    /// the secret key of the digests that stand for environment values, sixteen characters at least; the same for everybody who
+    /// operates the service. Write it as `${NAME}`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint_key: Option<String>,
+}
+
+/// Application and deployment group of CodeDeploy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CodeDeployConfig {
+    /// the application
+    pub application: String,
+    /// the deployment group
+    pub group: String,
+}
+
+impl EcsConfig {
+    /// Reads and checks settings. Nothing is asked of AWS.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] with the setting that does not fit and what to write instead.
+    pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
+        let read: Self = read_settings(component, config, &Self::schema())?;
+        read.check()?;
+        Ok(read)
+    }
+
+    fn check(&self) -> Result<()> {
+        let cluster = self.cluster.parse::<Arn>().is_ok_and(|arn| {
+            arn.service() == "ecs" && arn.resource().strip_prefix("cluster/").is_some_and(is_ecs_name)
+        });
+        if !cluster && !is_ecs_name(&self.cluster) {
+            return Err(wrong("cluster", &self.cluster, "is no cluster's name or ARN", "write it like prod"));
+        }
+        if !is_ecs_name(&self.service) {
+            return Err(wrong("service", &self.service, "is no service's name", "write its name, like web"));
+        }
+        if let Some(region) = self.region.as_deref().filter(|region| !is_region(region)) {
+            return Err(wrong("region", region, "is no region", "write it like eu-west-1"));
+        }
+        if let Some(container) = self.main_container.as_deref().filter(|container| !is_ecs_name(container)) {
+            let next = "write it as in the task definition";
+            return Err(wrong("main_container", container, "is no container's name", next));
+        }
+        self.check_caller()?;
+        if let Some(found) = &self.codedeploy
+            && !(is_name(&found.application) && is_name(&found.group))
+        {
+            let next = "write it like { application = \"shop\", group = \"web\" }";
+            return Err(wrong(
+                "codedeploy",
+                &found.application,
+                "has no application or group that could be",
+                next,
+            ));
+        }
+        let key = self.fingerprint_key.as_ref();
+        key.map_or(Ok(()), |key| crate::FingerprintKey::secret(key.as_bytes()).map(drop))
+    }
+
+    /// Profile and role.
+    fn check_caller(&self) -> Result<()> {
+        if let Some(profile) = self.profile.as_deref().filter(|profile| !is_name(profile)) {
+            let next = "`aws configure list-profiles` shows them";
+            return Err(wrong("profile", profile, "is no profile's name", next));
+        }
+        let is_role = |role: &&Arn| role.service() == "iam" && role.resource().starts_with("role/");
+        match self.role.as_ref().filter(|role| !is_role(role)) {
+            Some(role) => {
+                let next = "write it like arn:aws:iam::123456789012:role/rollback";
+                Err(wrong("role", role.as_str(), "is no role", next))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The JSON Schema of this type.
+    #[must_use]
+    pub fn schema() -> Value {
+        let mut schema = schemars::schema_for!(Self).to_value();
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("title".to_owned(), Value::from("ecs"));
+            schema.remove("description");
+        }
+        schema
+    }
+}
+
+impl fmt::Debug for EcsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EcsConfig")
+            .field("cluster", &self.cluster)
+            .field("service", &self.service)
+            .field("region", &self.region)
+            .field("profile", &self.profile)
+            .field("role", &self.role)
+            .field("main_container", &self.main_container)
+            .field("codedeploy", &self.codedeploy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name of the user's own: a profile, an application.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 100 && !text.chars().any(char::is_control)
+}
+
+fn wrong(key: &str, value: &str, why: &str, next: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("use setting {key:?}"), format!("{} {why}", quoted(value)))
+        .next(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(config: &Value) -> Result<EcsConfig> {
+        EcsConfig::read(&ComponentName::new("web").unwrap(), config)
+    }
+
+    fn full() -> Value {
+        json!({
+            "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/prod", "service": "web", "region": "eu-west-1",
+            "profile": "ops", "role": "arn:aws:iam::123456789012:role/rollback", "main_container": "web",
+            "codedeploy": { "application": "shop", "group": "web" }, "fingerprint_key": "not for anybody's eyes",
+        })
+    }
+
+    #[test]
+    fn every_setting_is_read_and_known_to_the_schema() {
+        let config = read(&full()).unwrap();
+        assert_eq!(serde_json::to_value(&config).unwrap(), full());
+        let schema = EcsConfig::schema();
+        let known: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(known.len(), full().as_object().unwrap().len());
+        assert!(full().as_object().unwrap().keys().all(|key| known.contains(&key)));
+        assert_eq!(schema["additionalProperties"], json!(false));
+        assert!(!format!("{config:?}").contains("anybody"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_meant_are_refused_with_advice() {
+        for (key, value) in [
+            ("cluster", json!("")),
+            ("cluster", json!("arn:aws:ecs:eu-west-1:123456789012:service/prod")),
+            ("service", json!("web/x")),
+            ("service", json!(7)),
+            ("region", json!("Europe")),
+            ("profile", json!("a\u{1b}b")),
+            ("role", json!("arn:aws:iam::123456789012:user/x")),
+            ("role", json!("arn:aws:sts::123456789012:role/x")),
+            ("main_container", json!("a b")),
+            ("codedeploy", json!({ "application": "", "group": "g" })),
+            ("codedeploy", json!({ "application": "a" })),
+            ("fingerprint_key", json!("short")),
+            ("clutser", json!("x")),
+        ] {
+            let mut config = full();
+            config[key] = value.clone();
+            let error = read(&config).expect_err(key);
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{key} {value}");
+            assert!(!error.to_string().contains("short"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Each case is a small answer of the API as AWS documents it.
+
+use rollback_core::target::{Certainty, Phase, Proof};
+use rollback_core::{Goal, Reading, Snapshot as _};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::circumstances::Controller;
+use crate::fixtures::{SERVICE, arn, key, known, revision, snapshot, task_definition};
+
+const BEGAN: &str = "2026-11-21T10:00:00Z";
+
+fn deployment(id: &str, status: &str, number: u32, state: &str, counts: (u32, u32)) -> Value {
+    json!({
+        "id": format!("ecs-svc/{id}"), "status": status, "taskDefinition": revision(number), "rolloutState": state,
+        "desiredCount": counts.0, "runningCount": counts.1, "createdAt": BEGAN,
+    })
+}
+
+fn service(deployments: impl Into<Value>) -> Value {
+    json!({ "serviceArn": SERVICE, "status": "ACTIVE", "desiredCount": 2, "deployments": deployments.into() })
+}
+
+fn look(service: Value) -> Look {
+    let mut look = Look::new(serde_json::from_value(service).unwrap());
+    for (number, tag) in [(40, "v0"), (41, "v1"), (42, "v2")] {
+        let definition = task_definition(number, tag).redacted(&key()).unwrap();
+        look.definitions.insert(revision(number), definition);
+    }
+    look
+}
+
+fn digest(number: u32) -> Digest {
+    Digest::of_bytes(&number.to_be_bytes())
+}
+
+fn task(id: &str, number: u32, image: u32) -> Task {
+    serde_json::from_value(json!({
+        "taskArn": format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}"), "taskDefinitionArn": revision(number),
+        "lastStatus": "RUNNING", "desiredStatus": "RUNNING", "healthStatus": "HEALTHY", "startedAt": BEGAN,
+        "containers": [{ "name": "web", "imageDigest": digest(image) }],
+    }))
+    .unwrap()
+}
+
+fn stopped(id: &str, number: u32) -> Task {
+    serde_json::from_value(json!({
+        "taskArn": format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}"), "taskDefinitionArn": revision(number),
+        "lastStatus": "STOPPED", "desiredStatus": "STOPPED", "stoppedAt": BEGAN,
+        "stoppedReason": "Essential container in task exited", "containers": [{ "name": "web", "exitCode": 1 }],
+    }))
+    .unwrap()
+}
+
+fn native(status: &str, rest: &Value) -> Reading<Vec<ServiceDeployment>> {
+    let mut value = json!({
+        "serviceDeploymentArn": arn("ecs", "service-deployment/prod/web/abc"), "status": status,
+        "targetServiceRevision": { "arn": "rev/42" }, "sourceServiceRevisions": [{ "arn": "rev/41" }],
+    });
+    value.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    known(vec![serde_json::from_value(value).unwrap()])
+}
+
+fn revisions() -> Reading<Vec<ServiceRevision>> {
+    known(
+        [41, 42]
+            .into_iter()
+            .map(|number| {
+                serde_json::from_value(json!({
+                    "serviceRevisionArn": format!("rev/{number}"), "taskDefinition": revision(number),
+                    "containerImages": [{ "containerName": "web", "image": "web", "imageDigest": digest(number) }],
+                }))
+                .unwrap()
+            })
+            .collect(),
+    )
+}
+
+fn settled_look() -> Look {
+    let mut look = look(service(json!([deployment("2", "PRIMARY", 42, "COMPLETED", (2, 2))])));
+    look.tasks = known(vec![task("a", 42, 42), task("b", 42, 42)]);
+    look.revisions = revisions();
+    look.deployments = native("SUCCESSFUL", &json!({}));
+    look
+}
+
+fn rolling_look() -> Look {
+    let mut look = look(service(json!([
+        deployment("2", "PRIMARY", 42, "IN_PROGRESS", (2, 1)),
+        deployment("1", "ACTIVE", 41, "COMPLETED", (2, 2)),
+    ])));
+    look.tasks = known(vec![task("a", 41, 41), task("b", 41, 41), task("c", 42, 42)]);
+    look.revisions = revisions();
+    look.deployments = native("IN_PROGRESS", &json!({ "lifecycleStage": "SCALE_UP" }));
+    look
+}
+
+fn text(phase: &Phase) -> &str {
+    match phase {
+        Phase::Progressing(text) | Phase::Paused(text) | Phase::Failed(text) => text,
+        _ => "settled",
+    }
+}
+
+fn goal(number: u32, tag: &str) -> EcsSnapshot {
+    let mut goal = snapshot(number, tag);
+    goal.digests = BTreeMap::from([("web".to_owned(), digest(number))]);
+    goal
+}
+
+fn proof(look: &Look, goal: &EcsSnapshot) -> Proof {
+    look.evidence(goal).unwrap().judge(goal.info().identity, &Goal::runs(goal.clone()))
+}
+
+#[test]
+fn a_service_at_rest() {
+    let look = settled_look();
+    let course = look.course();
+    assert_eq!(course, Course { settled: known(revision(42)), heading: None, phase: Phase::Settled });
+    assert!(proof(&look, &goal(42, "v2")).is_proven());
+    assert!(!proof(&look, &goal(41, "v1")).is_proven());
+    let observed = look.observation(|arn| known(snapshot(arn.revision(), "v2"))).unwrap();
+    assert_eq!(observed.settled.known().unwrap().info().identity, goal(42, "v2").info().identity);
+    assert_eq!(observed.parts.len(), 1);
+}
+
+#[test]
+fn a_rollout_in_flight_is_told_as_heading_and_never_as_settled() {
+    let look = rolling_look();
+    let course = look.course();
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    assert_eq!(text(&course.phase), "1 of 2 tasks of web:42 run, in stage SCALE_UP");
+    let going = look.circumstances().native.unwrap();
+    assert_eq!(
+        (going.returns_to.clone(), going.returning, going.both_run()),
+        (Some(revision(41)), false, false)
+    );
+    assert!(!proof(&look, &goal(42, "v2")).is_proven());
+    assert!(!proof(&look, &goal(41, "v1")).is_proven());
+    // Every task looks right, and ECS still waits out the bake time.
+    let mut baking = settled_look();
+    baking.deployments = native("IN_PROGRESS", &json!({ "lifecycleStage": "BAKE_TIME" }));
+    assert!(matches!(baking.course().phase, Phase::Progressing(_)), "{:?}", baking.course());
+}
+
+#[test]
+fn a_hook_that_waits_is_a_pause() {
+    let mut look = rolling_look();
+    look.deployments = native(
+        "IN_PROGRESS",
+        &json!({
+            "lifecycleStage": "POST_TEST_TRAFFIC_SHIFT",
+            "lifecycleHookDetails": [
+                { "hookId": "ecs-lambda-1", "status": "SUCCEEDED" },
+                { "hookId": "ecs-pause-1", "status": "AWAITING_ACTION", "expiresAt": BEGAN, "timeoutAction": "CONTINUE" },
+            ],
+        }),
+    );
+    let Phase::Paused(why) = look.course().phase else { panic!() };
+    let expected = "the deployment waits at a hook of POST_TEST_TRAFFIC_SHIFT for somebody to say how to go on; \
+                    at 2026-11-21T10:00:00Z it goes on by itself";
+    assert_eq!(why, expected);
+    let native = look.circumstances().native.unwrap();
+    assert_eq!((native.hook.as_deref(), native.both_run()), (Some("ecs-pause-1"), true));
+}
+
+#[test]
+fn the_circuit_breaker_that_gave_up_is_seen_at_once() {
+    let mut look = rolling_look();
+    look.service.deployments[0].rollout_state = Some("FAILED".into());
+    look.service.deployments[0].rollout_state_reason =
+        Some("ECS deployment circuit breaker: tasks failed to start.".into());
+    look.deployments = native(
+        "STOPPED",
+        &json!({ "deploymentCircuitBreaker": { "status": "TRIGGERED", "failureCount": 3, "threshold": 3 } }),
+    );
+    look.tasks = known(vec![task("a", 41, 41), stopped("x", 42)]);
+    let course = look.course();
+    assert!(matches!(course.phase, Phase::Failed(_)));
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    assert!(
+        text(&course.phase).contains("circuit breaker: tasks failed to start"),
+        "{}",
+        text(&course.phase)
+    );
+    let reasons = look.reasons();
+    assert_eq!(
+        reasons,
+        [
+            "the circuit breaker gave up after 3 failed tasks (limit 3)",
+            "task x of web:42 stopped: Essential container in task exited (web ended with 1)",
+        ]
+    );
+}
+
+#[test]
+fn a_native_rollback_that_nobody_was_told_of_is_recognised() {
+    let mut look = look(service(json!([deployment("3", "PRIMARY", 41, "COMPLETED", (2, 2))])));
+    look.tasks = known(vec![task("a", 41, 41), task("b", 41, 41), stopped("x", 42)]);
+    look.revisions = revisions();
+    let back = json!({ "rollback": {
+        "reason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+        "serviceRevisionArn": "rev/41",
+    } });
+    look.deployments = native("ROLLBACK_SUCCESSFUL", &back);
+    assert_eq!(look.course(), Course { settled: known(revision(41)), heading: None, phase: Phase::Settled });
+    let first = &look.reasons()[0];
+    assert!(
+        first.starts_with("ECS rolled web:42 back to web:41 by itself: Service deployment rolled back"),
+        "{first}"
+    );
+    // "Stable" on the wrong task definition is no success.
+    assert!(!proof(&look, &goal(42, "v2")).is_proven());
+    assert!(look.evidence(&goal(42, "v2")).unwrap().compared.contains(first));
+    assert!(proof(&look, &goal(41, "v1")).is_proven());
+
+    let found = look.findings();
+    assert_eq!((found.len(), found[0].code.as_str()), (1, "already-rolled-back"));
+    assert!(settled_look().findings().is_empty());
+
+    look.deployments = native("ROLLBACK_IN_PROGRESS", &back);
+    assert!(look.findings().is_empty(), "it is on its way, and the phase says so");
+    look.service.deployments[0].rollout_state = Some("IN_PROGRESS".into());
+    let course = look.course();
+    assert_eq!(course.heading, Some(revision(41)));
+    assert!(text(&course.phase).starts_with("ECS is rolling back: Service deployment rolled back"));
+    assert!(look.circumstances().native.unwrap().returning);
+}
+
+#[test]
+fn why_nothing_is_placed_is_told_while_it_waits() {
+    let mut look = rolling_look();
+    let event = |at: &str, message: &str| -> Event {
+        serde_json::from_value(json!({ "createdAt": at, "message": message })).unwrap()
+    };
+    let placed =
+        "(service web) was unable to place a task because no container instance met all of its requirements.";
+    look.service.events = vec![
+        event("2026-11-21T10:02:00Z", "(service web) has started 1 tasks: (task 1)."),
+        event("2026-11-21T10:01:00Z", placed),
+        event("2026-11-21T09:00:00Z", "(service web) deployment failed: of yesterday"),
+    ];
+    assert_eq!(look.reasons(), [format!("ECS says: {placed}")]);
+    assert!(text(&look.course().phase).ends_with(placed));
+    // What was said before this deployment began is not held against it.
+    look.service.events.remove(1);
+    assert!(look.reasons().is_empty());
+}
+
+#[test]
+fn what_cannot_be_proven_is_not() {
+    let v2 = goal(42, "v2");
+    let mut cases: Vec<(&str, Look)> = Vec::new();
+    let mut case = |what, change: &dyn Fn(&mut Look)| {
+        let mut look = settled_look();
+        change(&mut look);
+        cases.push((what, look));
+    };
+    case("one task with another image", &|l| l.tasks = known(vec![task("a", 42, 42), task("b", 42, 7)]));
+    case("one task of another revision", &|l| l.tasks = known(vec![task("a", 42, 42), task("b", 41, 41)]));
+    case("a task too few", &|l| l.tasks = known(vec![task("a", 42, 42)]));
+    case("no tasks", &|l| l.tasks = known(Vec::new()));
+    case("tasks that may not be read", &|l| l.tasks = Reading::Unknown("ecs:ListTasks is denied".into()));
+    case("unhealthy targets", &|l| l.healthy_targets = known(1));
+    case("targets that may not be read", &|l| l.healthy_targets = Reading::Unknown("denied".into()));
+    case("a rollout that goes on", &|l| l.service.deployments[0].rollout_state = Some("IN_PROGRESS".into()));
+    case("a definition that was not read", &|l| drop(l.definitions.remove(&revision(42))));
+    case("a task without digests", &|l| {
+        let mut bare = task("b", 42, 42);
+        bare.containers[0].image_digest = None;
+        l.tasks = known(vec![task("a", 42, 42), bare]);
+    });
+    case("a task that is being stopped", &|l| {
+        let mut stopping = task("b", 42, 42);
+        stopping.desired_status = "STOPPED".into();
+        l.tasks = known(vec![task("a", 42, 42), stopping]);
+    });
+    case("an unhealthy task", &|l| {
+        let mut sick = task("b", 42, 42);
+        sick.health_status = Some("UNHEALTHY".into());
+        l.tasks = known(vec![task("a", 42, 42), sick]);
+    });
+    for (what, look) in cases {
+        assert!(!proof(&look, &v2).is_proven(), "{what}: {:?}", look.evidence(&v2));
+    }
+    let mut healthy = settled_look();
+    healthy.healthy_targets = known(2);
+    assert!(proof(&healthy, &v2).is_proven());
+}
+
+#[test]
+fn without_a_registry_one_equal_digest_has_to_do_and_that_is_said() {
+    let unresolved = snapshot(42, "v2");
+    let look = settled_look();
+    assert!(proof(&look, &unresolved).is_proven(), "{:?}", look.evidence(&unresolved));
+    let said = look.evidence(&unresolved).unwrap().compared;
+    assert!(said.iter().any(|what| what.contains("was not compared with the registry")), "{said:?}");
+    let mut mixed = settled_look();
+    mixed.tasks = known(vec![task("a", 42, 42), task("b", 42, 7)]);
+    assert!(!proof(&mixed, &unresolved).is_proven());
+}
+
+#[test]
+fn a_task_that_does_not_tell_its_image_is_unknown_and_not_wrong() {
+    let mut bare = task("a", 42, 42);
+    bare.containers[0].image_digest = None;
+    let mut look = settled_look();
+    look.service.desired_count = 1;
+    look.service.deployments[0].desired_count = 1;
+    look.tasks = known(vec![bare]);
+    assert!(matches!(proof(&look, &goal(42, "v2")), Proof::NotProven { may_heal: true, .. }));
+}
+
+#[test]
+fn nothing_running_proves_nothing() {
+    let mut look = look(service(json!([deployment("2", "PRIMARY", 42, "COMPLETED", (0, 0))])));
+    look.service.desired_count = 0;
+    look.tasks = known(Vec::new());
+    let parts = look.parts().unwrap();
+    assert_eq!((parts.len(), parts[0].replicas.unwrap().wanted), (1, 0));
+    assert!(matches!(proof(&look, &goal(42, "v2")), Proof::NotProven { may_heal: false, .. }));
+}
+
+#[test]
+fn without_the_tasks_the_parts_are_only_claimed() {
+    let mut look = rolling_look();
+    look.tasks = Reading::Unknown("not asked".into());
+    let parts = look.parts().unwrap();
+    let told: Vec<_> =
+        parts.iter().map(|p| (p.part.as_str(), p.certainty, p.replicas.unwrap().ready)).collect();
+    assert_eq!(told, [("web:41", Certainty::Claimed, 2), ("web:42", Certainty::Claimed, 1)]);
+    assert_eq!(parts[1].identity, Some(goal(42, "v2").info().identity));
+    assert_eq!(rolling_look().parts().unwrap()[0].certainty, Certainty::Verified);
+}
+
+#[test]
+fn the_longest_family_has_parts_too() {
+    let family = "w".repeat(255);
+    let arn = arn("ecs", &format!("task-definition/{family}:42"));
+    let mut look = settled_look();
+    look.service.deployments[0].task_definition = Some(arn.as_str().parse().unwrap());
+    assert_eq!(look.parts().unwrap().len(), 2);
+}
+
+#[test]
+fn the_token_follows_intent_and_not_noise() {
+    let before = rolling_look().token();
+    let mut noisy = rolling_look();
+    noisy.service.deployments[0].running_count = 2;
+    noisy.service.deployments[0].failed_tasks = 1;
+    noisy.service.deployments[0].rollout_state = Some("COMPLETED".into());
+    noisy.service.deployments.pop();
+    noisy.service.desired_count = 5;
+    noisy.tasks = known(Vec::new());
+    noisy.service.events.push(Event::default());
+    assert_eq!(noisy.token(), before);
+    let mut deployed = rolling_look();
+    deployed.service.deployments[0].id = "ecs-svc/3".into();
+    assert_ne!(deployed.token(), before);
+    let mut other = rolling_look();
+    other.service.deployments[0].task_definition = Some(revision(40));
+    assert_ne!(other.token(), before);
+}
+
+#[test]
+fn incarnations_change_when_everything_was_restarted() {
+    let of = |ids: [&str; 2]| {
+        let mut look = settled_look();
+        look.tasks = known(ids.map(|id| task(id, 42, 42)).to_vec());
+        look.parts().unwrap()[0].incarnation.clone()
+    };
+    assert_eq!(of(["a", "b"]), of(["a", "c"]), "one was replaced");
+    assert_ne!(of(["a", "b"]), of(["c", "d"]), "both were");
+}
+
+fn code_deploy_look(status: &str) -> Look {
+    let mut value = service(json!([]));
+    value["deploymentController"] = json!({ "type": "CODE_DEPLOY" });
+    value["taskSets"] = json!([
+        { "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision(41), "computedDesiredCount": 2, "runningCount": 2 },
+        { "id": "ecs-svc/2", "status": "ACTIVE", "taskDefinition": revision(42), "computedDesiredCount": 2, "runningCount": 2 },
+    ]);
+    let mut look = look(value);
+    look.code_deploy = known(vec![
+        serde_json::from_value(json!({
+            "deploymentId": "d-ABC", "status": status, "startTime": BEGAN, "taskDefinition": revision(42),
+        }))
+        .unwrap(),
+    ]);
+    look.tasks = known(vec![task("a", 41, 41), task("b", 41, 41)]);
+    look
+}
+
+#[test]
+fn code_deploy_in_flight_stuck_and_waiting() {
+    let mut look = code_deploy_look("InProgress");
+    look.at = "2026-11-21T10:10:00Z".parse().ok();
+    let course = look.course();
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    assert_eq!(text(&course.phase), "deployment d-ABC of CodeDeploy is InProgress");
+    let circumstances = look.circumstances();
+    assert_eq!(circumstances.controller, Controller::CodeDeploy);
+    assert_eq!(circumstances.code_deploy.unwrap().returns_to, Some(revision(41)));
+
+    look.at = "2026-11-21T10:31:00Z".parse().ok();
+    assert_eq!(
+        text(&look.course().phase),
+        "deployment d-ABC of CodeDeploy is stuck: InProgress for 31 minutes"
+    );
+    assert!(matches!(code_deploy_look("Ready").course().phase, Phase::Paused(_)));
+
+    let moving = code_deploy_look("InProgress").token();
+    let ended = code_deploy_look("Succeeded");
+    assert_eq!(ended.course(), Course { settled: known(revision(41)), heading: None, phase: Phase::Settled });
+    assert_ne!(ended.token(), moving);
+    let mut failed = code_deploy_look("Failed");
+    let Reading::Known(all) = &mut failed.code_deploy else { panic!() };
+    all[0].error_information = Some(CodeDeployError {
+        code: Some("HEALTH_CONSTRAINTS".into()),
+        message: Some("too few healthy tasks".into()),
+    });
+    assert_eq!(failed.reasons(), ["deployment d-ABC of CodeDeploy is Failed: too few healthy tasks"]);
+    failed.code_deploy = Reading::Unknown("codedeploy:ListDeployments is denied".into());
+    assert!(matches!(failed.course().phase, Phase::Progressing(_)), "unknown is not settled");
+}
+
+#[test]
+fn a_service_that_is_being_deleted_has_failed() {
+    for status in ["DRAINING", "INACTIVE"] {
+        let mut look = settled_look();
+        look.service.status = status.into();
+        assert!(matches!(look.course().phase, Phase::Failed(_)), "{status}");
+        assert_eq!(look.findings()[0].code, "service-deleted");
+    }
+}
+
+#[test]
+fn words_from_outside_steer_no_terminal_and_are_bounded() {
+    let mut look = rolling_look();
+    let hostile = format!("(service web) deployment failed: \u{1b}[2J\u{202e}{}", "x".repeat(5_000));
+    look.service.events =
+        vec![serde_json::from_value(json!({ "createdAt": BEGAN, "message": hostile })).unwrap()];
+    let reason = &look.reasons()[0];
+    assert!(reason.chars().count() < 330 && !reason.contains(['\u{1b}', '\u{202e}']), "{reason:?}");
+}
+
+#[test]
+fn answers_with_nulls_and_unknown_fields_are_read() {
+    let mut value = service(json!([{ "id": "x", "status": "PRIMARY", "runningCount": null, "new": [] }]));
+    value["taskSets"] = Value::Null;
+    value["deploymentController"] = Value::Null;
+    value["events"] = json!([{ "createdAt": 1_795_255_200.5, "message": null }]);
+    let service: Service = serde_json::from_value(value).unwrap();
+    assert!(service.events[0].created_at.is_some());
+    assert!(serde_json::from_value::<Service>(json!({ "serviceArn": "x" })).is_err());
+}
+
+#[test]
+fn what_is_seen_leads_to_the_way_that_is_open() {
+    use rollback_core::{Capabilities, ComponentName, Decision, SnapshotRecord, Strategy as _, View};
+
+    let snapshots = |arn: &TaskDefinitionArn| match arn.revision() {
+        41 => known(snapshot(41, "v1")),
+        42 => known(snapshot(42, "v2")),
+        _ => Reading::Absent,
+    };
+    let observed = rolling_look().observation(snapshots).unwrap();
+    let heading = observed.heading.clone().unwrap();
+    // What is observed survives storage, with its circumstances.
+    assert_eq!(SnapshotRecord::seal(&heading).unwrap().open::<EcsSnapshot>().unwrap(), heading);
+    assert_eq!(heading.info().identity, goal(42, "v2").info().identity);
+
+    let view =
+        View::new(ComponentName::new("web").unwrap(), observed, goal(41, "v1"), Capabilities::default());
+    let Decision::Propose(proposal) = crate::strategy::NativeStop.propose(&view) else { panic!() };
+    let crate::EcsAction::StopServiceDeployment { deployment } = &proposal.steps[0].action else { panic!() };
+    assert_eq!(deployment.resource(), "service-deployment/prod/web/abc");
+
+    let back = code_deploy_look("InProgress").observation(snapshots).unwrap();
+    let view = View::new(ComponentName::new("web").unwrap(), back, goal(41, "v1"), Capabilities::default());
+    assert!(matches!(crate::strategy::CodeDeployStop.propose(&view), Decision::Propose(_)));
+    assert!(matches!(crate::strategy::NativeStop.propose(&view), Decision::NotApplicable(_)));
+}
