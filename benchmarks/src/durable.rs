@@ -160,14 +160,10 @@ fn compared(scale: &Scale, runtime: &Runtime) -> Result<Table> {
     if Path::new(IN_MEMORY).is_dir() {
         let in_memory = one_more(&ends, &taken(scale, runtime, Path::new(IN_MEMORY), &ends)?);
         row("one more action, files in memory".to_owned(), &in_memory);
-        let syncs = in_memory.2 as f64;
         let beside = in_memory.0.with(&in_memory.1, |engine, bare| engine - bare);
-        let enough = in_memory.0.with(&in_memory.1, |engine, bare| (engine - 1.3 * bare) / (0.3 * syncs));
         notes.push(format!(
-            "The last line is the worst case, in which a sync costs nothing: there an action costs {} µs beside its \
-             commits. From that follows that the ratio is below 1.3 wherever a sync takes longer than {} µs.",
-            beside.show(MICROS),
-            number(enough.median().max(0.0) * MICROS)
+            "In the last line a sync costs nothing: what is left beside the commits, {} µs, is work of the processor.",
+            beside.show(MICROS)
         ));
     }
     notes.into_iter().for_each(|note| table.note(note));
