@@ -19,33 +19,34 @@ pub(crate) fn get(session: &Session, operation: &str, key: &Key) -> Result<Optio
     })
 }
 
+// One statement each, which is its own transaction: it waits for the only right to write before it looks. Several in a
+// transaction around them would come to the same and cost their parsing, which is most of a write on a fast disk.
+// Versions are random: these repeat less often than disks lie, and unlike a counter they cost no page of their own.
+const CREATE: &str = "INSERT INTO entries (key, version, value) VALUES (?1, random(), ?2) \
+     ON CONFLICT (key) DO NOTHING RETURNING version";
+const REPLACE: &str = "UPDATE entries SET version = random(), value = ?2 WHERE key = ?1 AND version = ?3 \
+     RETURNING version";
+const OVERWRITE: &str = "INSERT INTO entries (key, version, value) VALUES (?1, random(), ?2) \
+     ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value RETURNING version";
+
 pub(crate) fn put(
-    session: &mut Session,
+    session: &Session,
     operation: &str,
     key: &Key,
     value: &[u8],
     condition: &Condition,
 ) -> Result<Put> {
-    session.write(operation, |transaction| {
-        let current = current(transaction, key)?;
-        let holds = match condition {
-            Condition::Absent => current.is_none(),
-            Condition::Version(wanted) => current.as_ref() == Some(wanted),
-            Condition::Any => true,
-        };
-        if !holds {
-            return Ok((Finish::RollBack, Put::Conflict));
-        }
-        // Random numbers repeat less often than disks lie, and unlike a counter they cost no page of their own.
-        let number: i64 = transaction
-            .prepare_cached(
-                "INSERT INTO entries (key, version, value) VALUES (?1, random(), ?2) \
-                 ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value \
-                 RETURNING version",
-            )?
-            .query_row((key.as_str(), value), |row| row.get(0))?;
-        Ok((Finish::Commit, Put::Stored(version(number))))
-    })
+    let key = key.as_str();
+    let written = match condition {
+        Condition::Absent => session.change(operation, CREATE, (key, value))?,
+        Condition::Any => session.change(operation, OVERWRITE, (key, value))?,
+        Condition::Version(wanted) => match wanted.as_str().parse::<i64>() {
+            Ok(wanted) => session.change(operation, REPLACE, (key, value, wanted))?,
+            // No write of ours ever had it.
+            Err(_) => None,
+        },
+    };
+    Ok(written.map_or(Put::Conflict, |number| Put::Stored(version(number))))
 }
 
 pub(crate) fn list(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rollback_core::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Params, Transaction, TransactionBehavior};
 
 use crate::error::{Failing, Phase};
 use crate::file::{self, FileId};
@@ -117,6 +117,26 @@ impl Session {
             transaction.commit().map_err(|cause| failing.at(Phase::Commit, cause))?;
         }
         Ok(value)
+    }
+
+    /// Runs a statement that changes at most one entry, and gives back that entry's version if it did.
+    pub(crate) fn change(
+        &self,
+        operation: &str,
+        statement: &str,
+        values: impl Params,
+    ) -> Result<Option<i64>> {
+        let failing = Failing { operation, path: &self.path };
+        let before = |cause| failing.sqlite(cause);
+        let mut statement = self.connection.prepare_cached(statement).map_err(before)?;
+        let mut rows = statement.query(values).map_err(before)?;
+        let version = match rows.next().map_err(before)? {
+            Some(row) => row.get(0).map_err(before)?,
+            None => return Ok(None),
+        };
+        // The change is made and not yet kept: going on to the end of the statement commits it.
+        rows.next().map_err(|cause| failing.at(Phase::Commit, cause))?;
+        Ok(Some(version))
     }
 
     /// Runs `work`, which only reads.

@@ -11,7 +11,7 @@ use rollback_core::store::{
 };
 use rollback_core::{Effect, Error, ErrorKind, Result};
 use rusqlite::ErrorCode;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Mutex;
 
 use crate::entries;
@@ -183,7 +183,7 @@ impl SqliteStore {
         let shared = Arc::clone(&self.shared);
         let mut guard = Arc::clone(&shared.session).lock_owned().await;
         // Not by `block_in_place`: that panics where tasks are kept on one thread.
-        if Handle::current().metrics().num_workers() > 1 {
+        if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
             let result = shared.call(&mut guard, access, Duration::ZERO, &operation, &work);
             if !result.as_ref().is_err_and(is_locked) {
                 return result;

@@ -135,13 +135,13 @@ impl App {
     }
 }
 
-/// Commands that only look do so on this thread, beside two that let them block it: starting more, and waking them, is
+/// Commands that only look do so on this thread, beside one that lets them block it: starting more, and waking them, is
 /// most of what a short command would do. A lease must go on beating whatever a driver does, so commands that
 /// hold one have threads for it.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if !command.acts() {
-        builder.worker_threads(2);
+        builder.worker_threads(1);
     }
     builder.enable_all().build()
 }
