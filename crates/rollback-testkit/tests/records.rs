@@ -56,7 +56,7 @@ fn lost() -> Error {
 }
 
 fn busy() -> Error {
-    Error::new(ErrorKind::Unavailable, "ask the store", "it is busy")
+    Error::new(ErrorKind::Unavailable, "ask the store", "it is busy").with_effect(Effect::None)
 }
 
 async fn silence<T>(clock: TokioClock) -> Result<T> {
