@@ -322,9 +322,7 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn quarantined(&self) -> Result<Vec<Quarantine>> {
-        let keys = self.records.keys(&self.quarantine).await?;
-        let found = self.records.get_all::<Quarantine>(&keys).await?;
-        Ok(found.into_iter().flatten().map(|record| record.value).collect())
+        self.records.values(&self.quarantine).await
     }
 
     /// Puts something under quarantine. What is there already keeps its first reason.
@@ -367,13 +365,7 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn lifted(&self) -> Result<Vec<Lifted>> {
-        let mut found = Vec::new();
-        for key in self.records.keys(&self.lifted).await? {
-            if let Some(record) = self.records.get::<Lifted>(&key).await? {
-                found.push(record.value);
-            }
-        }
-        Ok(found)
+        self.records.values(&self.lifted).await
     }
 }
 

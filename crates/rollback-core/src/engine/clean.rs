@@ -144,20 +144,16 @@ fn makers(deployment: &Deployment) -> impl Iterator<Item = RunId> {
 /// Runs that hold a target, or whose actions may still be on their way.
 async fn open_runs(records: &Records) -> Result<BTreeSet<RunId>> {
     let mut runs = BTreeSet::new();
-    for key in records.keys(&KeyPrefix::new("heads")?).await? {
-        let Some(head) = records.get::<Head>(&key).await? else { continue };
-        runs.extend(head.value.holder.is_some().then_some(head.value.run));
-        runs.extend(head.value.open.iter().map(|open| open.run));
+    for head in records.values::<Head>(&KeyPrefix::new("heads")?).await? {
+        runs.extend(head.holder.is_some().then_some(head.run));
+        runs.extend(head.open.iter().map(|open| open.run));
     }
     Ok(runs)
 }
 
 async fn quarantining_runs(records: &Records) -> Result<BTreeSet<RunId>> {
-    let mut runs = BTreeSet::new();
-    for key in records.keys(&KeyPrefix::new("quarantine")?).await? {
-        runs.extend(records.get::<Quarantine>(&key).await?.and_then(|record| record.value.run));
-    }
-    Ok(runs)
+    let entries = records.values::<Quarantine>(&KeyPrefix::new("quarantine")?).await?;
+    Ok(entries.into_iter().filter_map(|entry| entry.run).collect())
 }
 
 /// The targets that have records in a space.

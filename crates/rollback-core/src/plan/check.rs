@@ -12,8 +12,7 @@ use crate::name::ComponentName;
 use crate::strategy::Proposal;
 use crate::target::Capabilities;
 
-/// How deep documents in a plan may be nested. Run records hold the plan a little deeper, and JSON is read to a depth of
-/// 128.
+/// How deep documents in a plan may be nested. A plan's file holds them a little deeper, and JSON is read to a depth of 128.
 const DEEPEST: usize = 100;
 
 pub(super) fn check(body: &PlanBody, value: &Value) -> Result<()> {

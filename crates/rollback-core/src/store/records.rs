@@ -105,6 +105,15 @@ impl Records {
         stream::iter(reads).buffered(READS).try_collect().await
     }
 
+    /// What all records under `prefix` say, in the order of their keys. One that is removed meanwhile is left out.
+    pub(crate) async fn values<T>(&self, prefix: &KeyPrefix) -> Result<Vec<T>>
+    where
+        T: DeserializeOwned + Send,
+    {
+        let found = self.get_all(&self.keys(prefix).await?).await?;
+        Ok(found.into_iter().flatten().map(|record| record.value).collect())
+    }
+
     /// Writes `value` if `condition` holds.
     ///
     /// # Errors
