@@ -40,10 +40,10 @@ pub(crate) fn put(
     let written = match condition {
         Condition::Absent => session.change(operation, CREATE, (key, value))?,
         Condition::Any => session.change(operation, OVERWRITE, (key, value))?,
-        Condition::Version(wanted) => match wanted.as_str().parse::<i64>() {
-            Ok(wanted) => session.change(operation, REPLACE, (key, value, wanted))?,
+        Condition::Version(wanted) => match number(wanted) {
+            Some(wanted) => session.change(operation, REPLACE, (key, value, wanted))?,
             // No write of ours ever had it.
-            Err(_) => None,
+            None => None,
         },
     };
     Ok(written.map_or(Put::Conflict, |number| Put::Stored(version(number))))
@@ -93,4 +93,24 @@ fn current(connection: &Connection, key: &Key) -> rusqlite::Result<Option<StoreV
 
 fn version(number: i64) -> StoreVersion {
     StoreVersion::new(number.to_string())
+}
+
+/// The number that a version was made of. "+7" and "007" are numbers as well, and no versions.
+fn number(wanted: &StoreVersion) -> Option<i64> {
+    wanted.as_str().parse().ok().filter(|number| version(*number) == *wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_version_that_was_given_out_is_one() {
+        for given in [0, 7, -7, i64::MAX, i64::MIN] {
+            assert_eq!(number(&version(given)), Some(given));
+        }
+        for text in ["", "+7", "007", "-0", "7 ", " 7", "-07", "9223372036854775808", "seven"] {
+            assert_eq!(number(&StoreVersion::new(text)), None, "{text:?}");
+        }
+    }
 }
