@@ -33,12 +33,11 @@ const SETUP_ROUNDS: u32 = 100;
 /// One opening at a time in this process: [`file::create`] closes a file, which must not be open elsewhere.
 static OPENING: Mutex<()> = Mutex::new(());
 
-/// Whether a call may create the database.
+/// What a call does. Only a write creates the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Reading or deleting: where there is no file there is nothing.
     Read,
-    /// Writing: creates what is missing.
+    Delete,
     Write,
 }
 
@@ -68,7 +67,7 @@ impl Session {
         let failing = Failing { operation, path };
         let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         if file::look(failing)?.is_none() {
-            if access == Access::Read {
+            if access != Access::Write {
                 return Ok(None);
             }
             file::create(failing)?;
@@ -76,7 +75,7 @@ impl Session {
         let Some(file) = file::look(failing)? else { return Err(moved(failing)) };
         let connection = connect(failing, options)?;
         let found = identify(failing, &connection)?;
-        if found == Found::Nothing && access == Access::Read {
+        if found == Found::Nothing && access != Access::Write {
             return Ok(None);
         }
         tune(&connection, options).map_err(|cause| failing.sqlite(cause))?;

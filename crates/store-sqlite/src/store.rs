@@ -172,8 +172,8 @@ impl SqliteStore {
     /// Runs `work` with the connection. A read of a file that does not exist gets no connection: reading creates nothing.
     ///
     /// Waking a thread and being woken by it takes longer than most calls. So what need not wait for other processes is
-    /// done right here, where the runtime has other threads for everything else; the rest is done, or done again, on
-    /// a thread that may block.
+    /// done right here: a read always, a write, which waits for the disk, where the runtime has other threads for
+    /// everything else. The rest is done, or done again, on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         access: Access,
@@ -183,7 +183,7 @@ impl SqliteStore {
         let shared = Arc::clone(&self.shared);
         let mut guard = Arc::clone(&shared.session).lock_owned().await;
         // Not by `block_in_place`: that panics where tasks are kept on one thread.
-        if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        if access == Access::Read || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
             let result = shared.call(&mut guard, access, Duration::ZERO, &operation, &work);
             if !result.as_ref().is_err_and(is_locked) {
                 return result;
@@ -246,8 +246,7 @@ impl Store for SqliteStore {
     async fn delete(&self, key: &Key, version: &StoreVersion) -> Result<Delete> {
         let operation = self.operation("delete", key, "from");
         let (key, version) = (key.clone(), version.clone());
-        // Reading access, since there is nothing to delete in a file that does not exist.
-        self.blocking(Access::Read, operation, move |session, operation| match session {
+        self.blocking(Access::Delete, operation, move |session, operation| match session {
             Some(session) => entries::delete(session, operation, &key, &version),
             None => Ok(Delete::Gone),
         })

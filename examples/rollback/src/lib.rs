@@ -135,14 +135,14 @@ impl App {
     }
 }
 
-/// Commands that only look do so on this thread, beside one that lets them block it: starting more, and waking them, is
-/// most of what a short command would do. A lease must go on beating whatever a driver does, so commands that
-/// hold one have threads for it.
+/// Commands that only look do so on this thread: starting more, and waking them, is most of what a short command would
+/// do. A lease must go on beating whatever a driver does, so commands that hold one have threads for it.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if !command.acts() {
-        builder.worker_threads(1);
-    }
+    let mut builder = if command.acts() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
     builder.enable_all().build()
 }
 

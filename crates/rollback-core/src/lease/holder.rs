@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +23,15 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// This process.
+    /// This process. It is looked up once.
     #[must_use]
     pub fn this_process() -> Self {
+        static ME: OnceLock<Holder> = OnceLock::new();
+        let look = |pid| Self { user: user(), host: host(), pid, kernel: kernel(), started: started(pid) };
         let pid = std::process::id();
-        Self { user: user(), host: host(), pid, kernel: kernel(), started: started(pid) }
+        let me = ME.get_or_init(|| look(pid));
+        // A process that was forked off is another one.
+        if me.pid == pid { me.clone() } else { look(pid) }
     }
 
     /// A holder made up by a test or simulation.

@@ -1,0 +1,3 @@
+//! The driver against the conformance kit.
+
+fn main() {}
