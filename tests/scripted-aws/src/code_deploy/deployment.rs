@@ -118,6 +118,12 @@ impl Deployment {
         self.phase == Phase::Ended
     }
 
+    /// Whether it goes on by itself.
+    pub(super) fn moves(&self) -> bool {
+        let waits = self.phase == Phase::AwaitingTraffic && !self.go_on && self.stop.is_none();
+        !self.has_ended() && !waits
+    }
+
     pub(super) fn enter(&mut self, phase: Phase, now: Timestamp) {
         self.phase = phase;
         self.since = now;

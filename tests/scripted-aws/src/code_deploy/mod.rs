@@ -88,9 +88,10 @@ pub(crate) fn step(world: &mut World) {
     }
 }
 
-/// Whether a deployment would move by itself as time passes.
+/// Whether a deployment would move by itself as time passes. One that waits for somebody's word does not, though it stops in the
+/// end if nobody says it.
 pub(crate) fn moves(world: &World) -> bool {
-    world.code_deploy.deployments.iter().any(|one| !one.has_ended())
+    world.code_deploy.deployments.iter().any(Deployment::moves)
 }
 
 impl World {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::TargetGroup;
 use super::describe::{balancers_of, not_found, number};
+use crate::ecs;
 use crate::protocol::Fault;
 use crate::world::World;
 
@@ -75,14 +76,23 @@ pub(crate) fn targets(world: &World, target_group: &str) -> Vec<(Target, Health)
     };
     let used = !balancers_of(world, target_group).is_empty();
     let registered = world.elb.registered.iter().filter(|(of, _)| of == target_group);
-    let mut all: Vec<Target> = registered.map(|(_, target)| target.clone()).collect();
-    all.extend(tasks(world, target_group));
-    all.into_iter()
-        .map(|target| {
-            let health = if used { health(group, &target, world.now()) } else { Health::Unused };
-            (target, health)
-        })
-        .collect()
+    let own = registered.map(|(_, target)| (target.clone(), health(group, target, world.now())));
+    let all = own.chain(ecs::targets_of(world, target_group).into_iter().map(of_task));
+    all.map(|(target, health)| (target, if used { health } else { Health::Unused })).collect()
+}
+
+/// A task that ECS registered. ECS knows how its checks go.
+fn of_task(task: ecs::Target) -> (Target, Health) {
+    let health = match task.healthy {
+        _ if task.draining => Health::Draining,
+        None => Health::Initial,
+        Some(true) => Health::Healthy,
+        Some(false) => Health::Unhealthy,
+    };
+    let mut target = Target::new(task.ip, task.port, task.since, task.task_definition);
+    target.leaving = task.draining;
+    target.works = task.healthy == Some(true);
+    (target, health)
 }
 
 /// One passed health check makes a new target healthy.
@@ -94,11 +104,6 @@ fn health(group: &TargetGroup, target: &Target, now: Timestamp) -> Health {
         Target { works: true, .. } => Health::Healthy,
         Target { works: false, .. } => Health::Unhealthy,
     }
-}
-
-/// The tasks that ECS registered in a target group.
-fn tasks(_world: &World, _target_group: &str) -> Vec<Target> {
-    Vec::new()
 }
 
 pub(super) fn describe(world: &World, input: &Value) -> Result<Value, Fault> {

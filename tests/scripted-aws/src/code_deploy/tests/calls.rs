@@ -17,13 +17,18 @@ fn a_deployment_tells_no_content_of_its_revision() {
     let id = bed.ask("CreateDeployment", &asked).unwrap()["deploymentId"].as_str().unwrap().to_owned();
     let info = bed.info(&id);
     let sha256 = info["revision"]["appSpecContent"]["sha256"].as_str().unwrap();
-    assert_eq!(info["revision"], json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": sha256 } }));
+    assert_eq!(
+        info["revision"],
+        json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": sha256 } })
+    );
     assert_eq!((sha256.len(), &info["description"]), (64, &json!("release 42")));
     assert_eq!(info["createTime"], json!(bed.cloud.now().as_second() as f64));
     assert_eq!((&info["creator"], &info["computePlatform"]), (&json!("user"), &json!("ECS")));
     assert_eq!(info["loadBalancerInfo"], bed.asked_group()["loadBalancerInfo"]);
     let revision = json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": sha256 } });
-    let told = bed.ask("GetApplicationRevision", json!({ "applicationName": "shop", "revision": revision })).unwrap();
+    let told = bed
+        .ask("GetApplicationRevision", json!({ "applicationName": "shop", "revision": revision }))
+        .unwrap();
     assert_eq!(told["revision"]["appSpecContent"]["content"], json!(spec(&bed.new)));
     assert_eq!(told["revisionInfo"]["deploymentGroups"], json!(["web"]));
     let other = json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": "0" } });
@@ -66,7 +71,11 @@ fn creations_that_cannot_be_are_refused() {
         &service.replace("\"ContainerPort\":80", "\"ContainerPort\":0"),
         &service.replace("arn:", "urn:"),
     ] {
-        assert_eq!(code(bed.ask("CreateDeployment", creation(content))), "InvalidRevisionException", "{content}");
+        assert_eq!(
+            code(bed.ask("CreateDeployment", creation(content))),
+            "InvalidRevisionException",
+            "{content}"
+        );
     }
     let mut lied = creation(&service);
     lied["revision"]["appSpecContent"]["sha256"] = json!("0");
@@ -80,7 +89,8 @@ fn only_a_service_that_code_deploy_moves_can_be_deployed() {
     bed.group(json!({ "ecsServices": [{ "clusterName": "prod", "serviceName": "gone" }] }));
     let asked = creation(&spec(&bed.new));
     assert_eq!(code(bed.ask("CreateDeployment", &asked)), "InvalidECSServiceException");
-    let native = json!({ "cluster": "prod", "serviceName": "gone", "taskDefinition": bed.old, "desiredCount": 1 });
+    let native =
+        json!({ "cluster": "prod", "serviceName": "gone", "taskDefinition": bed.old, "desiredCount": 1 });
     bed.cloud.ask("ecs", "CreateService", &native).unwrap();
     assert_eq!(code(bed.ask("CreateDeployment", &asked)), "InvalidECSServiceException");
 }
@@ -110,8 +120,14 @@ fn deployments_are_listed_newest_first_by_state_time_and_page() {
     let refused = |input: Value| code(bed.ask("ListDeployments", input));
     assert_eq!(refused(json!({ "deploymentGroupName": "web" })), "ApplicationNameRequiredException");
     assert_eq!(refused(json!({ "applicationName": "shop" })), "DeploymentGroupNameRequiredException");
-    assert_eq!(refused(json!({ "includeOnlyStatuses": ["In Progress"] })), "InvalidDeploymentStatusException");
-    assert_eq!(refused(json!({ "createTimeRange": { "start": 2.0, "end": 1.0 } })), "InvalidTimeRangeException");
+    assert_eq!(
+        refused(json!({ "includeOnlyStatuses": ["In Progress"] })),
+        "InvalidDeploymentStatusException"
+    );
+    assert_eq!(
+        refused(json!({ "createTimeRange": { "start": 2.0, "end": 1.0 } })),
+        "InvalidTimeRangeException"
+    );
     assert_eq!(refused(json!({ "nextToken": "x" })), "InvalidNextTokenException");
 }
 

@@ -17,10 +17,13 @@ fn back_of(bed: &Bed, id: &str) -> String {
     let info = bed.info(&back);
     assert_eq!(info["creator"], "codeDeployRollback");
     assert_eq!(info["deploymentConfigName"], "CodeDeployDefault.ECSAllAtOnce");
-    assert_eq!(info["rollbackInfo"], json!({
-        "rollbackTriggeringDeploymentId": id,
-        "rollbackMessage": format!("Deployment {back} is triggered to roll back deployment {id}."),
-    }));
+    assert_eq!(
+        info["rollbackInfo"],
+        json!({
+            "rollbackTriggeringDeploymentId": id,
+            "rollbackMessage": format!("Deployment {back} is triggered to roll back deployment {id}."),
+        })
+    );
     back
 }
 
@@ -113,7 +116,10 @@ fn a_failed_deployment_is_rolled_back_where_the_group_wants_it() {
     bed.until_shifted(&id);
     assert!(bed.cloud.world().fail_deployment(&id, "HEALTH_CONSTRAINTS"));
     let info = bed.info(&id);
-    assert_eq!((&info["status"], &info["errorInformation"]["code"]), (&json!("Failed"), &json!("HEALTH_CONSTRAINTS")));
+    assert_eq!(
+        (&info["status"], &info["errorInformation"]["code"]),
+        (&json!("Failed"), &json!("HEALTH_CONSTRAINTS"))
+    );
     let back = back_of(&bed, &id);
     let third = bed.ask("CreateDeployment", super::creation(&super::spec(&bed.new)));
     let fault = third.unwrap_err();

@@ -27,11 +27,14 @@ fn a_deployment_begins_and_waits_for_its_tasks() {
     assert_eq!(bed.status(&id), "Queued");
     bed.pass(1);
     assert_eq!(bed.status(&id), "InProgress");
-    assert_eq!(bed.events(&id)[..3], [
-        ("BeforeInstall".into(), "Succeeded".into()),
-        ("Install".into(), "InProgress".into()),
-        ("AfterInstall".into(), "Pending".into()),
-    ]);
+    assert_eq!(
+        bed.events(&id)[..3],
+        [
+            ("BeforeInstall".into(), "Succeeded".into()),
+            ("Install".into(), "InProgress".into()),
+            ("AfterInstall".into(), "Pending".into()),
+        ]
+    );
     assert_eq!(bed.sets(), "PRIMARY web:1, ACTIVE web:2");
     assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.old));
     assert!(!bed.info(&id).as_object().unwrap().contains_key("deploymentOverview"), "ECS has none");
@@ -58,7 +61,9 @@ fn all_traffic_moves_at_once_and_blue_is_kept_for_a_while() {
     assert_eq!(bed.status(&id), "InProgress");
     bed.pass(10);
     assert_eq!(bed.status(&id), "Succeeded");
-    assert!(bed.info(&id)["completeTime"].is_f64() && bed.info(&id)["instanceTerminationWaitTimeStarted"] == true);
+    assert!(
+        bed.info(&id)["completeTime"].is_f64() && bed.info(&id)["instanceTerminationWaitTimeStarted"] == true
+    );
     assert!(bed.cloud.settle());
     assert_eq!(bed.sets(), "PRIMARY web:2");
 }
@@ -123,7 +128,10 @@ fn somebody_may_have_to_say_that_traffic_moves() {
     bed.cloud.settle();
     let second = bed.deploy(&bed.new);
     bed.until_status(&second, "Ready");
-    assert_eq!(code(bed.ask("ContinueDeployment", go_on(&second, "SOON"))), "InvalidDeploymentWaitTypeException");
+    assert_eq!(
+        code(bed.ask("ContinueDeployment", go_on(&second, "SOON"))),
+        "InvalidDeploymentWaitTypeException"
+    );
     bed.ask("ContinueDeployment", go_on(&second, "READY_WAIT")).unwrap();
     bed.until_shifted(&second);
     bed.ask("ContinueDeployment", go_on(&second, "TERMINATION_WAIT")).unwrap();
@@ -151,7 +159,8 @@ fn blue_is_kept_for_good_where_the_group_says_so() {
 
 #[test]
 fn tasks_that_never_become_healthy_keep_it_in_progress_for_an_hour() {
-    for behaviour in [Behaviour::Crash, Behaviour::Unhealthy, Behaviour::MissingImage, Behaviour::NoCapacity] {
+    for behaviour in [Behaviour::Crash, Behaviour::Unhealthy, Behaviour::MissingImage, Behaviour::NoCapacity]
+    {
         let bed = bed();
         bed.behaves("shop/web:42", behaviour);
         bed.group(json!({ "autoRollbackConfiguration": { "enabled": false } }));
