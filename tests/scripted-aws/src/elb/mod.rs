@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use self::health::Target;
+pub(crate) use self::modify::forward;
 pub use self::traffic::Traffic;
 use crate::protocol::Fault;
 use crate::world::World;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::describe::{balancers_of, not_found, number, tell_listener, tell_rule};
-use super::{Action, Share};
+use super::{Action, Listener, Share};
 use crate::protocol::Fault;
 use crate::world::World;
 
@@ -121,4 +121,19 @@ fn share(said: &Value) -> Result<Share, Fault> {
     let weight = weight
         .ok_or_else(|| Fault::new("ValidationError", "The weight of a target group must be from 0 to 999"))?;
     Ok(Share { target_group: arn.to_owned(), weight })
+}
+
+/// Sets what a listener or a rule forwards to: target groups with their weights. ECS does so in its own blue/green deployments.
+/// The default rule of a listener stands for what the listener itself does.
+pub(crate) fn forward(world: &mut World, listener_or_rule: &str, groups: &[(&str, u32)]) {
+    let weight = |weight: u32| u16::try_from(weight).unwrap_or(u16::MAX);
+    let groups: Vec<(&str, u16)> = groups.iter().map(|(arn, share)| (*arn, weight(*share))).collect();
+    let actions = vec![Action::forward(&groups)];
+    let elb = &mut world.elb;
+    let is_it = |one: &Listener| one.arn == listener_or_rule || one.default_rule() == listener_or_rule;
+    if let Some(listener) = elb.listeners.iter_mut().find(|one| is_it(one)) {
+        listener.actions = actions;
+    } else if let Some(rule) = elb.rules.iter_mut().find(|one| one.arn == listener_or_rule) {
+        rule.actions = actions;
+    }
 }

@@ -140,6 +140,21 @@ fn weights_decide_what_users_get() {
 }
 
 #[test]
+fn ecs_shifts_listeners_their_default_rules_and_rules() {
+    let bed = bed();
+    bed.cloud.tick(Duration::from_secs(10));
+    let mut world = bed.cloud.world();
+    let default = world.elb.listeners[0].default_rule();
+    super::forward(&mut world, &default, &[(&bed.blue, 0), (&bed.green, 100)]);
+    assert_eq!(world.traffic(&bed.listener).all(), Some("web:42"));
+    assert_eq!(world.traffic(&default), world.traffic(&bed.listener));
+    super::forward(&mut world, &bed.listener, &[(&bed.blue, 100), (&bed.green, 0)]);
+    assert_eq!(world.traffic(&bed.listener).all(), Some("web:41"));
+    super::forward(&mut world, &bed.rule, &[(&bed.green, 1)]);
+    assert_eq!(world.traffic(&bed.rule).all(), Some("web:42"));
+}
+
+#[test]
 fn nobody_steps_in_for_a_group_that_has_no_targets() {
     let bed = bed();
     let empty = bed.cloud.world().create_target_group("empty");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::health::{Health, targets};
-use super::{Action, Share};
+use super::{Action, Listener, Share};
 use crate::world::World;
 
 /// How requests fare that come to a listener or match a rule of it. All shares together are 1.
@@ -44,7 +44,8 @@ impl World {
     pub fn traffic(&self, listener_or_rule: &str) -> Traffic {
         let mut traffic = Traffic::default();
         let elb = &self.elb;
-        let listener = elb.listeners.iter().find(|one| one.arn == listener_or_rule);
+        let is_it = |one: &Listener| one.arn == listener_or_rule || one.default_rule() == listener_or_rule;
+        let listener = elb.listeners.iter().find(|one| is_it(one));
         let rule = elb.rules.iter().find(|one| one.arn == listener_or_rule);
         let actions = listener.map(|one| &one.actions).or_else(|| rule.map(|one| &one.actions));
         let shares = actions.and_then(|actions| actions.iter().find_map(forwards)).unwrap_or_default();

@@ -173,7 +173,7 @@ impl Bed {
     }
 
     fn behaves(&self, image: &str, behaviour: Behaviour) {
-        self.cloud.world().behave(image, behaviour);
+        self.cloud.behave(image, behaviour);
     }
 
     fn only(&self, id: &str) -> Vec<String> {

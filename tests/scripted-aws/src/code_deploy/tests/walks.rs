@@ -72,7 +72,7 @@ fn all_traffic_moves_at_once_and_blue_is_kept_for_a_while() {
 fn the_listener_tells_both_weights_while_traffic_moves() {
     let bed = bed();
     bed.group(json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
-    let id = bed.deploy(&bed.new);
+    bed.deploy(&bed.new);
     let weights = |bed: &Bed| -> Vec<(Value, Value)> {
         let asked = json!({ "ListenerArns": [bed.listener] });
         let told = bed.cloud.ask("elasticloadbalancing", "DescribeListeners", &asked).unwrap();
