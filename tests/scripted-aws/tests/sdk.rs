@@ -129,15 +129,10 @@ fn service(
     cloud: &Cloud,
     [_, listener, blue, _]: &[String; 4],
 ) -> Result<[String; 2], Box<dyn std::error::Error>> {
-    let register = |image: &str| {
-        let web = json!({ "name": "web", "image": image, "portMappings": [{ "containerPort": 80 }] });
-        let definition = json!({ "family": "web", "containerDefinitions": [web], "networkMode": "awsvpc" });
-        let told = cloud.ask("ecs", "RegisterTaskDefinition", &definition);
-        told.map(|told| told["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default().to_owned())
-    };
     let fault = |fault: rollback_scripted_aws::Fault| format!("{fault:?}");
-    cloud.ask("ecs", "CreateCluster", &json!({ "clusterName": "prod" })).map_err(fault)?;
-    let both = [register("web:41").map_err(fault)?, register("web:42").map_err(fault)?];
+    cloud.cluster("prod");
+    let register = |image: &str| cloud.register("web", image).map_err(fault);
+    let both = [register("web:41")?, register("web:42")?];
     let service = json!({
         "cluster": "prod", "serviceName": "web", "taskDefinition": both[0], "desiredCount": 1,
         "deploymentController": { "type": "CODE_DEPLOY" }, "launchType": "FARGATE",
@@ -179,12 +174,12 @@ fn revision(task_definition: &str) -> cd::RevisionLocation {
         .build()
 }
 
-#[tokio::test]
-async fn a_deployment_is_made_read_and_stopped() -> Checked {
-    let cloud = Cloud::new();
-    let server = cloud.serve().await?;
-    let client = deploying(&server);
-    let [_, new] = service(&cloud, &balancer(&cloud))?;
+/// Makes a deployment whose traffic has moved while blue is still there; its id and when it was made.
+async fn shifted(
+    cloud: &Cloud,
+    client: &codedeploy::Client,
+) -> Result<(String, codedeploy::primitives::DateTime), Box<dyn std::error::Error>> {
+    let [_, new] = service(cloud, &balancer(cloud))?;
     let create = || {
         let create = client.create_deployment().application_name("shop").deployment_group_name("web");
         create.revision(revision(&new)).send()
@@ -192,37 +187,48 @@ async fn a_deployment_is_made_read_and_stopped() -> Checked {
     let id = create().await?.deployment_id.unwrap_or_default();
     let second = create().await.err().map(codedeploy::error::SdkError::into_service_error);
     assert!(second.is_some_and(|error| error.is_deployment_limit_exceeded_exception()));
-    let started = aws_sdk_codedeploy::primitives::DateTime::from_secs(cloud.now().as_second());
+    let made = codedeploy::primitives::DateTime::from_secs(cloud.now().as_second());
     cloud.tick(Duration::from_secs(120));
+    Ok((id, made))
+}
+
+#[tokio::test]
+async fn a_deployment_is_made_and_read() -> Checked {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await?;
+    let client = deploying(&server);
+    let (id, made) = shifted(&cloud, &client).await?;
     let told = client.get_deployment().deployment_id(&id).send().await?.deployment_info;
     let told = told.ok_or("no deployment")?;
     assert_eq!(told.status(), Some(&cd::DeploymentStatus::InProgress));
-    assert_eq!((told.create_time(), told.creator()), (Some(&started), Some(&cd::DeploymentCreator::User)));
+    assert_eq!((told.create_time(), told.creator()), (Some(&made), Some(&cd::DeploymentCreator::User)));
     assert!(told.instance_termination_wait_time_started());
     assert_eq!(told.compute_platform(), Some(&cd::ComputePlatform::Ecs));
     let revision = told.revision().and_then(|revision| revision.app_spec_content());
     assert_eq!(revision.and_then(|spec| spec.content()), None);
     let target = client.get_deployment_target().deployment_id(&id).target_id("prod:web").send().await?;
     let target = target.deployment_target.and_then(|target| target.ecs_target).ok_or("no target")?;
-    let events: Vec<_> =
-        target.lifecycle_events().iter().filter_map(|one| one.lifecycle_event_name()).collect();
-    let names = [
-        "BeforeInstall",
-        "Install",
-        "AfterInstall",
-        "BeforeAllowTraffic",
-        "AllowTraffic",
-        "AfterAllowTraffic",
-    ];
-    assert_eq!(events, names, "no test traffic without a listener for it");
-    let labels: Vec<_> =
-        target.task_sets_info().iter().map(|set| (set.task_set_label(), set.traffic_weight())).collect();
+    let events = target.lifecycle_events().iter().filter_map(|one| one.lifecycle_event_name());
+    let traffic = ["BeforeAllowTraffic", "AllowTraffic", "AfterAllowTraffic"];
+    let names = [["BeforeInstall", "Install", "AfterInstall"], traffic].concat();
+    assert_eq!(events.collect::<Vec<_>>(), names, "no test traffic without a listener for it");
+    let sets = target.task_sets_info().iter();
+    let labels: Vec<_> = sets.map(|set| (set.task_set_label(), set.traffic_weight())).collect();
     assert_eq!(labels, [(Some(&cd::TargetLabel::Blue), 0.0), (Some(&cd::TargetLabel::Green), 100.0)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stopped_deployment_and_its_rollback_are_read() -> Checked {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await?;
+    let client = deploying(&server);
+    let (id, made) = shifted(&cloud, &client).await?;
     let stopped = client.stop_deployment().deployment_id(&id).auto_rollback_enabled(true).send().await?;
     assert_eq!(stopped.status(), Some(&cd::StopStatus::Pending));
     cloud.tick(Duration::from_secs(60));
     let listed = client.list_deployments().application_name("shop").deployment_group_name("web");
-    let range = cd::TimeRange::builder().start(started).build();
+    let range = cd::TimeRange::builder().start(made).build();
     let listed = listed.create_time_range(range).include_only_statuses(cd::DeploymentStatus::Succeeded);
     let back = listed.send().await?.deployments.unwrap_or_default();
     let told = client.batch_get_deployments().deployment_ids(&back[0]).deployment_ids(&id).send().await?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::app_spec::AppSpec;
 use super::deployment::{Deployment, Event, Phase, Rollback, Status};
 use super::groups::{group, known_config};
+use super::walk::one_of;
 use crate::ecs;
 use crate::protocol::{Fault, list, text, texts};
 use crate::world::World;
@@ -127,13 +128,11 @@ fn events(settings: &Value) -> Vec<Event> {
 
 /// Makes the deployment that rolls another one back, and links both.
 pub(super) fn roll_back(world: &mut World, failed: &mut Deployment, ended: &str) {
-    let Some((blue, _)) = &failed.blue else {
+    let sets = ecs::task_sets(world, &failed.cluster, &failed.service);
+    let Some(to) = one_of(&sets, failed.blue.as_ref()).map(|set| set.task_definition.clone()) else {
         // Nothing was touched yet, and nothing has to be put back.
         return;
     };
-    let sets = ecs::task_sets(world, &failed.cluster, &failed.service);
-    let to = sets.iter().find(|set| set.id == *blue).map(|set| set.task_definition.clone());
-    let to = to.unwrap_or_default();
     let spec = failed.previous.clone().filter(|spec| spec.task_definition == to);
     let spec = spec.unwrap_or_else(|| AppSpec::back_to(&to));
     let key = (failed.application.clone(), spec.sha256.clone());

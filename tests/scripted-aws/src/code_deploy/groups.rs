@@ -178,6 +178,12 @@ fn tell(world: &World, application: &str, name: &str, group: &Group) -> Value {
             told.insert(key.into(), said.clone());
         }
     }
+    tell_last(world, (application, name), &mut told);
+    Value::Object(told)
+}
+
+/// What came of a group's deployments.
+fn tell_last(world: &World, (application, name): (&str, &str), told: &mut Map<String, Value>) {
     let last = |good: bool| {
         let mut all = world.code_deploy.deployments.iter().rev();
         all.find(|one| {
@@ -192,7 +198,6 @@ fn tell(world: &World, application: &str, name: &str, group: &Group) -> Value {
     if let Some(one) = last(true) {
         told.insert("targetRevision".into(), one.spec.tell());
     }
-    Value::Object(told)
 }
 
 pub(super) fn list_groups(world: &World, input: &Value) -> Result<Value, Fault> {

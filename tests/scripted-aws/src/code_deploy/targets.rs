@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::deployment::{Deployment, Status};
 use super::listeners;
 use super::lists::named;
+use super::walk::one_of;
 use crate::ecs;
 use crate::protocol::{Fault, epoch, required, texts};
 use crate::world::World;
@@ -83,8 +84,8 @@ fn tell_sets(world: &World, deployment: &Deployment) -> Vec<Value> {
     ];
     let mut told = Vec::new();
     for (label, which, weight) in label {
-        let Some((id, group)) = which else { continue };
-        let Some(set) = sets.iter().find(|set| set.id == *id) else { continue };
+        let Some((_, group)) = which else { continue };
+        let Some(set) = one_of(&sets, which.as_ref()) else { continue };
         told.push(json!({
             "identifer": set.id,
             "desiredCount": set.desired,

@@ -6,9 +6,10 @@ use serde_json::json;
 use super::create::roll_back;
 use super::deployment::{Deployment, Phase, Status};
 use super::listeners;
+use crate::ecs::{self, TaskSet};
+use crate::others;
 use crate::protocol::{Fault, list, text};
 use crate::world::World;
-use crate::{ecs, others};
 
 /// How long it is `Created`, and then `Queued`.
 const WAITS: SignedDuration = SignedDuration::from_secs(1);
@@ -158,18 +159,22 @@ fn install(world: &mut World, deployment: &mut Deployment) -> Result<(), Fault> 
     let blue_group = blue.target_group.clone().unwrap_or(first);
     let green_group = groups.into_iter().find(|arn| *arn != blue_group).unwrap_or_default();
     deployment.blue = Some((blue.id.clone(), blue_group));
-    let definition = &deployment.spec.task_definition;
-    let green = ecs::create_task_set(world, &cluster, &service, definition, Some(&green_group))?;
+    let (id, definition) = (&deployment.id, &deployment.spec.task_definition);
+    let green = ecs::create_task_set(world, &cluster, &service, definition, Some(&green_group), id)?;
     deployment.green = Some((green, green_group));
     Ok(())
 }
 
+/// The task set that is meant by its id and target group.
+pub(super) fn one_of<'a>(sets: &'a [TaskSet], which: Option<&(String, String)>) -> Option<&'a TaskSet> {
+    let (id, _) = which?;
+    sets.iter().find(|set| set.id == *id)
+}
+
 fn installing(world: &mut World, deployment: &mut Deployment, passed: SignedDuration) {
     let now = world.now();
-    let green = deployment.green.as_ref().map(|(id, _)| id.clone());
     let sets = ecs::task_sets(world, &deployment.cluster, &deployment.service);
-    let set = sets.iter().find(|set| Some(&set.id) == green.as_ref());
-    if set.is_none_or(|set| set.healthy < set.desired) {
+    if one_of(&sets, deployment.green.as_ref()).is_none_or(|set| set.healthy < set.desired) {
         if passed >= INSTALLS {
             fail(world, deployment, "TIMEOUT", words("TIMEOUT"));
         }

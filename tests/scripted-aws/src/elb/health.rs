@@ -23,7 +23,7 @@ pub struct Target {
     pub leaving: bool,
     /// Whether it would answer health checks and requests well.
     pub works: bool,
-    /// What it runs: the ARN of a task definition, or whatever a test registered.
+    /// What it runs: `web:2`, or whatever a test registered.
     pub runs: String,
 }
 

@@ -10,7 +10,7 @@ use crate::world::World;
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// The share that is served well, by what serves it: the ARN of a task definition.
+    /// The share that is served well, by what serves it: `web:2`.
     pub served: BTreeMap<String, f64>,
     /// The share that gets an error: nobody is there, or who is there does not work.
     pub failing: f64,

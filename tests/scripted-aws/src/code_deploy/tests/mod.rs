@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::ecs::TaskSet;
 use crate::{Behaviour, Cloud, Fault};
 
 /// A service `web` of two tasks in the cluster `prod`, moved by CodeDeploy between two target groups.
@@ -166,7 +167,7 @@ impl Bed {
     fn sets(&self) -> String {
         let mut sets = crate::ecs::task_sets(&self.cloud.world(), "prod", "web");
         sets.sort_by_key(|set| std::cmp::Reverse(set.status.clone()));
-        let tell = |set: &crate::ecs::TaskSet| {
+        let tell = |set: &TaskSet| {
             format!("{} {}", set.status, set.task_definition.rsplit('/').next().unwrap_or_default())
         };
         sets.iter().map(tell).collect::<Vec<_>>().join(", ")

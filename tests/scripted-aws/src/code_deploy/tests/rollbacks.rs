@@ -38,11 +38,11 @@ fn a_stop_is_pending_before_it_is_done() {
     assert_eq!(stop(&bed, &id, json!(false))["status"], "Pending", "the first request decides");
     bed.until_status(&id, "Stopped");
     assert_eq!(bed.info(&id)["errorInformation"]["code"], "MANUAL_STOP");
-    assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.new), "stopped is not yet back");
+    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:2"), "stopped is not yet back");
     let back = back_of(&bed, &id);
     bed.until_status(&back, "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.old));
-    assert_eq!(bed.serves(&bed.tests).as_ref(), Some(&bed.old));
+    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"));
+    assert_eq!(bed.serves(&bed.tests).as_deref(), Some("web:1"));
     bed.cloud.settle();
     assert_eq!(bed.sets(), "PRIMARY web:1", "no task set was made for it");
     assert_eq!(bed.status(&id), "Stopped");
@@ -55,14 +55,14 @@ fn a_stop_in_the_middle_of_a_shift_breaks_it_off() {
     let bed = bed();
     bed.group(json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
     let id = bed.deploy(&bed.new);
-    bed.until("some traffic", |bed| bed.cloud.world().traffic(&bed.listener).share(&bed.new) > 0.25);
+    bed.until("some traffic", |bed| bed.cloud.world().traffic(&bed.listener).share("web:2") > 0.25);
     stop(&bed, &id, json!(true));
     bed.until_status(&id, "Stopped");
     let events = bed.events(&id);
     assert_eq!(events[6], ("AllowTraffic".into(), "Failed".into()));
     assert_eq!(events[7], ("AfterAllowTraffic".into(), "Skipped".into()));
     bed.until_status(&back_of(&bed, &id), "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.old));
+    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn without_a_rollback_everything_stays_where_it_is() {
     let bed = bed();
     bed.group(json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
     let id = bed.deploy(&bed.new);
-    let share = |bed: &Bed| bed.cloud.world().traffic(&bed.listener).share(&bed.new);
+    let share = |bed: &Bed| bed.cloud.world().traffic(&bed.listener).share("web:2");
     bed.until("some traffic", |bed| share(bed) > 0.25);
     stop(&bed, &id, Value::Null);
     bed.until_status(&id, "Stopped");
@@ -80,7 +80,7 @@ fn without_a_rollback_everything_stays_where_it_is() {
     assert_eq!(bed.only(&id), Vec::<String>::new());
     let next = bed.deploy(&bed.old);
     bed.until_status(&next, "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.old), "the next one clears up");
+    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"), "the next one clears up");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_failed_deployment_is_rolled_back_where_the_group_wants_it() {
     assert_eq!(fault.code(), "DeploymentLimitExceededException");
     assert!(fault.message().contains(&back), "a rollback is a deployment: {}", fault.message());
     bed.until_status(&back, "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.old));
+    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"));
     assert!(!bed.cloud.world().fail_deployment(&id, "TIMEOUT"), "it is over");
 }
 
@@ -158,6 +158,6 @@ fn a_rollback_that_fails_is_not_rolled_back() {
     let back = back_of(&bed, &id);
     bed.until_status(&back, "Failed");
     assert_eq!(bed.info(&back)["rollbackInfo"].get("rollbackDeploymentId"), None);
-    assert_eq!(bed.serves(&bed.listener).as_ref(), Some(&bed.new));
+    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:2"));
     assert_eq!(bed.only(&id), [back]);
 }
