@@ -7,6 +7,7 @@ mod deployment;
 mod groups;
 mod listeners;
 mod lists;
+mod make;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use self::deployment::Deployment;
 use self::groups::Application;
+pub use self::make::BlueGreen;
 use crate::protocol::Fault;
 use crate::world::World;
 
