@@ -51,7 +51,7 @@ fn balancer(cloud: &Cloud) -> [String; 4] {
 }
 
 fn weights(actions: &[lb::Action]) -> Vec<(&str, i32)> {
-    let groups = actions.iter().filter_map(lb::Action::forward_config).flat_map(|one| one.target_groups());
+    let groups = actions.iter().filter_map(lb::Action::forward_config).flat_map(lb::ForwardActionConfig::target_groups);
     groups.map(|one| (one.target_group_arn().unwrap_or_default(), one.weight().unwrap_or(-1))).collect()
 }
 
@@ -77,7 +77,7 @@ async fn load_balancers_are_read() -> Checked {
     let told = client.describe_load_balancers().names("shop").send().await?;
     let one = &told.load_balancers()[0];
     assert_eq!(one.state().and_then(|state| state.code()), Some(&lb::LoadBalancerStateEnum::Active));
-    assert_eq!(one.created_time().map(|at| at.secs()), Some(cloud.now().as_second()));
+    assert_eq!(one.created_time().map(elb::primitives::DateTime::secs), Some(cloud.now().as_second()));
     Ok(())
 }
 

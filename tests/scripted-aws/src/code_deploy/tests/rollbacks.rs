@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Bed, bed, bed_with, code};
 use crate::Behaviour;
 
-fn stop(bed: &Bed, id: &str, back: Value) -> Value {
-    bed.ask("StopDeployment", json!({ "deploymentId": id, "autoRollbackEnabled": back })).unwrap()
+fn stop(bed: &Bed, id: &str, back: impl Into<Value>) -> Value {
+    bed.ask("StopDeployment", json!({ "deploymentId": id, "autoRollbackEnabled": back.into() })).unwrap()
 }
 
 /// The deployment that rolls this one back, after both told of each other.
@@ -32,11 +32,14 @@ fn a_stop_is_pending_before_it_is_done() {
     let bed = bed();
     let id = bed.deploy(&bed.new);
     bed.until_shifted(&id);
-    assert_eq!(stop(&bed, &id, json!(true))["status"], "Pending");
+    assert_eq!(stop(&bed, &id, true)["status"], "Pending");
     assert_eq!(bed.status(&id), "InProgress");
     assert_eq!(bed.info(&id).get("rollbackInfo"), None);
-    assert_eq!(stop(&bed, &id, json!(false))["status"], "Pending", "the first request decides");
-    bed.until_status(&id, "Stopped");
+    assert_eq!(stop(&bed, &id, false)["status"], "Pending", "the first request decides");
+    bed.pass(4);
+    assert_eq!(bed.status(&id), "InProgress");
+    bed.pass(1);
+    assert_eq!(bed.status(&id), "Stopped");
     assert_eq!(bed.info(&id)["errorInformation"]["code"], "MANUAL_STOP");
     assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:2"), "stopped is not yet back");
     let back = back_of(&bed, &id);
@@ -56,7 +59,7 @@ fn a_stop_in_the_middle_of_a_shift_breaks_it_off() {
         bed_with(&json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
     let id = bed.deploy(&bed.new);
     bed.until("some traffic", |bed| bed.cloud.traffic(&bed.made.listener).share("web:2") > 0.25);
-    stop(&bed, &id, json!(true));
+    stop(&bed, &id, true);
     bed.until_status(&id, "Stopped");
     let events = bed.events(&id);
     assert_eq!(events[6], ("AllowTraffic".into(), "Failed".into()));
@@ -94,7 +97,7 @@ fn the_group_may_want_a_rollback_whenever_it_is_stopped() {
     bed.until_status(&back_of(&bed, &id), "Succeeded");
     let told = bed.deploy(&bed.new);
     bed.until_status(&told, "InProgress");
-    stop(&bed, &told, json!(false));
+    stop(&bed, &told, false);
     bed.until_status(&told, "Stopped");
     assert_eq!(bed.info(&told).get("rollbackInfo"), None, "who says so is heard");
 }
@@ -103,7 +106,7 @@ fn the_group_may_want_a_rollback_whenever_it_is_stopped() {
 fn what_has_not_begun_is_stopped_at_once() {
     let bed = bed();
     let id = bed.deploy(&bed.new);
-    assert_eq!(stop(&bed, &id, json!(true))["status"], "Succeeded");
+    assert_eq!(stop(&bed, &id, true)["status"], "Succeeded");
     assert_eq!(bed.status(&id), "Stopped");
     assert_eq!((bed.only(&id).len(), bed.sets().as_str()), (0, "PRIMARY web:1"));
 }
@@ -151,7 +154,7 @@ fn a_rollback_that_fails_is_not_rolled_back() {
     bed.cloud.world().fail_rollbacks(true);
     let id = bed.deploy(&bed.new);
     bed.until_shifted(&id);
-    stop(&bed, &id, json!(true));
+    stop(&bed, &id, true);
     bed.until_status(&id, "Stopped");
     let back = back_of(&bed, &id);
     bed.until_status(&back, "Failed");
