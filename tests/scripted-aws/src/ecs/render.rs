@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::breaker;
 use super::model::{
-    Container, Controller, Deployment, Phase, Revision, Rollout, Service, ServiceDeployment, Task,
+    Container, Controller, Deployment, Event, Phase, Revision, Rollout, Service, ServiceDeployment, Task,
 };
 use super::scheduler::{Counts, counts};
 use super::{hooks, task_sets};
@@ -24,41 +24,13 @@ const SETTINGS: &[&str] = &[
     "networkConfiguration",
     "healthCheckGracePeriodSeconds",
     "availabilityZoneRebalancing",
+    "enableECSManagedTags",
+    "enableExecuteCommand",
+    "propagateTags",
 ];
 
 pub(super) fn service(world: &World, service: &Service, tags: bool) -> Value {
-    let owners = service.deployments.iter().chain(&service.task_sets);
-    let all = owners.map(|owner| counts(world, &owner.id)).fold(Counts::default(), |sum, one| Counts {
-        running: sum.running + one.running,
-        pending: sum.pending + one.pending,
-        ..sum
-    });
-    let events = service.events.iter();
-    let mut told = json!({
-        "serviceArn": service.arn,
-        "serviceName": service.name,
-        "clusterArn": service.cluster_arn,
-        "status": service.status,
-        "desiredCount": service.desired,
-        "runningCount": all.running,
-        "pendingCount": all.pending,
-        "taskDefinition": service.task_definition,
-        "deployments": service.deployments.iter().map(|one| deployment(world, service, one)).collect::<Vec<_>>(),
-        "events": events
-            .map(|event| json!({ "id": event.id, "createdAt": epoch(event.at), "message": event.message }))
-            .collect::<Vec<_>>(),
-        "createdAt": epoch(service.created_at),
-        "createdBy": format!("arn:aws:iam::{}:role/deployer", world.account),
-        "schedulingStrategy": "REPLICA",
-        "platformFamily": "Linux",
-        "enableECSManagedTags": service.settings.get("enableECSManagedTags").unwrap_or(&json!(false)),
-        "enableExecuteCommand": service.settings.get("enableExecuteCommand").unwrap_or(&json!(false)),
-        "propagateTags": service.settings.get("propagateTags").unwrap_or(&json!("NONE")),
-        "loadBalancers": [],
-        "serviceRegistries": [],
-        "placementConstraints": [],
-        "placementStrategy": [],
-    });
+    let mut told = whole(world, service);
     for name in SETTINGS {
         if let Some(value) = service.settings.get(*name) {
             told[*name] = value.clone();
@@ -77,6 +49,41 @@ pub(super) fn service(world: &World, service: &Service, tags: bool) -> Value {
         told["tags"] = json!(service.tags);
     }
     told
+}
+
+/// What is told of every service.
+fn whole(world: &World, service: &Service) -> Value {
+    let owners = service.deployments.iter().chain(&service.task_sets);
+    let all = owners.map(|owner| counts(world, &owner.id)).fold(Counts::default(), |sum, one| Counts {
+        running: sum.running + one.running,
+        pending: sum.pending + one.pending,
+        ..sum
+    });
+    let event =
+        |event: &Event| json!({ "id": event.id, "createdAt": epoch(event.at), "message": event.message });
+    json!({
+        "serviceArn": service.arn,
+        "serviceName": service.name,
+        "clusterArn": service.cluster_arn,
+        "status": service.status,
+        "desiredCount": service.desired,
+        "runningCount": all.running,
+        "pendingCount": all.pending,
+        "taskDefinition": service.task_definition,
+        "deployments": service.deployments.iter().map(|one| deployment(world, service, one)).collect::<Vec<_>>(),
+        "events": service.events.iter().map(event).collect::<Vec<_>>(),
+        "createdAt": epoch(service.created_at),
+        "createdBy": format!("arn:aws:iam::{}:role/deployer", world.account),
+        "schedulingStrategy": "REPLICA",
+        "platformFamily": "Linux",
+        "enableECSManagedTags": false,
+        "enableExecuteCommand": false,
+        "propagateTags": "NONE",
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "placementConstraints": [],
+        "placementStrategy": [],
+    })
 }
 
 /// What is told of the services that ECS moves itself.

@@ -94,18 +94,6 @@ pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Valu
     let steady = counts.good == wanted && counts.there == wanted;
     let id = set.id.trim_start_matches("ecs-svc/");
     let settings = Value::Object(service.settings.clone());
-    let container = list(&settings, "loadBalancers").first().cloned().unwrap_or_default();
-    let balancers: Vec<_> = set
-        .target_groups
-        .iter()
-        .map(|group| {
-            json!({
-                "targetGroupArn": group,
-                "containerName": container["containerName"],
-                "containerPort": container["containerPort"],
-            })
-        })
-        .collect();
     let by = if service.controller == Controller::CodeDeploy { "CODE_DEPLOY" } else { "EXTERNAL" };
     json!({
         "id": set.id,
@@ -123,13 +111,22 @@ pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Valu
         "launchType": settings["launchType"],
         "platformVersion": settings["platformVersion"],
         "networkConfiguration": settings["networkConfiguration"],
-        "loadBalancers": balancers,
+        "loadBalancers": balancers(&settings, set),
         "serviceRegistries": [],
         "scale": { "value": 100.0, "unit": "PERCENT" },
         "stabilityStatus": if steady { "STEADY_STATE" } else { "STABILIZING" },
         "stabilityStatusAt": epoch(set.updated_at),
         "tags": [],
     })
+}
+
+/// The service's load balancers, with the target groups of this task set.
+fn balancers(settings: &Value, set: &Deployment) -> Vec<Value> {
+    let first = list(settings, "loadBalancers").first().cloned().unwrap_or_default();
+    let (name, port) = (&first["containerName"], &first["containerPort"]);
+    let balancer =
+        |group: &String| json!({ "targetGroupArn": group, "containerName": name, "containerPort": port });
+    set.target_groups.iter().map(balancer).collect()
 }
 
 fn refuse_native(service: &Service) -> Result<(), Fault> {
