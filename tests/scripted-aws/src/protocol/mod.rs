@@ -138,7 +138,7 @@ impl Request {
 impl Answer {
     pub(crate) fn done(asked: &Asked, id: &str, now: Timestamp, output: &Value) -> Self {
         let body = match asked.protocol {
-            Protocol::Json => Bytes::from(output.to_string()),
+            Protocol::Json => Bytes::from(without_nulls(output).to_string()),
             Protocol::Cbor => Bytes::from(cbor::encode(output)),
             Protocol::Query => Bytes::from(xml::answer(&asked.service, &asked.operation, id, output)),
         };
@@ -178,6 +178,20 @@ impl Answer {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// AWS leaves out what is not there.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), without_nulls(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
     }
 }
 
