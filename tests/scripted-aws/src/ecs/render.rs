@@ -54,10 +54,8 @@ pub(super) fn service(world: &World, service: &Service, tags: bool) -> Value {
 /// What is told of every service.
 fn whole(world: &World, service: &Service) -> Value {
     let owners = service.deployments.iter().chain(&service.task_sets);
-    let all = owners.map(|owner| counts(world, &owner.id)).fold(Counts::default(), |sum, one| Counts {
-        running: sum.running + one.running,
-        pending: sum.pending + one.pending,
-        ..sum
+    let all = owners.map(|owner| counts(world, service, &owner.id)).fold(Counts::default(), |sum, one| {
+        Counts { running: sum.running + one.running, pending: sum.pending + one.pending, ..sum }
     });
     let event =
         |event: &Event| json!({ "id": event.id, "createdAt": epoch(event.at), "message": event.message });
@@ -92,7 +90,7 @@ fn native(world: &World, service: &Service, told: &mut Value) {
         told["deploymentController"] = controller.clone();
     }
     told["currentServiceDeployment"] = json!(service.history.first().map(|newest| &newest.arn));
-    let with_tasks = service.deployments.iter().map(|one| (one, counts(world, &one.id)));
+    let with_tasks = service.deployments.iter().map(|one| (one, counts(world, service, &one.id)));
     told["currentServiceRevisions"] = with_tasks
         .filter(|(one, counts)| one.status == "PRIMARY" || counts.live > 0)
         .map(|(one, counts)| {
@@ -107,7 +105,7 @@ fn native(world: &World, service: &Service, told: &mut Value) {
 }
 
 fn deployment(world: &World, service: &Service, deployment: &Deployment) -> Value {
-    let counts = counts(world, &deployment.id);
+    let counts = counts(world, service, &deployment.id);
     let wanted = if deployment.status == "PRIMARY" { service.desired } else { counts.live };
     json!({
         "id": deployment.id,
@@ -177,7 +175,8 @@ fn circuit_breaker(service: &Service, one: &ServiceDeployment) -> Value {
 
 fn revision_summary(world: &World, service: &Service, revision: Option<&Revision>, arn: &str) -> Value {
     let all = service.deployments.iter().filter(|deployment| deployment.revision == arn);
-    let all: Vec<_> = all.map(|deployment| (deployment.status, counts(world, &deployment.id))).collect();
+    let all: Vec<_> =
+        all.map(|deployment| (deployment.status, counts(world, service, &deployment.id))).collect();
     let primary = all.iter().any(|(status, _)| *status == "PRIMARY");
     let sum = |count: fn(&Counts) -> u32| all.iter().map(|(_, counts)| count(counts)).sum::<u32>();
     json!({

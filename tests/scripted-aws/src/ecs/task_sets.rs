@@ -68,16 +68,18 @@ pub(super) fn step(world: &mut World, service: &mut Service) {
     let sets: Vec<_> = service.task_sets.iter().map(|set| (set.id.clone(), set.status)).collect();
     for (id, status) in &sets {
         let wanted = if *status == "DRAINING" { 0 } else { service.desired };
-        let live = counts(world, id).live;
+        let live = counts(world, service, id).live;
         if live < wanted {
             start(world, service, id, wanted - live);
         } else if live > wanted {
             stop(world, service, id, live - wanted);
         }
     }
-    service.task_sets.retain(|set| set.status != "DRAINING" || counts(world, &set.id).there > 0);
+    let gone = |set: &Deployment| set.status == "DRAINING" && counts(world, service, &set.id).there == 0;
+    let gone: Vec<_> = service.task_sets.iter().filter(|set| gone(set)).map(|set| set.id.clone()).collect();
+    service.task_sets.retain(|set| !gone.contains(&set.id));
     let settled = service.task_sets.iter().all(|set| {
-        let counts = counts(world, &set.id);
+        let counts = counts(world, service, &set.id);
         set.status != "DRAINING" && counts.good == service.desired && counts.there == service.desired
     });
     if settled && !service.steady {
@@ -89,7 +91,7 @@ pub(super) fn step(world: &mut World, service: &mut Service) {
 }
 
 pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Value {
-    let counts = counts(world, &set.id);
+    let counts = counts(world, service, &set.id);
     let wanted = if set.status == "DRAINING" { 0 } else { service.desired };
     let steady = counts.good == wanted && counts.there == wanted;
     let id = set.id.trim_start_matches("ecs-svc/");
