@@ -1,5 +1,7 @@
 //! Sending actions, and finding out what became of them.
 
+use std::collections::BTreeMap;
+
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result, Token};
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use crate::action::{Destination, EcsAction};
 use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::CodeDeployGroup;
 use crate::client::Client;
-use crate::look::{CodeDeployInfo, Look};
+use crate::look::{CodeDeployInfo, Look, Service, Task, line};
 
 /// What a step that registers puts out under this name.
 const REGISTERED: &str = "task-definition";
@@ -34,14 +36,32 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &EcsActio
         EcsAction::Register { from, pin } => {
             let wanted = client.for_registering(from, pin).await.map_err(unsent)?;
             let made = client.register(&wanted).await?;
-            Ok(Landing::Applied(Receipt::default().with_output(output(&made))))
+            Ok(Landing::Applied(registered(cx, &made)))
         }
         EcsAction::ShiftTraffic { listener, weights } => {
             if let Some(superseded) = moved(client, cx).await?.1 {
                 return Ok(superseded);
             }
             client.shift_traffic(listener, weights).await?;
-            Ok(Landing::applied())
+            Ok(Landing::Applied(unmoved(cx)))
+        }
+        EcsAction::Restart { service } => {
+            if let Some(superseded) = ready(client, cx, service).await? {
+                return Ok(superseded);
+            }
+            Ok(set(client.restart().await?))
+        }
+        EcsAction::SetTasks { service, tasks } => {
+            if let Some(superseded) = ready(client, cx, service).await? {
+                return Ok(superseded);
+            }
+            Ok(set(client.set_tasks(*tasks).await?))
+        }
+        EcsAction::RunTask { run, container, command } => {
+            let run = destination(cx, run).map_err(unsent)?;
+            let command = container.as_deref().map(|container| (container, command.as_slice()));
+            let task = client.run_task(&run, cx.key.as_str(), command).await?;
+            Ok(Landing::Running { what: format!("task {} was started", short(&task)) })
         }
     }
 }
@@ -85,15 +105,36 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
             for revision in family.active.iter().filter(|revision| *revision != from) {
                 // Whoever registered it: it is the revision that was wanted.
                 if client.task_definition(revision).await?.for_registering() == wanted.for_registering() {
-                    return Ok(Landing::Applied(Receipt::default().with_output(output(revision)).presumed()));
+                    return Ok(Landing::Applied(registered(cx, revision).presumed()));
                 }
             }
             Ok(not_applied(format!("{} has no such revision", from.family())))
         }
+        EcsAction::Restart { .. } => {
+            let look = client.intent().await?;
+            let token = look.token();
+            Ok(match &cx.expected {
+                Some(expected) if *expected == token => not_applied("no new deployment was made".to_owned()),
+                // A forced deployment leaves no mark of whose it is.
+                Some(_) => presumed(Some(token)),
+                None => Landing::Unknown { why: "which deployment ran before is not known".to_owned() },
+            })
+        }
+        EcsAction::SetTasks { tasks, .. } => {
+            let look = client.intent().await?;
+            Ok(match look.service.desired_count {
+                found if found == *tasks => presumed(Some(look.token())),
+                found => not_applied(format!("the service is set to {found} tasks")),
+            })
+        }
+        EcsAction::RunTask { .. } => Ok(match client.task_of(cx.key.as_str()).await? {
+            Some(task) => ran(cx, &task),
+            None => not_applied("ECS knows no task that was started by this step".to_owned()),
+        }),
         EcsAction::ShiftTraffic { listener, weights } => {
             let now = client.weights(listener).await?;
             Ok(if now == *weights {
-                presumed(None)
+                Landing::Applied(unmoved(cx).presumed())
             } else {
                 not_applied("the listener has other weights".to_owned())
             })
@@ -103,20 +144,57 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
 
 async fn update(client: &Client, cx: &ActionContext, service: &Arn, to: &Destination) -> Result<Landing> {
     let to = destination(cx, to).map_err(unsent)?;
-    let (look, superseded) = moved(client, cx).await?;
-    if let Some(superseded) = superseded {
+    if let Some(superseded) = ready(client, cx, service).await? {
         return Ok(superseded);
     }
+    Ok(set(client.update_service(&to).await?))
+}
+
+/// Looks once more before the service is changed: that it is this one, and that nobody changed it since.
+async fn ready(client: &Client, cx: &ActionContext, service: &Arn) -> Result<Option<Landing>> {
+    let (look, superseded) = moved(client, cx).await?;
     if look.service.arn != *service {
         let what = format!("this is {}", look.service.arn);
-        return Err(Error::new(ErrorKind::Refused, format!("move {service}"), what).with_effect(Effect::None));
+        return Err(
+            Error::new(ErrorKind::Refused, format!("change {service}"), what).with_effect(Effect::None)
+        );
     }
-    let changed = client.update_service(&to).await?;
+    Ok(superseded)
+}
+
+/// The service as ECS answered, with the deployment that was just made.
+fn set(changed: Option<Service>) -> Landing {
     let receipt = Receipt::default();
-    Ok(Landing::Applied(match changed.map(|service| Look::new(service).token()) {
+    Landing::Applied(match changed.map(|service| Look::new(service).token()) {
         Some(token) => receipt.with_token(token),
         None => receipt,
-    }))
+    })
+}
+
+/// What a task that was run came to.
+fn ran(cx: &ActionContext, task: &Task) -> Landing {
+    let name = short(&task.arn);
+    if task.last_status != "STOPPED" {
+        return Landing::Running { what: format!("task {name} is {}", task.last_status) };
+    }
+    let codes: BTreeMap<_, _> =
+        task.containers.iter().map(|one| (one.name.as_str(), one.exit_code)).collect();
+    if codes.values().all(|code| *code == Some(0)) {
+        return Landing::Applied(unmoved(cx).with_output(json!({ "task": task.arn, "exit-codes": codes })));
+    }
+    let told: Vec<_> = codes
+        .iter()
+        .map(|(name, code)| match code {
+            Some(code) => format!("{name} ended with {code}"),
+            None => format!("{name} never ran"),
+        })
+        .collect();
+    let reason = task.stopped_reason.as_deref().unwrap_or("ECS gives no reason");
+    Landing::Failed { why: format!("task {name}: {}; {}", told.join(", "), line(reason)) }
+}
+
+fn short(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 async fn create(
@@ -178,6 +256,14 @@ async fn moved(client: &Client, cx: &ActionContext) -> Result<(Look, Option<Land
     Ok((look, superseded))
 }
 
+/// A receipt of something that leaves the service set to what it was.
+fn unmoved(cx: &ActionContext) -> Receipt {
+    match &cx.expected {
+        Some(token) => Receipt::default().with_token(token.clone()),
+        None => Receipt::default(),
+    }
+}
+
 /// A failure before anything was sent.
 fn unsent(error: Error) -> Error {
     error.with_effect(Effect::None)
@@ -201,8 +287,9 @@ fn place(look: &Look) -> String {
     primary.or_else(set).map_or_else(|| "an unknown revision".to_owned(), TaskDefinitionArn::short)
 }
 
-fn output(made: &TaskDefinitionArn) -> Value {
-    json!({ REGISTERED: made })
+/// Registering leaves the service as it is.
+fn registered(cx: &ActionContext, made: &TaskDefinitionArn) -> Receipt {
+    unmoved(cx).with_output(json!({ REGISTERED: made }))
 }
 
 /// The revision that is meant.

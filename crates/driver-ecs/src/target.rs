@@ -121,7 +121,7 @@ impl Target for EcsTarget {
             },
         })?;
         let lagging = after.is_some_and(|after| look.is_before(after));
-        Ok(observed.lagging(lagging))
+        Ok(observed.lagging(lagging).reverted(after.and_then(|after| look.went_back(after))))
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<EcsSnapshot>>> {

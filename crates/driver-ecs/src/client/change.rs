@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ecs::types::{DeploymentLifecycleHookAction, StopServiceDeploymentStopType};
 use rollback_core::{Digest, Effect, Error, ErrorKind, Result};
+use serde_json::{Value, json};
 
 use super::{Client, service, text};
 use crate::arn::{Arn, TaskDefinitionArn};
@@ -18,6 +19,57 @@ impl Client {
         let doing = format!("move {} to {}", self.shown(), to.short());
         let answer = self.api.change("UpdateService", doing, request.send()).await?;
         Ok(service::changed(&answer.body))
+    }
+
+    /// Deploys anew what the service is set to.
+    pub(crate) async fn restart(&self) -> Result<Option<Service>> {
+        let request = self.api.ecs.update_service().cluster(&self.place.cluster).service(&self.place.service);
+        let doing = format!("restart {}", self.shown());
+        let answer =
+            self.api.change("UpdateService", doing, request.force_new_deployment(true).send()).await?;
+        Ok(service::changed(&answer.body))
+    }
+
+    /// Sets how many tasks there should be.
+    pub(crate) async fn set_tasks(&self, tasks: u32) -> Result<Option<Service>> {
+        let request = self.api.ecs.update_service().cluster(&self.place.cluster).service(&self.place.service);
+        let doing = format!("set {} to {tasks} tasks", self.shown());
+        let request = request.desired_count(i32::try_from(tasks).unwrap_or(i32::MAX));
+        let answer = self.api.change("UpdateService", doing, request.send()).await?;
+        Ok(service::changed(&answer.body))
+    }
+
+    /// Starts one task where and as those of the service run. Its ARN.
+    pub(crate) async fn run_task(
+        &self,
+        run: &TaskDefinitionArn,
+        mark: &str,
+        command: Option<(&str, &[String])>,
+    ) -> Result<String> {
+        let unsent = |error: Error| error.with_effect(Effect::None);
+        let described = self.service().await.map_err(unsent)?.1;
+        let doing = format!("run a task of {}", run.short());
+        let mut body = json!({
+            "cluster": self.place.cluster, "taskDefinition": run, "count": 1, "clientToken": mark, "startedBy": mark,
+        });
+        for field in ["launchType", "capacityProviderStrategy", "platformVersion", "networkConfiguration"] {
+            if let Some(value) = described.entry.get(field).filter(|value| !is_nothing(value)) {
+                body[field] = value.clone();
+            }
+        }
+        if let Some((container, command)) = command {
+            body["overrides"] = json!({ "containerOverrides": [{ "name": container, "command": command }] });
+        }
+        let request = self.api.ecs.run_task().task_definition(run.arn().as_str());
+        let answer = self.api.change_with("RunTask", doing.clone(), &body, request.send()).await?;
+        let started =
+            answer.body.get("tasks").and_then(|tasks| tasks.get(0)).and_then(|task| text(task, "taskArn"));
+        started.map(str::to_owned).ok_or_else(|| {
+            let failure = answer.body.get("failures").and_then(|failures| failures.get(0));
+            let why = failure.and_then(|failure| text(failure, "reason")).unwrap_or("it gives no reason");
+            let what = format!("ECS could not place it: {}", crate::text::quoted(why));
+            Error::new(ErrorKind::Unavailable, doing, what).with_effect(Effect::None)
+        })
     }
 
     /// Stops a deployment of ECS and has it rolled back.
@@ -68,4 +120,8 @@ impl Client {
         }
         Ok(wanted)
     }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }

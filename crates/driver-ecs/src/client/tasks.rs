@@ -52,6 +52,18 @@ impl Client {
         Ok((texts(&answer.body, "taskArns"), next(&answer.body)))
     }
 
+    /// The task that was started with this mark, as long as ECS remembers it: for about an hour after its end.
+    pub(crate) async fn task_of(&self, mark: &str) -> Result<Option<Task>> {
+        let mut arns = Vec::new();
+        for status in [DesiredStatus::Running, DesiredStatus::Stopped] {
+            let request = self.api.ecs.list_tasks().cluster(&self.place.cluster).started_by(mark);
+            let doing = "find the task that was started".to_owned();
+            let answer = self.api.read("ListTasks", doing, request.desired_status(status).send()).await?;
+            arns.extend(texts(&answer.body, "taskArns"));
+        }
+        Ok(self.described_tasks(&arns).await?.into_iter().next())
+    }
+
     pub(super) async fn described_tasks(&self, arns: &[String]) -> Result<Vec<Task>> {
         let parts = arns.chunks(AT_ONCE).map(|arns| async {
             let request = self.api.ecs.describe_tasks().cluster(&self.place.cluster);

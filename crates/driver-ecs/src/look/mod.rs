@@ -20,6 +20,7 @@ pub use self::data::{
     ControllerKind, Deployment, Detail, Event, LifecycleHook, RevisionRef, RolledBack, Service,
     ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
 };
+pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::{Circumstances, CodeDeployGroup, Traffic};
 use crate::snapshot::EcsSnapshot;
@@ -102,6 +103,15 @@ impl Look {
     #[must_use]
     pub fn is_before(&self, after: &Token) -> bool {
         made(&self.token()).zip(made(after)).is_some_and(|(seen, accepted)| seen < accepted)
+    }
+
+    /// Whether ECS gave up what `after` proves was accepted, and goes or went back by itself; with its reason.
+    #[must_use]
+    pub fn went_back(&self, after: &Token) -> Option<String> {
+        if self.token() == *after {
+            return None;
+        }
+        course::went_back(self, Timestamp::from_millisecond(made(after)?).ok()?)
     }
 
     /// The parts of the service: one for each thing that runs, and one for what should run.

@@ -14,10 +14,12 @@ mod names;
 mod render;
 mod returning;
 mod revisions;
+mod run_task;
 mod scheduler;
 mod services;
 mod task_definitions;
 mod task_sets;
+mod task_table;
 mod tasks;
 mod update;
 mod view;
@@ -43,8 +45,9 @@ pub(crate) struct State {
     families: BTreeMap<String, Vec<TaskDefinition>>,
     /// By cluster and name.
     services: BTreeMap<(String, String), Service>,
-    tasks: Vec<Task>,
+    tasks: task_table::Tasks,
     behaviours: behaviour::Behaviours,
+    tokens: Vec<run_task::Used>,
 }
 
 pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
@@ -68,7 +71,7 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
         "DescribeServiceRevisions" => revisions::describe(world, input),
         "ListTasks" => tasks::list_all(world, input),
         "DescribeTasks" => tasks::describe(world, input),
-        "RunTask" => tasks::run(world, input),
+        "RunTask" => run_task::run(world, input),
         "StopTask" => tasks::stop(world, input),
         "DescribeTaskSets" => task_sets::describe(world, input),
         "CreateTaskSet" => task_sets::create(world, input),
@@ -81,7 +84,13 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
 /// Brings everything to the world's present time.
 pub(crate) fn step(world: &mut World) {
     life::step(world);
-    let keys: Vec<_> = world.ecs.services.keys().cloned().collect();
+    let rests = |service: &Service| {
+        // What waits at a hook is looked at all the same: the hook may time out.
+        let waits = service.moving().is_some();
+        !waits && !scheduler::moves(service) && !world.ecs.tasks.of(service).iter().any(Task::moves)
+    };
+    let moving = world.ecs.services.iter().filter(|(_, service)| !rests(service));
+    let keys: Vec<_> = moving.map(|(key, _)| key.clone()).collect();
     for key in keys {
         let Some(mut service) = world.ecs.services.remove(&key) else { continue };
         scheduler::step(world, &mut service);
@@ -91,7 +100,7 @@ pub(crate) fn step(world: &mut World) {
 
 /// Whether anything would change by itself. What waits for somebody's word does not count.
 pub(crate) fn moves(world: &World) -> bool {
-    world.ecs.tasks.iter().any(Task::moves) || world.ecs.services.values().any(scheduler::moves)
+    world.ecs.tasks.all().any(Task::moves) || world.ecs.services.values().any(scheduler::moves)
 }
 
 /// Does something with a service that is taken out of the world meanwhile, and put back whatever comes of it.

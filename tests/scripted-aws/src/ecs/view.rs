@@ -68,7 +68,14 @@ impl Cloud {
     pub fn behave(&self, image: &str, behaviour: Behaviour) {
         let mut world = self.world();
         let images = world.images.clone();
-        world.ecs.behaviours.tell(&images, image, behaviour);
+        world.ecs.behaviours.tell(&images, image, behaviour, false);
+    }
+
+    /// Tells what tasks of an image do that no service started: those of `RunTask`.
+    pub fn behave_alone(&self, image: &str, behaviour: Behaviour) {
+        let mut world = self.world();
+        let images = world.images.clone();
+        world.ecs.behaviours.tell(&images, image, behaviour, true);
     }
 
     /// Makes a cluster.
@@ -103,6 +110,7 @@ impl Cloud {
         let input = json!({
             "cluster": cluster, "serviceName": name, "taskDefinition": task_definition, "desiredCount": desired,
             "launchType": "FARGATE", "deploymentConfiguration": configuration,
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"], "securityGroups": ["sg-1"] } },
         });
         self.ask("ecs", "CreateService", &input)?;
         self.settle();
@@ -123,8 +131,7 @@ impl Cloud {
     pub fn service(&self, cluster: &str, name: &str) -> Option<ServiceView> {
         let world = self.world();
         let service = world.ecs.services.get(&(cluster.to_owned(), name.to_owned()))?;
-        let own = |task: &&Task| task.cluster == cluster && task.service.as_deref() == Some(name);
-        let there = world.ecs.tasks.iter().filter(own).filter(|task| task.phase != Phase::Stopped);
+        let there = world.ecs.tasks.of(service).iter().filter(|task| task.phase != Phase::Stopped);
         Some(ServiceView {
             status: service.status.to_owned(),
             task_definition: super::names::short(&service.task_definition).to_owned(),
