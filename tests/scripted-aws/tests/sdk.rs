@@ -51,7 +51,10 @@ fn balancer(cloud: &Cloud) -> [String; 4] {
 }
 
 fn weights(actions: &[lb::Action]) -> Vec<(&str, i32)> {
-    let groups = actions.iter().filter_map(lb::Action::forward_config).flat_map(lb::ForwardActionConfig::target_groups);
+    let groups = actions
+        .iter()
+        .filter_map(lb::Action::forward_config)
+        .flat_map(lb::ForwardActionConfig::target_groups);
     groups.map(|one| (one.target_group_arn().unwrap_or_default(), one.weight().unwrap_or(-1))).collect()
 }
 

@@ -74,13 +74,17 @@ impl Cloud {
         BlueGreen { application, group, container, listener, test_listener, blue, green }
     }
 
-    /// Deploys a task definition through CodeDeploy, as somebody who deploys does; the deployment's id.
+    /// Deploys a task definition, `web:2` or its ARN, through CodeDeploy, as somebody who deploys does; the deployment's id.
     ///
     /// # Errors
     /// With CodeDeploy's error.
     pub fn deploy_blue_green(&self, of: &BlueGreen, task_definition: &str) -> Result<String, Fault> {
+        let arn = match task_definition.starts_with("arn:") {
+            true => task_definition.to_owned(),
+            false => self.world().arn("ecs", &format!("task-definition/{task_definition}")),
+        };
         let balanced = json!({ "ContainerName": of.container, "ContainerPort": 80 });
-        let properties = json!({ "TaskDefinition": task_definition, "LoadBalancerInfo": balanced });
+        let properties = json!({ "TaskDefinition": arn, "LoadBalancerInfo": balanced });
         let service = json!({ "TargetService": { "Type": "AWS::ECS::Service", "Properties": properties } });
         let content = json!({ "version": 0.0, "Resources": [service] }).to_string();
         let input = json!({

@@ -81,12 +81,13 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
 /// Moves its deployments to the world's present time. Called at least once per logical second while something moves.
 pub(crate) fn step(world: &mut World) {
     for at in 0..world.code_deploy.deployments.len() {
-        // A deployment is worked on as a copy: it looks at the rest of the world, and may add another one at the end.
-        let mut deployment = world.code_deploy.deployments[at].clone();
-        if !deployment.has_ended() {
-            walk::step(world, &mut deployment);
-            world.code_deploy.deployments[at] = deployment;
+        if world.code_deploy.deployments[at].has_ended() {
+            continue;
         }
+        // It is worked on as a copy: it looks at the rest of the world, and may add another one at the end.
+        let mut deployment = world.code_deploy.deployments[at].clone();
+        walk::step(world, &mut deployment);
+        world.code_deploy.deployments[at] = deployment;
     }
 }
 

@@ -124,7 +124,11 @@ fn a_listener_names_one_target_group_in_both_ways_and_several_in_one() {
 #[test]
 fn weights_decide_what_users_get() {
     let bed = bed();
-    assert_eq!(bed.cloud.traffic(&bed.listener).all(), Some("web:41"), "before the first checks are done, too");
+    assert_eq!(
+        bed.cloud.traffic(&bed.listener).all(),
+        Some("web:41"),
+        "before the first checks are done, too"
+    );
     bed.cloud.tick(Duration::from_secs(10));
     assert_eq!(bed.cloud.traffic(&bed.listener).all(), Some("web:41"));
     let told = bed.weigh("25", "75").unwrap();
