@@ -42,7 +42,7 @@ pub(crate) struct TaskSet {
 
 /// The targets that ECS has registered in a target group now.
 pub(crate) fn targets_of(world: &World, target_group: &str) -> Vec<Target> {
-    let registered = world.ecs.tasks.iter().filter(|task| {
+    let registered = world.ecs.tasks.all().filter(|task| {
         // A task is registered when it begins to run, and deregistered when it begins to stop.
         let there = matches!(task.phase, Phase::Running | Phase::Deactivating);
         there && task.target_groups.iter().any(|group| group == target_group)
@@ -76,7 +76,7 @@ pub(crate) fn task_sets(world: &World, cluster: &str, service: &str) -> Vec<Task
             status: set.status.to_owned(),
             target_group: set.target_groups.first().cloned(),
             desired: if set.status == "DRAINING" { 0 } else { service.desired },
-            healthy: counts(world, &set.id).good,
+            healthy: counts(world, service, &set.id).good,
         })
         .collect();
     all.sort_by_key(|set| set.status != "PRIMARY");
