@@ -13,7 +13,7 @@ mod targets;
 mod tests;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -36,12 +36,20 @@ pub(crate) struct State {
     revisions: BTreeMap<(String, String), String>,
     page: usize,
     rollbacks_fail: bool,
+    /// Alarms that a test set off, beside those of CloudWatch.
+    alarms: BTreeSet<String>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let (applications, revisions) = Default::default();
-        Self { applications, deployments: Vec::new(), revisions, page: PAGE, rollbacks_fail: false }
+        Self {
+            applications: BTreeMap::new(),
+            deployments: Vec::new(),
+            revisions: BTreeMap::new(),
+            page: PAGE,
+            rollbacks_fail: false,
+            alarms: BTreeSet::new(),
+        }
     }
 }
 
@@ -112,6 +120,16 @@ impl World {
     /// Whether deployments that roll others back fail themselves.
     pub fn fail_rollbacks(&mut self, fail: bool) {
         self.code_deploy.rollbacks_fail = fail;
+    }
+
+    /// Sets an alarm off for CodeDeploy, or takes that back. It stops deployments whose groups name it, whether they began before or
+    /// begin afterwards.
+    pub fn alarm_for_deployments(&mut self, name: &str, active: bool) {
+        if active {
+            self.code_deploy.alarms.insert(name.to_owned());
+        } else {
+            self.code_deploy.alarms.remove(name);
+        }
     }
 
     /// How many deployments a page of `ListDeployments` has: 100 where nothing is said.

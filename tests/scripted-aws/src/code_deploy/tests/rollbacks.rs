@@ -162,3 +162,52 @@ fn a_rollback_that_fails_is_not_rolled_back() {
     assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:2"));
     assert_eq!(bed.only(&id), [back]);
 }
+
+fn watched() -> Value {
+    json!({ "alarmConfiguration": { "enabled": true, "alarms": [{ "name": "errors" }] } })
+}
+
+#[test]
+fn an_alarm_stops_a_deployment_and_rolls_it_back() {
+    let bed = bed_with(&watched());
+    let id = bed.deploy(&bed.new);
+    bed.until_shifted(&id);
+    bed.cloud.world().alarm_for_deployments("other", true);
+    bed.pass(5);
+    assert_eq!(bed.status(&id), "InProgress", "it is not an alarm of this group");
+    bed.cloud.world().alarm_for_deployments("errors", true);
+    bed.pass(1);
+    let info = bed.info(&id);
+    assert_eq!(
+        (&info["status"], &info["errorInformation"]["code"]),
+        (&json!("Stopped"), &json!("ALARM_ACTIVE"))
+    );
+    assert!(info["errorInformation"]["message"].as_str().unwrap().ends_with("Activated alarms: <errors>"));
+    bed.until_status(&back_of(&bed, &id), "Succeeded");
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
+    let next = bed.deploy(&bed.new);
+    bed.until_status(&next, "Stopped");
+    assert_eq!(bed.events(&next)[1], ("Install".into(), "Failed".into()), "it went off before this began");
+}
+
+#[test]
+fn alarms_are_ignored_where_that_is_said() {
+    let mut group = watched();
+    group["alarmConfiguration"]["enabled"] = json!(false);
+    let bed = bed_with(&group);
+    bed.cloud.world().alarm_for_deployments("errors", true);
+    let id = bed.deploy(&bed.new);
+    bed.until_status(&id, "Succeeded");
+
+    let mut group = watched();
+    group["autoRollbackConfiguration"] = json!({ "enabled": true, "events": ["DEPLOYMENT_FAILURE"] });
+    let bed = super::bed_with(&group);
+    bed.cloud.world().alarm_for_deployments("errors", true);
+    let mut asked = super::creation(&super::spec(&bed.new));
+    asked["overrideAlarmConfiguration"] = json!({ "enabled": false });
+    let id = bed.ask("CreateDeployment", &asked).unwrap()["deploymentId"].as_str().unwrap().to_owned();
+    bed.until_status(&id, "Succeeded");
+    let id = bed.deploy(&bed.old);
+    bed.until_status(&id, "Stopped");
+    assert_eq!(bed.info(&id).get("rollbackInfo"), None, "the group wants none after alarms");
+}

@@ -5,14 +5,11 @@ use serde_json::{Value, json};
 use super::{Bed, bed, bed_with, code, creation, options, spec};
 use crate::Behaviour;
 
-fn states(bed: &Bed, id: &str) -> Vec<String> {
-    let mut seen: Vec<String> = Vec::new();
-    bed.until("its end", |bed| {
-        let status = bed.status(id);
-        !matches!(status.as_str(), "Created" | "Queued" | "InProgress" | "Ready")
-    });
-    seen.push(bed.status(id));
-    seen
+/// The status that it ends with.
+fn end(bed: &Bed, id: &str) -> String {
+    let over = |status: String| !matches!(status.as_str(), "Created" | "Queued" | "InProgress" | "Ready");
+    bed.until("its end", |bed| over(bed.status(id)));
+    bed.status(id)
 }
 
 #[test]
@@ -133,6 +130,7 @@ fn somebody_may_have_to_say_that_traffic_moves() {
     bed.cloud.settle();
     let second = bed.deploy(&bed.new);
     bed.until_status(&second, "Ready");
+    assert!(bed.cloud.settle() && bed.status(&second) == "Ready", "what waits for somebody is at rest");
     assert_eq!(
         code(bed.ask("ContinueDeployment", go_on(&second, "SOON"))),
         "InvalidDeploymentWaitTypeException"
@@ -174,7 +172,7 @@ fn tasks_that_never_become_healthy_keep_it_in_progress_for_an_hour() {
         bed.pass(3500);
         assert_eq!(bed.status(&id), "InProgress", "{behaviour:?}");
         assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"), "{behaviour:?}");
-        assert_eq!(states(&bed, &id), ["Failed"]);
+        assert_eq!(end(&bed, &id), "Failed");
         let info = bed.info(&id);
         assert!(info["errorInformation"]["message"].as_str().unwrap().contains("60 minutes"), "{info}");
         assert_eq!(info.get("rollbackInfo"), None, "nothing says that it is to be rolled back");
@@ -185,14 +183,17 @@ fn tasks_that_never_become_healthy_keep_it_in_progress_for_an_hour() {
 }
 
 #[test]
-fn a_task_definition_that_is_not_there_fails_it() {
+fn a_task_definition_that_cannot_be_started_fails_it() {
     let bed = bed();
-    let id = bed.deploy(&bed.new.replace("web:2", "web:99"));
-    assert_eq!(states(&bed, &id), ["Failed"]);
-    assert_eq!(bed.info(&id)["errorInformation"]["code"], "ECS_UPDATE_ERROR");
-    bed.cloud.settle();
-    assert_eq!(bed.sets(), "PRIMARY web:1");
-    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
+    bed.cloud.ask("ecs", "DeregisterTaskDefinition", &json!({ "taskDefinition": bed.new })).unwrap();
+    for task_definition in [bed.new.clone(), bed.new.replace("web:2", "web:99")] {
+        let id = bed.deploy(&task_definition);
+        assert_eq!(end(&bed, &id), "Failed");
+        assert_eq!(bed.info(&id)["errorInformation"]["code"], "ECS_UPDATE_ERROR");
+        bed.cloud.settle();
+        assert_eq!(bed.sets(), "PRIMARY web:1");
+        assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
+    }
 }
 
 #[test]
