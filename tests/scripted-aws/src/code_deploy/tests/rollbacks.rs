@@ -201,7 +201,7 @@ fn alarms_are_ignored_where_that_is_said() {
 
     let mut group = watched();
     group["autoRollbackConfiguration"] = json!({ "enabled": true, "events": ["DEPLOYMENT_FAILURE"] });
-    let bed = super::bed_with(&group);
+    let bed = bed_with(&group);
     bed.cloud.world().alarm_for_deployments("errors", true);
     let mut asked = super::creation(&super::spec(&bed.new));
     asked["overrideAlarmConfiguration"] = json!({ "enabled": false });
