@@ -149,6 +149,24 @@ fn the_first_deployment_of_a_group_can_be_rolled_back() {
 }
 
 #[test]
+fn a_rollback_deploys_the_revision_that_succeeded_last() {
+    let bed = bed();
+    let first = bed.deploy(&bed.new);
+    bed.until_status(&first, "Succeeded");
+    let second = bed.deploy(&bed.old);
+    bed.until_shifted(&second);
+    stop(&bed, &second, true);
+    bed.until_status(&second, "Stopped");
+    let back = back_of(&bed, &second);
+    assert_eq!(bed.info(&second)["previousRevision"], bed.info(&first)["revision"]);
+    assert_eq!(bed.info(&back)["revision"], bed.info(&first)["revision"]);
+    bed.until_status(&back, "Succeeded");
+    assert!(bed.cloud.settle());
+    assert_eq!(bed.sets(), "PRIMARY web:2");
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:2"), "in the target group it was in");
+}
+
+#[test]
 fn a_rollback_that_fails_is_not_rolled_back() {
     let bed = bed();
     bed.cloud.world().fail_rollbacks(true);
