@@ -84,7 +84,8 @@ pub(super) fn capacity(look: &Look, rollout: &Rollout) -> Vec<Finding> {
     if desired == 0 {
         return found;
     }
-    let blue_green = rollout.strategy != "ROLLING" || look.circumstances().controller == Controller::CodeDeploy;
+    let blue_green =
+        rollout.strategy != "ROLLING" || look.circumstances().controller == Controller::CodeDeploy;
     let extra = if blue_green {
         desired
     } else {
@@ -93,8 +94,13 @@ pub(super) fn capacity(look: &Look, rollout: &Rollout) -> Vec<Finding> {
         extra
     };
     if rollout.on_instances && extra > 0 {
-        let what = format!("up to {extra} more tasks run during the rollback, and whether the instances have room for them is not known");
-        found.push(Finding::info("instance-capacity-unknown", what).next("look at the capacity of the cluster's instances"));
+        let what = format!(
+            "up to {extra} more tasks run during the rollback, and whether the instances have room for them is not known"
+        );
+        found.push(
+            Finding::info("instance-capacity-unknown", what)
+                .next("look at the capacity of the cluster's instances"),
+        );
     }
     found
 }
@@ -115,18 +121,31 @@ fn rolling(desired: u32, rollout: &Rollout) -> (Option<Finding>, u32) {
         Some(Finding::info("stops-first", what))
     } else if extra == 0 && lower >= desired {
         let what = format!("{limits} leave no room to replace any: ECS can neither start nor stop one");
-        Some(Finding::warning("no-room-to-replace", what).next("raise maximumPercent, or lower minimumHealthyPercent"))
+        Some(
+            Finding::warning("no-room-to-replace", what)
+                .next("raise maximumPercent, or lower minimumHealthyPercent"),
+        )
     } else if extra == 0 && lower == 0 {
-        let what = format!("{limits}: all tasks may stop before the destination's start, so the rollback has downtime");
+        let what = format!(
+            "{limits}: all tasks may stop before the destination's start, so the rollback has downtime"
+        );
         Some(Finding::warning("downtime", what).next("raise maximumPercent for a rollback without downtime"))
     } else if extra == 0 {
-        let what = format!("{limits}: tasks stop before others start, and as few as {lower} may run during the rollback");
+        let what = format!(
+            "{limits}: tasks stop before others start, and as few as {lower} may run during the rollback"
+        );
         Some(Finding::warning("stops-first", what).next("raise maximumPercent to keep all of them running"))
     } else if lower == 0 {
         let what = format!("{limits}: ECS may stop all tasks while the destination's start");
-        Some(Finding::warning("downtime", what).next("raise minimumHealthyPercent for a rollback without downtime"))
+        Some(
+            Finding::warning("downtime", what)
+                .next("raise minimumHealthyPercent for a rollback without downtime"),
+        )
     } else if lower < desired {
-        Some(Finding::info("capacity-falls", format!("{limits}: as few as {lower} may run during the rollback")))
+        Some(Finding::info(
+            "capacity-falls",
+            format!("{limits}: as few as {lower} may run during the rollback"),
+        ))
     } else {
         None
     };
@@ -169,7 +188,11 @@ pub(super) fn alarms(names: &[String], states: &Reading<BTreeMap<String, String>
         }
     };
     let in_state = |wanted: Option<&str>| -> Vec<String> {
-        names.iter().filter(|name| states.get(*name).map(String::as_str) == wanted).map(|name| line(name)).collect()
+        names
+            .iter()
+            .filter(|name| states.get(*name).map(String::as_str) == wanted)
+            .map(|name| line(name))
+            .collect()
     };
     let mut found = Vec::new();
     let (firing, unsure, missing) =
@@ -182,8 +205,12 @@ pub(super) fn alarms(names: &[String], states: &Reading<BTreeMap<String, String>
         found.push(Finding::warning("alarm-firing", what).next("watch the rollback by other means"));
     }
     if !missing.is_empty() {
-        let what = format!("the deployment configuration names alarms that do not exist: {}", listed(&missing));
-        found.push(Finding::warning("alarm-missing", what).next("correct the alarms of the deployment configuration"));
+        let what =
+            format!("the deployment configuration names alarms that do not exist: {}", listed(&missing));
+        found.push(
+            Finding::warning("alarm-missing", what)
+                .next("correct the alarms of the deployment configuration"),
+        );
     }
     if !unsure.is_empty() {
         let what = format!("in INSUFFICIENT_DATA, so they tell nothing yet: {}", listed(&unsure));
@@ -210,23 +237,34 @@ pub(super) fn code_deploy(look: &Look, auto: &Reading<AutoRollback>) -> Vec<Find
             line(&info.status),
             STUCK.as_mins()
         );
-        found.push(Finding::warning("codedeploy-stuck", what).next("stop it with its own rollback: strategy codedeploy-stop"));
+        found.push(
+            Finding::warning("codedeploy-stuck", what)
+                .next("stop it with its own rollback: strategy codedeploy-stop"),
+        );
     }
     found
 }
 
 fn auto_rollback(look: &Look, auto: &Reading<AutoRollback>) -> Option<Finding> {
-    let group = look.group.as_ref().map_or_else(|| "the deployment group".to_owned(), |group| format!("group {}", line(&group.group)));
+    let group = look
+        .group
+        .as_ref()
+        .map_or_else(|| "the deployment group".to_owned(), |group| format!("group {}", line(&group.group)));
     match auto {
         Reading::Known(auto) if auto.enabled => {
             let events: Vec<_> = auto.events.iter().map(|event| line(event)).collect();
             let on = if events.is_empty() { String::new() } else { format!(" on {}", listed(&events)) };
-            let what = format!("{group} rolls back by itself{on}: also a rollback that fails, to what is being left");
+            let what = format!(
+                "{group} rolls back by itself{on}: also a rollback that fails, to what is being left"
+            );
             Some(Finding::info("codedeploy-auto-rollback", what))
         }
         Reading::Known(_) => Some(
-            Finding::warning("codedeploy-no-auto-rollback", format!("{group} does not roll back by itself: a deployment that fails stays where it is"))
-                .next("turn on autoRollbackConfiguration for DEPLOYMENT_FAILURE"),
+            Finding::warning(
+                "codedeploy-no-auto-rollback",
+                format!("{group} does not roll back by itself: a deployment that fails stays where it is"),
+            )
+            .next("turn on autoRollbackConfiguration for DEPLOYMENT_FAILURE"),
         ),
         Reading::Absent => None,
         Reading::Unknown(why) => {

@@ -23,6 +23,18 @@ pub(crate) struct Repository {
     pub(crate) name: String,
 }
 
+impl Repository {
+    /// Where an image is, if it is in ECR.
+    pub(crate) fn of(image: &ImageRef) -> Option<Self> {
+        match image.registry() {
+            Some(Registry::Ecr(registry)) => {
+                Some(Self { registry: registry.clone(), name: image.repository().to_owned() })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Which image of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ImageId {
@@ -63,12 +75,7 @@ pub(crate) fn questions(to: &EcsSnapshot) -> Vec<Question> {
 impl Question {
     /// The repository to ask; `None` for another kind of registry.
     pub(crate) fn repository(&self) -> Option<Repository> {
-        match self.written.registry() {
-            Some(Registry::Ecr(registry)) => {
-                Some(Repository { registry: registry.clone(), name: self.written.repository().to_owned() })
-            }
-            _ => None,
-        }
+        Repository::of(&self.written)
     }
 
     /// The tag by which ECS would pull it.
@@ -160,7 +167,11 @@ impl ImageFacts {
 }
 
 /// Adds what the images' facts mean.
-pub(super) fn inspect(mut inspection: Inspection, facts: &[ImageFacts], now: Option<Timestamp>) -> Inspection {
+pub(super) fn inspect(
+    mut inspection: Inspection,
+    facts: &[ImageFacts],
+    now: Option<Timestamp>,
+) -> Inspection {
     let mut unclear = Vec::new();
     let mut by_tag_only = Vec::new();
     let mut told = BTreeSet::new();
@@ -198,7 +209,8 @@ pub(super) fn inspect(mut inspection: Inspection, facts: &[ImageFacts], now: Opt
         inspection = inspection.finding(Finding::info("image-by-tag", what));
     }
     if !unclear.is_empty() {
-        let what = format!("how long images stay, or what their tags name, is not known: {}", listed(&unclear));
+        let what =
+            format!("how long images stay, or what their tags name, is not known: {}", listed(&unclear));
         inspection = inspection.finding(Finding::info("image-details-unknown", what));
     }
     inspection
@@ -230,7 +242,9 @@ fn archived(image: &ImageFacts) -> Option<Finding> {
         Storage::Standard => None,
         Storage::Archived => Some(
             Finding::blocker("image-archived", format!("{name} is in ECR's archive: tasks cannot pull it"))
-                .next("bring it back with: aws ecr update-image-storage-class --target-storage-class STANDARD"),
+                .next(
+                    "bring it back with: aws ecr update-image-storage-class --target-storage-class STANDARD",
+                ),
         ),
         Storage::Activating => Some(
             Finding::warning("image-archived", format!("{name} is on its way back from ECR's archive"))
@@ -269,16 +283,21 @@ fn what_is_there(image: &ImageFacts) -> Option<Finding> {
     let place = line(image.question.written.repository());
     let there = match &image.others {
         Reading::Known(all) => newest_tags(all),
-        Reading::Absent => return Some(Finding::info("image-tags", format!("there is no repository {place}"))),
+        Reading::Absent => {
+            return Some(Finding::info("image-tags", format!("there is no repository {place}")));
+        }
         Reading::Unknown(why) => {
             let message = format!("which tags {place} has could not be read: {why}");
             return Some(Finding::info("image-tags", message));
         }
     };
-    Some(Finding::info("image-tags", match there.as_slice() {
-        [] => format!("{place} has no tags"),
-        tags => format!("{place} has these tags, newest first: {}", tags.join(", ")),
-    }))
+    Some(Finding::info(
+        "image-tags",
+        match there.as_slice() {
+            [] => format!("{place} has no tags"),
+            tags => format!("{place} has these tags, newest first: {}", tags.join(", ")),
+        },
+    ))
 }
 
 /// The newest tags with the time of their push, at most ten.

@@ -188,10 +188,8 @@ impl Policy {
 impl Rule {
     fn read(written: serde_json::Value) -> Self {
         // Where even the priority cannot be read, it comes before all others: nothing is claimed then.
-        let priority =
-            written.get("rulePriority").and_then(serde_json::Value::as_i64).unwrap_or(i64::MIN);
-        let unknown =
-            Self { priority, tags: None, counted: Counted::NotUnderstood, archives: false };
+        let priority = written.get("rulePriority").and_then(serde_json::Value::as_i64).unwrap_or(i64::MIN);
+        let unknown = Self { priority, tags: None, counted: Counted::NotUnderstood, archives: false };
         let Ok(rule) = serde_json::from_value::<WrittenRule>(written) else { return unknown };
         let archives = match (rule.action.kind.as_str(), rule.action.target_storage_class.as_deref()) {
             ("expire", _) => Some(false),

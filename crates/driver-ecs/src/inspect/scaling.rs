@@ -39,12 +39,16 @@ pub(super) fn findings(look: &Look, scaling: &Reading<Scaling>) -> Option<Findin
     };
     let (desired, least, most) = (look.service.desired_count, scaling.least, scaling.most);
     if scaling.suspended {
-        let what = format!("autoscaling between {least} and {most} is suspended: the count stays at {desired} until somebody resumes it");
+        let what = format!(
+            "autoscaling between {least} and {most} is suspended: the count stays at {desired} until somebody resumes it"
+        );
         return Some(Finding::info("autoscaling-suspended", what));
     }
     let outside = !(i64::from(least)..=i64::from(most)).contains(&i64::from(desired));
     if outside {
-        let what = format!("{desired} tasks are wanted, and autoscaling keeps {least} to {most}: they may change during the rollback");
+        let what = format!(
+            "{desired} tasks are wanted, and autoscaling keeps {least} to {most}: they may change during the rollback"
+        );
         return Some(
             Finding::warning("autoscaling-at-odds", what)
                 .next("suspend scaling for the rollback, or correct its limits"),
@@ -52,8 +56,11 @@ pub(super) fn findings(look: &Look, scaling: &Reading<Scaling>) -> Option<Findin
     }
     let what = format!("autoscaling may change the count between {least} and {most} during the rollback");
     Some(if look.circumstances().controller == Controller::CodeDeploy {
-        Finding::warning("autoscaling-active", format!("{what}, and a deployment of CodeDeploy may fail over it"))
-            .next("suspend scaling until the rollback is through")
+        Finding::warning(
+            "autoscaling-active",
+            format!("{what}, and a deployment of CodeDeploy may fail over it"),
+        )
+        .next("suspend scaling until the rollback is through")
     } else {
         Finding::info("autoscaling-active", format!("{what}; the rollback itself sends no count"))
     })

@@ -51,9 +51,11 @@ impl Reference {
         let Ok(arn) = text.parse::<Arn>() else {
             return match (text.starts_with("arn:"), credentials) {
                 (true, _) => Self::Other("it is no ARN that there could be".to_owned()),
-                (false, true) => {
-                    Self::Secret { id: SecretId { region, name: text.to_owned() }, stage: None, version: None }
-                }
+                (false, true) => Self::Secret {
+                    id: SecretId { region, name: text.to_owned() },
+                    stage: None,
+                    version: None,
+                },
                 (false, false) => Self::Parameter { region, names: vec![text.to_owned()] },
             };
         };
@@ -105,14 +107,16 @@ pub(crate) fn presence(
     match (stage, version) {
         (stage, Some(version)) => match facts.stages.get(version) {
             None => {
-                let why = format!(
-                    "version {} has no stage: Secrets Manager may have removed it",
-                    line(version)
-                );
+                let why =
+                    format!("version {} has no stage: Secrets Manager may have removed it", line(version));
                 (Reading::Unknown(why), None)
             }
             Some(stages) if stage.is_some_and(|stage| !stages.contains(stage)) => {
-                let why = format!("its version {} is not at stage {}", line(version), line(stage.unwrap_or_default()));
+                let why = format!(
+                    "its version {} is not at stage {}",
+                    line(version),
+                    line(stage.unwrap_or_default())
+                );
                 (Reading::Absent, Some(why))
             }
             Some(_) => (Reading::Known(()), None),
@@ -149,7 +153,8 @@ pub(super) fn inspect(mut inspection: Inspection, states: &BTreeMap<String, Secr
         why.extend(state.why.as_ref().map(|why| format!("{name}: {why}")));
     }
     if !why.is_empty() {
-        let finding = Finding::warning("secret-unusable", format!("what a task reads is not usable: {}", listed(&why)));
+        let finding =
+            Finding::warning("secret-unusable", format!("what a task reads is not usable: {}", listed(&why)));
         inspection = inspection.finding(
             finding.next("restore it (aws secretsmanager restore-secret, update-secret-version-stage), or choose another destination"),
         );

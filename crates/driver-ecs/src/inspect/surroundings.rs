@@ -18,16 +18,22 @@ pub(super) fn revision(to: &EcsSnapshot, now: &Reading<Registration>) -> Option<
         Reading::Known(now) => *now,
         Reading::Absent => {
             return Some(
-                Finding::blocker("revision-gone", format!("{name} was deleted: ECS does not know its content any more"))
-                    .next("choose another destination: rollback history shows them"),
+                Finding::blocker(
+                    "revision-gone",
+                    format!("{name} was deleted: ECS does not know its content any more"),
+                )
+                .next("choose another destination: rollback history shows them"),
             );
         }
     };
     match registration {
         Registration::Active => None,
         Registration::Inactive => Some(
-            Finding::warning(finding::REVISION_INACTIVE, format!("{name} is INACTIVE: services cannot be moved to it"))
-                .next("its content is registered again as a new revision"),
+            Finding::warning(
+                finding::REVISION_INACTIVE,
+                format!("{name} is INACTIVE: services cannot be moved to it"),
+            )
+            .next("its content is registered again as a new revision"),
         ),
         Registration::DeleteInProgress => Some(
             Finding::warning(finding::REVISION_INACTIVE, format!("{name} is being deleted"))
@@ -35,7 +41,10 @@ pub(super) fn revision(to: &EcsSnapshot, now: &Reading<Registration>) -> Option<
         ),
         Registration::Unknown => {
             let why = if let Reading::Unknown(why) = now { why.as_str() } else { "ECS does not say" };
-            Some(Finding::info("revision-unknown", format!("whether {name} can be used could not be read: {why}")))
+            Some(Finding::info(
+                "revision-unknown",
+                format!("whether {name} can be used could not be read: {why}"),
+            ))
         }
     }
 }
@@ -51,7 +60,9 @@ pub(super) fn roles(to: &EcsSnapshot) -> Option<Finding> {
         .filter(|role| role.starts_with("arn:"))
         .filter(|role| {
             let fits = |arn: crate::Arn| {
-                arn.service() == "iam" && arn.partition() == home.partition() && arn.account() == home.account()
+                arn.service() == "iam"
+                    && arn.partition() == home.partition()
+                    && arn.account() == home.account()
             };
             !role.parse().is_ok_and(fits)
         })
@@ -64,14 +75,16 @@ pub(super) fn roles(to: &EcsSnapshot) -> Option<Finding> {
             home.partition(),
             listed(&elsewhere)
         );
-        Finding::warning("role-elsewhere", what).next("name a role of the service's account in the task definition")
+        Finding::warning("role-elsewhere", what)
+            .next("name a role of the service's account in the task definition")
     })
 }
 
 /// Registering again passes the roles, which is a permission of its own.
 pub(super) fn passed_roles(to: &EcsSnapshot, found: &[Finding]) -> Option<Finding> {
-    let registers =
-        found.iter().any(|found| [finding::REVISION_INACTIVE, finding::IMAGE_MOVED].contains(&found.code.as_str()));
+    let registers = found
+        .iter()
+        .any(|found| [finding::REVISION_INACTIVE, finding::IMAGE_MOVED].contains(&found.code.as_str()));
     let roles: Vec<_> = to.definition.roles().iter().map(|role| line(role)).collect();
     (registers && !roles.is_empty()).then(|| {
         let what = format!("registering the destination again needs iam:PassRole on {}", listed(&roles));
@@ -91,7 +104,8 @@ pub(super) fn owner(described: &Map<String, Value>) -> Option<Finding> {
     };
     let mut owners = Vec::new();
     if let Some(application) = tag(&["copilot-application"]) {
-        let service = tag(&["copilot-service"]).map(|service| format!(", service {service}")).unwrap_or_default();
+        let service =
+            tag(&["copilot-service"]).map(|service| format!(", service {service}")).unwrap_or_default();
         owners.push(format!("AWS Copilot (application {application}{service})"));
     }
     if let Some(stack) = tag(&["aws:cloudformation:stack-name"]) {
@@ -107,14 +121,28 @@ pub(super) fn owner(described: &Map<String, Value>) -> Option<Finding> {
     if let Some(app) = tag(&["sst:app"]) {
         owners.push(format!("SST app {app}"));
     }
-    let managed = ["managed-by", "managedby", "managed_by", "provisioner", "provisioned-by", "created-by", "createdby", "tool"];
+    let managed = [
+        "managed-by",
+        "managedby",
+        "managed_by",
+        "provisioner",
+        "provisioned-by",
+        "created-by",
+        "createdby",
+        "tool",
+    ];
     if let Some(by) = tag(&managed).filter(|by| is_a_tool(by)) {
         owners.push(format!("{by} (by its tag)"));
-    } else if tag(&["terraform"]).is_some_and(|value| !["false", "no", "0"].contains(&value.to_ascii_lowercase().as_str())) {
+    } else if tag(&["terraform"])
+        .is_some_and(|value| !["false", "no", "0"].contains(&value.to_ascii_lowercase().as_str()))
+    {
         owners.push("Terraform (by its tag)".to_owned());
     }
     (!owners.is_empty()).then(|| {
-        let what = format!("{} declares this service and puts back what it declares when it runs the next time", owners.join(", "));
+        let what = format!(
+            "{} declares this service and puts back what it declares when it runs the next time",
+            owners.join(", ")
+        );
         Finding::warning("will-be-undone", what).next("change what is declared as well, before it runs again")
     })
 }
@@ -122,25 +150,53 @@ pub(super) fn owner(described: &Map<String, Value>) -> Option<Finding> {
 /// Whether a tag names a tool that declares services; people write names of teams into the same tags.
 fn is_a_tool(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["terraform", "opentofu", "tofu", "terragrunt", "pulumi", "cloudformation", "cdk", "copilot", "crossplane", "ansible", "spinnaker", "pipecd", "ecspresso", "sst", "serverless", "atlantis", "spacelift"]
-        .iter()
-        .any(|tool| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *tool))
+    [
+        "terraform",
+        "opentofu",
+        "tofu",
+        "terragrunt",
+        "pulumi",
+        "cloudformation",
+        "cdk",
+        "copilot",
+        "crossplane",
+        "ansible",
+        "spinnaker",
+        "pipecd",
+        "ecspresso",
+        "sst",
+        "serverless",
+        "atlantis",
+        "spacelift",
+    ]
+    .iter()
+    .any(|tool| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *tool))
 }
 
 /// What belongs to the two states beside their task definitions.
-pub(super) fn coupled(mut inspection: Inspection, from: Option<&EcsSnapshot>, to: &EcsSnapshot) -> Inspection {
+pub(super) fn coupled(
+    mut inspection: Inspection,
+    from: Option<&EcsSnapshot>,
+    to: &EcsSnapshot,
+) -> Inspection {
     let Some(from) = from else { return inspection };
     inspection.diff.extend(from.diff(to));
     let (Some(ours), Some(theirs)) = (&from.coupled, &to.coupled) else {
-        let what = "what belonged to the destination beside its task definition is not known, and stays as it is";
+        let what =
+            "what belonged to the destination beside its task definition is not known, and stays as it is";
         return inspection.finding(Finding::info("coupled-unknown", what));
     };
     let differences = ours.diff(theirs);
     if !differences.is_empty() {
-        let names: Vec<_> = differences.iter().map(|entry| line(entry.path.trim_start_matches("service."))).collect();
-        let what = format!("these settings were others with the destination, and are not put back: {}", listed(&names));
+        let names: Vec<_> =
+            differences.iter().map(|entry| line(entry.path.trim_start_matches("service."))).collect();
+        let what = format!(
+            "these settings were others with the destination, and are not put back: {}",
+            listed(&names)
+        );
         inspection = inspection.finding(
-            Finding::warning("coupled-differs", what).next("see the differences, and change what the destination needs"),
+            Finding::warning("coupled-differs", what)
+                .next("see the differences, and change what the destination needs"),
         );
     }
     let unread: Vec<_> = ours.unread.union(&theirs.unread).map(|name| line(name)).collect();

@@ -20,6 +20,7 @@ pub use self::data::{
     Deployment, Event, LifecycleHook, RevisionRef, RolledBack, Service, ServiceDeployment, ServiceRevision,
     Task, TaskContainer, TaskSet,
 };
+pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::{Circumstances, CodeDeployGroup, Traffic};
 use crate::snapshot::EcsSnapshot;

@@ -1,0 +1,6 @@
+//! The calls to AWS: only what is under here names its SDK.
+
+mod artifacts;
+mod surroundings;
+
+pub(crate) use self::surroundings::Surroundings;
