@@ -8,13 +8,13 @@ const SIGNED: &str =
     "AWS4-HMAC-SHA256 Credential=AKID/20260105/eu-west-1/sts/aws4_request, SignedHeaders=host, Signature=0";
 
 async fn post(url: &str, headers: &str, body: &str) -> String {
-    let address = url.strip_prefix("http://").unwrap();
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let address = url.strip_prefix("http://").expect("a URL of a server here");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
     let head = format!(
         "POST / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
     );
-    stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
+    stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.expect("the server reads");
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     answer

@@ -31,7 +31,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use rollback_core::target::Inspection;
-use rollback_core::{Reading, Result};
+use rollback_core::Reading;
 use serde_json::{Map, Value};
 
 pub(crate) use self::deployment::AutoRollback;
@@ -72,9 +72,9 @@ pub(crate) async fn inspect(
     described: &Map<String, Value>,
     from: Option<&EcsSnapshot>,
     to: &EcsSnapshot,
-) -> Result<Inspection> {
+) -> Inspection {
     let facts = gather::gather(surroundings, look, described, to).await;
-    Ok(decide(&facts, look, described, from, to))
+    decide(&facts, look, described, from, to)
 }
 
 /// What follows from the facts.

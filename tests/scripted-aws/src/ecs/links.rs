@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::model::Phase;
+use super::scheduler::counts;
+use super::{names, task_sets as sets, with_service};
 use crate::protocol::Fault;
 use crate::world::World;
 
@@ -38,28 +41,79 @@ pub(crate) struct TaskSet {
 }
 
 /// The targets that ECS has registered in a target group now.
-pub(crate) fn targets_of(_world: &World, _target_group: &str) -> Vec<Target> {
-    Vec::new()
+pub(crate) fn targets_of(world: &World, target_group: &str) -> Vec<Target> {
+    let registered = world.ecs.tasks.all().filter(|task| {
+        // A task is registered when it begins to run, and deregistered when it begins to stop.
+        let there = matches!(task.phase, Phase::Running | Phase::Deactivating);
+        there && task.target_groups.iter().any(|group| group == target_group)
+    });
+    registered
+        .filter_map(|task| {
+            Some(Target {
+                ip: task.ip.clone(),
+                port: task.containers.iter().find_map(|container| container.port).unwrap_or(80),
+                since: task.started_at?,
+                healthy: task.healthy,
+                draining: task.phase == Phase::Deactivating,
+            })
+        })
+        .collect()
+}
+
+fn key(cluster: &str, service: &str) -> (String, String) {
+    (cluster.to_owned(), service.to_owned())
 }
 
 /// The task sets of a service, given by its cluster's and its own name; the primary one first.
-pub(crate) fn task_sets(_world: &World, _cluster: &str, _service: &str) -> Vec<TaskSet> {
-    Vec::new()
+pub(crate) fn task_sets(world: &World, cluster: &str, service: &str) -> Vec<TaskSet> {
+    let Some(service) = world.ecs.services.get(&key(cluster, service)) else { return Vec::new() };
+    let mut all: Vec<_> = service
+        .task_sets
+        .iter()
+        .map(|set| TaskSet {
+            id: set.id.clone(),
+            task_definition: set.task_definition.clone(),
+            status: set.status.to_owned(),
+            target_group: set.target_groups.first().cloned(),
+            desired: if set.status == "DRAINING" { 0 } else { service.desired },
+            healthy: counts(world, service, &set.id).good,
+        })
+        .collect();
+    all.sort_by_key(|set| set.status != "PRIMARY");
+    all
 }
 
-/// Starts a task set beside those that are there, at the service's desired count and with its first container of the load balancer; its id.
+/// Starts a task set beside those that are there, with as many tasks as the service is to have; its id.
+///
+/// # Errors
+/// With ECS's error where the service or the task definition is not there, or is not ACTIVE.
 pub(crate) fn create_task_set(
-    _world: &mut World,
-    _cluster: &str,
-    _service: &str,
-    _task_definition: &str,
-    _target_group: Option<&str>,
+    world: &mut World,
+    cluster: &str,
+    service: &str,
+    task_definition: &str,
+    target_group: Option<&str>,
 ) -> Result<String, Fault> {
-    Err(Fault::unknown_operation("CreateTaskSet"))
+    let arn = names::startable(world, task_definition)?.arn.clone();
+    let group = target_group.map(str::to_owned);
+    with_service(world, &key(cluster, service), names::service_missing(), |world, service| {
+        if service.status != "ACTIVE" {
+            return Err(Fault::new("ServiceNotActiveException", "Service was not ACTIVE."));
+        }
+        Ok(sets::add(world, service, &arn, group, "ACTIVE"))
+    })
 }
 
 /// Makes a task set the primary one; the one that was becomes `ACTIVE`.
-pub(crate) fn make_primary(_world: &mut World, _cluster: &str, _service: &str, _id: &str) {}
+pub(crate) fn make_primary(world: &mut World, cluster: &str, service: &str, id: &str) {
+    let _ = with_service(world, &key(cluster, service), names::service_missing(), |world, service| {
+        Ok(sets::make_primary(world, service, id))
+    });
+}
 
 /// Drains a task set: its tasks stop, then it is gone.
-pub(crate) fn delete_task_set(_world: &mut World, _cluster: &str, _service: &str, _id: &str) {}
+pub(crate) fn delete_task_set(world: &mut World, cluster: &str, service: &str, id: &str) {
+    let _ = with_service(world, &key(cluster, service), names::service_missing(), |world, service| {
+        Ok(sets::drain(world, service, id))
+    });
+}

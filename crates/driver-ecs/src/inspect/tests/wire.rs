@@ -13,7 +13,7 @@ use super::super::images::{ImageId, Repository};
 use super::super::{inspect, tags_there};
 use super::{described, look, state};
 use crate::client::Surroundings;
-use crate::fixtures::{PARAMETER, REPOSITORY, snapshot};
+use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot, task_definition};
 use crate::snapshot::EcsSnapshot;
 use crate::{CodeDeployGroup, ImageRef};
 
@@ -46,6 +46,11 @@ impl Bed {
     fn with_all(self) -> Self {
         self.ask("ecr", "CreateRepository", json!({ "repositoryName": "web" }));
         self.push("v1");
+        let mut definition = task_definition(41, "v1").for_registering();
+        definition["containerDefinitions"][0]["essential"] = json!(true);
+        for _ in 1..=41 {
+            self.ask("ecs", "RegisterTaskDefinition", definition.clone());
+        }
         self.ask("ssm", "PutParameter", json!({ "Name": "/db", "Value": "s3cr3t", "Type": "SecureString" }));
         self
     }
@@ -59,7 +64,7 @@ impl Bed {
 
     async fn inspect(&self, to: &EcsSnapshot, changes: Value) -> Inspection {
         let described = described(changes);
-        inspect(&self.surroundings, &look(&described), &described, None, to).await.unwrap()
+        inspect(&self.surroundings, &look(&described), &described, None, to).await
     }
 
     fn denies(&self, service: &str, operation: &str) {
@@ -81,11 +86,6 @@ fn codes(inspection: &Inspection) -> Vec<&str> {
     inspection.findings.iter().map(|finding| finding.code.as_str()).collect()
 }
 
-/// The double plays no task definitions here: what was known of the revision counts.
-fn without_revision(inspection: &Inspection) -> Vec<&str> {
-    codes(inspection).into_iter().filter(|code| !code.starts_with("revision-")).collect()
-}
-
 fn web() -> Repository {
     Repository::of(&REPOSITORY.parse().unwrap()).unwrap()
 }
@@ -100,13 +100,24 @@ async fn all_that_the_destination_needs_is_there() {
         assert_eq!(presence(&inspection, &artifact.name), Reading::Known(()), "{artifact:?}");
     }
     assert_eq!(inspection.artifacts.len(), to.info().artifacts.len());
-    assert!(without_revision(&inspection).is_empty(), "{:?}", inspection.findings);
+    assert!(codes(&inspection).is_empty(), "{:?}", inspection.findings);
     // Values are asked for nowhere, and kept nowhere.
     assert!(!format!("{inspection:?}").contains("s3cr3t"));
     let calls = bed.cloud.calls();
     let parameters = calls.iter().find(|call| call.operation == "GetParameters").unwrap();
     assert_eq!(parameters.input["WithDecryption"], json!(false));
     assert_eq!(bed.cloud.count("DescribeImages"), 1, "digest and tag go in one call");
+}
+
+#[tokio::test]
+async fn the_revision_is_read_as_it_is_now() {
+    let bed = bed().await.with_all();
+    bed.ask("ecs", "DeregisterTaskDefinition", json!({ "taskDefinition": revision(41) }));
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(codes(&inspection), ["revision-inactive", "image-by-tag"]);
+    let mut deleted = snapshot(41, "v1");
+    deleted.task_definition = revision(99);
+    assert_eq!(codes(&bed.inspect(&deleted, json!({})).await), ["revision-gone", "image-by-tag"]);
 }
 
 #[tokio::test]
@@ -117,7 +128,7 @@ async fn a_moved_tag_is_seen_and_the_image_that_ran_still_found() {
     let other = bed.push("v2");
     bed.cloud.world().images.tag(format!("{REPOSITORY}:v1"), other.to_string());
     let inspection = bed.inspect(&to, json!({})).await;
-    assert_eq!(without_revision(&inspection), ["image-moved"]);
+    assert_eq!(codes(&inspection), ["image-moved"]);
     assert_eq!(presence(&inspection, &to.info().artifacts[0].name), Reading::Known(()));
     assert!(inspection.findings.iter().any(|found| found.message.contains(&other.to_string())));
 }
@@ -132,10 +143,10 @@ async fn an_image_inside_an_index_is_the_same_image() {
     let media = "application/vnd.oci.image.index.v1+json";
     bed.ask("ecr", "PutImage", json!({ "repositoryName": "web", "imageTag": "v1", "imageManifest": index, "imageManifestMediaType": media }));
     let inspection = bed.inspect(&to, json!({})).await;
-    assert!(without_revision(&inspection).is_empty(), "{:?}", inspection.findings);
+    assert!(codes(&inspection).is_empty(), "{:?}", inspection.findings);
     let other = json!({ "manifests": [] }).to_string();
     bed.ask("ecr", "PutImage", json!({ "repositoryName": "web", "imageTag": "v1", "imageManifest": other, "imageManifestMediaType": media }));
-    assert_eq!(without_revision(&bed.inspect(&to, json!({})).await), ["image-moved"]);
+    assert_eq!(codes(&bed.inspect(&to, json!({})).await), ["image-moved"]);
 }
 
 #[tokio::test]
@@ -226,7 +237,7 @@ async fn alarms_and_scaling_are_read() {
     let config = json!({ "deploymentConfiguration": { "alarms": alarms, "deploymentCircuitBreaker": { "enable": true } } });
     let inspection = bed.inspect(&snapshot(41, "v1"), config).await;
     let expected = ["image-by-tag", "alarm-firing", "alarm-missing", "autoscaling-at-odds"];
-    assert_eq!(without_revision(&inspection), expected, "{:?}", inspection.findings);
+    assert_eq!(codes(&inspection), expected, "{:?}", inspection.findings);
 }
 
 #[tokio::test]
@@ -320,5 +331,5 @@ async fn a_lifecycle_policy_dates_the_image() {
     assert_eq!(until, "2027-05-20T09:00:00Z".parse().ok());
     put(rule("imageCountMoreThan"));
     let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
-    assert_eq!(without_revision(&inspection), ["image-expires-by-count", "image-by-tag"]);
+    assert_eq!(codes(&inspection), ["image-expires-by-count", "image-by-tag"]);
 }
