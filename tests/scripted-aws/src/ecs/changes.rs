@@ -68,6 +68,7 @@ pub(super) fn deployment(
         failed_tasks: 0,
         launches: true,
         target_groups,
+        external_id: None,
     }
 }
 

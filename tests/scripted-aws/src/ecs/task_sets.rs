@@ -103,6 +103,7 @@ pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Valu
         "serviceArn": service.arn,
         "clusterArn": service.cluster_arn,
         "startedBy": by,
+        "externalId": set.external_id,
         "status": set.status,
         "taskDefinition": set.task_definition,
         "computedDesiredCount": wanted,
