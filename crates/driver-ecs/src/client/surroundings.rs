@@ -109,11 +109,6 @@ impl Surroundings {
         &self.inner.asker
     }
 
-    /// The partition that these credentials belong to is that of the session's region.
-    pub(crate) fn region(&self) -> &str {
-        self.inner.asker.session.region()
-    }
-
     /// A secret's stages, never its value.
     pub(crate) async fn secret(&self, id: &SecretId) -> Reading<SecretFacts> {
         read(self.inner.secrets.of(id).get(()).await)

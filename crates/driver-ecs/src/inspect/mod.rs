@@ -30,8 +30,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use rollback_core::target::Inspection;
 use rollback_core::Reading;
+use rollback_core::target::Inspection;
 use serde_json::{Map, Value};
 
 pub(crate) use self::deployment::AutoRollback;
@@ -42,7 +42,6 @@ pub(crate) use self::scaling::Scaling;
 use self::secrets::SecretState;
 pub(crate) use self::secrets::{SecretFacts, SecretId};
 use crate::client::Surroundings;
-use crate::image::ImageRef;
 use crate::look::Look;
 use crate::snapshot::EcsSnapshot;
 use crate::task_definition::Registration;
@@ -102,18 +101,6 @@ fn decide(
     found.extend(scaling::findings(look, &facts.scaling));
     found.extend(surroundings::owner(described));
     inspection
-}
-
-/// The tags of an image's repository with the time of their push, newest first, at most ten: for a tag that is not there.
-pub(crate) async fn tags_there(surroundings: &Surroundings, image: &ImageRef) -> Reading<Vec<String>> {
-    match Repository::of(image) {
-        Some(repository) => match surroundings.images(&repository).await {
-            Reading::Known(all) => Reading::Known(images::newest_tags(&all)),
-            Reading::Absent => Reading::Absent,
-            Reading::Unknown(why) => Reading::Unknown(why),
-        },
-        None => Reading::Unknown("only registries of ECR are asked".to_owned()),
-    }
 }
 
 /// The first of these, and how many more there are.

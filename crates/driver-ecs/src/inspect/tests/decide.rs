@@ -39,8 +39,16 @@ fn room_for_the_second_copy() {
 
 #[test]
 fn instances_have_room_of_their_own() {
-    assert_eq!(codes(&found(&quiet(), json!({ "launchType": "EC2" }))), [("instance-capacity-unknown", Info)]);
-    let of = |provider: &str| found(&quiet(), json!({ "launchType": null, "capacityProviderStrategy": [{ "capacityProvider": provider }] }));
+    assert_eq!(
+        codes(&found(&quiet(), json!({ "launchType": "EC2" }))),
+        [("instance-capacity-unknown", Info)]
+    );
+    let of = |provider: &str| {
+        found(
+            &quiet(),
+            json!({ "launchType": null, "capacityProviderStrategy": [{ "capacityProvider": provider }] }),
+        )
+    };
     assert_eq!(codes(&of("FARGATE_SPOT")), []);
     assert_eq!(codes(&of("instances")), [("instance-capacity-unknown", Info)]);
     let daemon = json!({ "launchType": "EC2", "schedulingStrategy": "DAEMON", "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": true } } });
@@ -57,15 +65,20 @@ fn ecs_may_act_on_its_own() {
 
 #[test]
 fn alarms_that_fire_are_looked_away_from() {
-    let config = |enable| {
-        json!({ "deploymentConfiguration": { "alarms": { "alarmNames": ["5xx", "slow", "gone", "fine"], "enable": enable }, "deploymentCircuitBreaker": { "enable": true } } })
-    };
+    let config = |enable| json!({ "deploymentConfiguration": { "alarms": { "alarmNames": ["5xx", "slow", "gone", "fine"], "enable": enable }, "deploymentCircuitBreaker": { "enable": true } } });
     let mut facts = quiet();
     let states = [("5xx", "ALARM"), ("slow", "INSUFFICIENT_DATA"), ("fine", "OK")];
     facts.alarms = Reading::Known(states.map(|(name, state)| (name.to_owned(), state.to_owned())).into());
     let seen = found(&facts, config(true));
-    assert_eq!(codes(&seen), [("alarm-firing", Warning), ("alarm-missing", Warning), ("alarm-without-data", Info)]);
-    assert!(seen[0].message.contains("5xx") && seen[1].message.contains("gone") && seen[2].message.contains("slow"));
+    assert_eq!(
+        codes(&seen),
+        [("alarm-firing", Warning), ("alarm-missing", Warning), ("alarm-without-data", Info)]
+    );
+    assert!(
+        seen[0].message.contains("5xx")
+            && seen[1].message.contains("gone")
+            && seen[2].message.contains("slow")
+    );
     assert_eq!(codes(&found(&facts, config(false))), []);
     facts.alarms = Reading::Unknown("cloudwatch:DescribeAlarms is denied".to_owned());
     let seen = found(&facts, config(true));
@@ -85,7 +98,8 @@ fn autoscaling_that_would_fight_is_named() {
     assert_eq!(codes(&with(1, 3, false)), [("autoscaling-at-odds", Warning)]);
     assert_eq!(codes(&with(5, 10, true)), [("autoscaling-suspended", Info)]);
     facts.scaling = Reading::Known(Scaling { least: 2, most: 10, suspended: false });
-    facts.auto_rollback = Reading::Known(AutoRollback { enabled: true, events: vec!["DEPLOYMENT_FAILURE".to_owned()] });
+    facts.auto_rollback =
+        Reading::Known(AutoRollback { enabled: true, events: vec!["DEPLOYMENT_FAILURE".to_owned()] });
     let seen = found(&facts, json!({ "deploymentController": { "type": "CODE_DEPLOY" } }));
     assert_eq!(codes(&seen), [("codedeploy-auto-rollback", Info), ("autoscaling-active", Warning)]);
     assert!(seen[0].message.contains("DEPLOYMENT_FAILURE"));
@@ -105,7 +119,12 @@ fn a_deployment_of_code_deploy_is_stuck_after_half_an_hour() {
     let codes_since = |since: &str, status: &str| {
         let mut look = look(&described);
         look.group = Some(CodeDeployGroup::new("shop", "web", "web", 80));
-        let info = CodeDeployInfo { deployment_id: "d-1".to_owned(), status: status.to_owned(), create_time: Some(at(since)), ..CodeDeployInfo::default() };
+        let info = CodeDeployInfo {
+            deployment_id: "d-1".to_owned(),
+            status: status.to_owned(),
+            create_time: Some(at(since)),
+            ..CodeDeployInfo::default()
+        };
         look.code_deploy = Reading::Known(vec![info]);
         let mut facts = quiet();
         facts.auto_rollback = Reading::Known(AutoRollback::default());
@@ -113,7 +132,10 @@ fn a_deployment_of_code_deploy_is_stuck_after_half_an_hour() {
         found.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
     };
     assert_eq!(codes_since("2026-11-21T09:30:00Z", "InProgress"), ["codedeploy-no-auto-rollback"]);
-    assert_eq!(codes_since("2026-11-21T09:29:59Z", "Ready"), ["codedeploy-no-auto-rollback", "codedeploy-stuck"]);
+    assert_eq!(
+        codes_since("2026-11-21T09:29:59Z", "Ready"),
+        ["codedeploy-no-auto-rollback", "codedeploy-stuck"]
+    );
     assert_eq!(codes_since("2026-11-21T08:00:00Z", "Succeeded"), ["codedeploy-no-auto-rollback"]);
 }
 
@@ -122,12 +144,23 @@ fn whoever_declares_the_service_is_named() {
     let owner = |tags: &[(&str, &str)]| {
         let tags: Vec<_> = tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
         let found = found(&quiet(), json!({ "tags": tags }));
-        assert!(found.iter().all(|finding| (finding.code.as_str(), finding.severity) == ("will-be-undone", Warning)));
+        assert!(
+            found
+                .iter()
+                .all(|finding| (finding.code.as_str(), finding.severity) == ("will-be-undone", Warning))
+        );
         found.first().map(|finding| finding.message.clone())
     };
     for (tags, named) in [
         (&[("aws:cloudformation:stack-name", "shop-web")][..], "CloudFormation stack shop-web"),
-        (&[("aws:cloudformation:stack-name", "s"), ("copilot-application", "shop"), ("copilot-service", "web")], "AWS Copilot (application shop, service web)"),
+        (
+            &[
+                ("aws:cloudformation:stack-name", "s"),
+                ("copilot-application", "shop"),
+                ("copilot-service", "web"),
+            ],
+            "AWS Copilot (application shop, service web)",
+        ),
         (&[("ManagedBy", "terraform")], "terraform"),
         (&[("managed-by", "Terraform Cloud")], "Terraform Cloud"),
         (&[("Terraform", "true")], "Terraform"),
@@ -135,7 +168,13 @@ fn whoever_declares_the_service_is_named() {
     ] {
         assert!(owner(tags).is_some_and(|message| message.contains(named)), "{named}");
     }
-    for tags in [&[][..], &[("team", "shop")], &[("managed-by", "ada")], &[("terraform", "false")], &[("created-by", "")]] {
+    for tags in [
+        &[][..],
+        &[("team", "shop")],
+        &[("managed-by", "ada")],
+        &[("terraform", "false")],
+        &[("created-by", "")],
+    ] {
         assert_eq!(owner(tags), None, "{tags:?}");
     }
     let hostile = owner(&[("managed-by", "terraform\u{1b}[2J\u{202e}")]).unwrap();
@@ -184,7 +223,11 @@ fn what_is_not_put_back_is_listed_without_values() {
     let described = described(json!({}));
     let (mut from, mut to) = (snapshot(42, "v2"), snapshot(41, "v1"));
     let secret = json!({ "enabled": true, "namespace": "shop", "token": "s3cr3t" });
-    from.coupled = Some(fixtures::coupled().with("serviceConnectConfiguration", &secret, &fixtures::key()).without("targetGroups"));
+    from.coupled = Some(
+        fixtures::coupled()
+            .with("serviceConnectConfiguration", &secret, &fixtures::key())
+            .without("targetGroups"),
+    );
     to.coupled = Some(Coupled::default());
     let inspection = decide(&quiet(), &look(&described), &described, Some(&from), &to);
     assert_eq!(codes(&inspection.findings), [("coupled-differs", Warning), ("coupled-unread", Info)]);
@@ -192,14 +235,20 @@ fn what_is_not_put_back_is_listed_without_values() {
     let text = serde_json::to_string(&inspection).unwrap();
     assert!(!text.contains("s3cr3t"), "{text}");
     let paths: Vec<_> = inspection.diff.iter().map(|entry| entry.path.as_str()).collect();
-    assert!(paths.contains(&"service.platformVersion") && paths.contains(&"containers.web.image"), "{paths:?}");
+    assert!(
+        paths.contains(&"service.platformVersion") && paths.contains(&"containers.web.image"),
+        "{paths:?}"
+    );
     to.coupled = None;
     let inspection = decide(&quiet(), &look(&described), &described, Some(&from), &to);
     assert_eq!(codes(&inspection.findings), [("coupled-unknown", Info)]);
 }
 
 /// Revision 41 with the digest that it ran, and what the registry says.
-fn images(ran: Option<&str>, change: impl Fn(&mut super::super::ImageFacts)) -> rollback_core::target::Inspection {
+fn images(
+    ran: Option<&str>,
+    change: impl Fn(&mut super::super::ImageFacts),
+) -> rollback_core::target::Inspection {
     let mut to = snapshot(41, "v1");
     to.digests.extend(ran.map(|of| ("web".to_owned(), Digest::of_bytes(of.as_bytes()))));
     let question = questions(&to).remove(0);
@@ -228,7 +277,10 @@ fn an_image_is_asked_for_as_ecs_would_pull_it() {
     assert_eq!(question.artifact, format!("{REPOSITORY}@{ran}"));
     // A digest that is written decides, whatever the tag beside it names.
     let pinned = state(json!({}), json!({ "image": format!("{REPOSITORY}:v1@{ran}") }));
-    assert_eq!((questions(&pinned)[0].id(), questions(&pinned)[0].moved_id()), (ImageId::Digest(ran.to_string()), None));
+    assert_eq!(
+        (questions(&pinned)[0].id(), questions(&pinned)[0].moved_id()),
+        (ImageId::Digest(ran.to_string()), None)
+    );
     let untagged = state(json!({}), json!({ "image": REPOSITORY }));
     assert_eq!(questions(&untagged)[0].id(), ImageId::Tag("latest".to_owned()));
 }
@@ -237,7 +289,11 @@ fn an_image_is_asked_for_as_ecs_would_pull_it() {
 fn every_artifact_of_the_destination_is_told_of_by_its_name() {
     use rollback_core::Snapshot as _;
     let inspection = images(Some("v1"), |_| {});
-    let wanted = { let mut to = snapshot(41, "v1"); to.digests.insert("web".to_owned(), Digest::of_bytes(b"v1")); to.info().artifacts };
+    let wanted = {
+        let mut to = snapshot(41, "v1");
+        to.digests.insert("web".to_owned(), Digest::of_bytes(b"v1"));
+        to.info().artifacts
+    };
     let image = &inspection.artifacts[0];
     assert!(wanted.contains(&image.artifact), "{image:?}");
     assert_eq!(image.presence, Reading::Known(None));
@@ -262,7 +318,8 @@ fn a_moved_tag_is_told_to_the_strategies() {
 
 #[test]
 fn a_missing_image_lists_the_tags_that_are_there() {
-    let listing: Vec<_> = (0..12).map(|n| pushed(&format!("sha256:{n}"), &[&format!("b{n}")], 20 - n)).collect();
+    let listing: Vec<_> =
+        (0..12).map(|n| pushed(&format!("sha256:{n}"), &[&format!("b{n}")], 20 - n)).collect();
     let missing = images(None, |facts| {
         facts.found = Reading::Absent;
         facts.others = Reading::Known(listing.clone());
@@ -284,13 +341,21 @@ fn when_an_image_goes_is_in_its_presence_or_said() {
     let expire = || json!({ "type": "expire" });
     let dated = images(Some("v1"), |facts| facts.policy = policy("sinceImagePushed", 14, expire()));
     assert_eq!(dated.artifacts[0].presence, Reading::Known(Some(at("2026-11-25T10:00:00Z"))));
-    let archived = images(Some("v1"), |facts| facts.policy = policy("sinceImagePulled", 14, json!({ "type": "transition", "targetStorageClass": "archive" })));
-    assert_eq!((codes(&archived.findings), &archived.artifacts[0].presence), (vec![("image-will-be-archived", Warning)], &Reading::Known(None)));
-    let counted = |kept| images(Some("v1"), |facts| {
-        facts.policy = policy("imageCountMoreThan", kept, expire());
-        facts.others = Reading::Known(facts.found.known().cloned().into_iter().collect());
-        assert!(facts.needs_listing());
+    let archived = images(Some("v1"), |facts| {
+        facts.policy =
+            policy("sinceImagePulled", 14, json!({ "type": "transition", "targetStorageClass": "archive" }))
     });
+    assert_eq!(
+        (codes(&archived.findings), &archived.artifacts[0].presence),
+        (vec![("image-will-be-archived", Warning)], &Reading::Known(None))
+    );
+    let counted = |kept| {
+        images(Some("v1"), |facts| {
+            facts.policy = policy("imageCountMoreThan", kept, expire());
+            facts.others = Reading::Known(facts.found.known().cloned().into_iter().collect());
+            assert!(facts.needs_listing());
+        })
+    };
     assert_eq!(codes(&counted(3).findings), [("image-expires-soon", Warning)]);
     assert_eq!(codes(&counted(30).findings), [("image-expires-by-count", Info)]);
     let odd = images(Some("v1"), |facts| facts.policy = Reading::Known("moonrise".to_owned()));
@@ -334,8 +399,15 @@ fn references_are_read_as_ecs_reads_them() {
     assert_eq!(names(&format!("{ssm}/db")).1, ["db", "/db"]);
     let shared = "arn:aws:ssm:us-east-1:999999999999:parameter/shop/db";
     assert_eq!(names(shared), ("us-east-1".to_owned(), vec![shared.to_owned()]));
-    assert!(matches!(Reference::read("registry", &home, true), Reference::Secret { id, .. } if id.name == "registry"));
-    for odd in ["arn:aws:s3:::bucket/key", "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/db", "arn:", "arn:aws:ssm:eu-west-1:123456789012:document/x"] {
+    assert!(
+        matches!(Reference::read("registry", &home, true), Reference::Secret { id, .. } if id.name == "registry")
+    );
+    for odd in [
+        "arn:aws:s3:::bucket/key",
+        "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/db",
+        "arn:",
+        "arn:aws:ssm:eu-west-1:123456789012:document/x",
+    ] {
         assert!(matches!(Reference::read(odd, &home, false), Reference::Other(_)), "{odd}");
     }
 }
@@ -345,7 +417,9 @@ fn a_secret_needs_the_stage_or_version_that_is_read() {
     let stages = [("new", vec!["AWSCURRENT"]), ("old", vec!["AWSPREVIOUS"])];
     let facts = SecretFacts {
         deleted_at: None,
-        stages: stages.map(|(id, stages)| (id.to_owned(), stages.into_iter().map(str::to_owned).collect())).into(),
+        stages: stages
+            .map(|(id, stages)| (id.to_owned(), stages.into_iter().map(str::to_owned).collect()))
+            .into(),
     };
     let of = |stage, version| presence(&facts, stage, version).0;
     assert_eq!(of(None, None), Reading::Known(()));
@@ -370,9 +444,15 @@ fn files_in_s3_are_named_as_not_asked_for() {
     let gone = SecretState { presence: Reading::Absent, why: Some("it was marked for deletion".to_owned()) };
     facts.secrets = [("db".to_owned(), gone)].into();
     let inspection = decide(&facts, &look(&described), &described, None, &to);
-    assert_eq!(codes(&inspection.findings), [("secret-unusable", Warning), ("environment-files-unchecked", Info)]);
+    assert_eq!(
+        codes(&inspection.findings),
+        [("secret-unusable", Warning), ("environment-files-unchecked", Info)]
+    );
     assert!(inspection.findings[1].message.contains(file));
-    assert_eq!((inspection.artifacts[0].artifact.kind.as_str(), &inspection.artifacts[0].presence), ("secret", &Reading::Absent));
+    assert_eq!(
+        (inspection.artifacts[0].artifact.kind.as_str(), &inspection.artifacts[0].presence),
+        ("secret", &Reading::Absent)
+    );
     assert_eq!(revision(41), to.task_definition);
 }
 
@@ -383,5 +463,8 @@ fn findings_name_ten_things_and_count_the_rest() {
     let mut facts = quiet();
     facts.alarms = Reading::Known([].into());
     let seen = found(&facts, json!({ "deploymentConfiguration": config }));
-    assert!(seen[0].message.contains("alarm-9 and 20 more") && !seen[0].message.contains("alarm-10"), "{seen:?}");
+    assert!(
+        seen[0].message.contains("alarm-9 and 20 more") && !seen[0].message.contains("alarm-10"),
+        "{seen:?}"
+    );
 }
