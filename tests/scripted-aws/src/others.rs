@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::protocol::{Fault, epoch, instant, integer, required, text, texts};
 use crate::world::World;
 
+/// How Secrets Manager calls a request that it cannot take.
+const INVALID: &str = "InvalidParameterException";
+
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// By ARN.
@@ -39,16 +42,19 @@ pub(crate) fn handle(world: &mut World, service: &str, op: &str, input: &Value) 
     }
 }
 
+fn create_secret(world: &mut World, input: &Value) -> Result<Value, Fault> {
+    let name = required(input, "Name", INVALID)?.to_owned();
+    let hex = world.hex();
+    let arn = world.arn("secretsmanager", &format!("secret:{name}-{}", &hex[..6]));
+    let version = world.uuid();
+    let stages = BTreeMap::from([(version.clone(), vec!["AWSCURRENT".to_owned()])]);
+    world.others.secrets.insert(arn.clone(), Secret { name: name.clone(), deleted_at: None, stages });
+    Ok(json!({ "ARN": arn, "Name": name, "VersionId": version }))
+}
+
 fn secrets(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
-    const INVALID: &str = "InvalidParameterException";
     if op == "CreateSecret" {
-        let name = required(input, "Name", INVALID)?.to_owned();
-        let hex = world.hex();
-        let arn = world.arn("secretsmanager", &format!("secret:{name}-{}", &hex[..6]));
-        let version = world.uuid();
-        let stages = BTreeMap::from([(version.clone(), vec!["AWSCURRENT".to_owned()])]);
-        world.others.secrets.insert(arn.clone(), Secret { name: name.clone(), deleted_at: None, stages });
-        return Ok(json!({ "ARN": arn, "Name": name, "VersionId": version }));
+        return create_secret(world, input);
     }
     let now = world.now;
     let id = required(input, "SecretId", INVALID)?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
-use aws_sdk_ecr::types::{ImageDetail, ImageFailureCode, ImageIdentifier};
+use aws_sdk_ecr::types::{Image, ImageDetail, ImageFailureCode, ImageIdentifier};
 use rollback_aws_support::{Batcher, Batchers, Quota};
 use rollback_core::time::Clock;
 use rollback_core::{ErrorKind, Reading, Result};
@@ -253,18 +253,7 @@ async fn by_pulling(
         Ok(None) => return HashMap::new(),
         Ok(Some(answer)) => answer,
     };
-    let mut there: HashMap<String, StoredImage> = HashMap::new();
-    for image in answer.images.unwrap_or_default() {
-        let Some(id) = image.image_id else { continue };
-        let Some(digest) = id.image_digest else { continue };
-        let media = image.image_manifest_media_type.as_deref().unwrap_or_default();
-        let known = there.entry(digest.clone()).or_insert_with(|| StoredImage {
-            digest,
-            index: is_index(media),
-            ..StoredImage::default()
-        });
-        known.tags.extend(id.image_tag);
-    }
+    let there = there(answer.images.unwrap_or_default());
     // Only a failure that says so means that an image is not there.
     let failures = answer.failures.unwrap_or_default();
     let absent: BTreeSet<_> = failures
@@ -285,6 +274,23 @@ async fn by_pulling(
         None => Reading::Unknown("ECR does not say whether it is there".to_owned()),
     };
     ids.iter().map(|id| (id.clone(), reading(id))).collect()
+}
+
+/// What is known of images by their digests when only pulling tells of them.
+fn there(images: Vec<Image>) -> HashMap<String, StoredImage> {
+    let mut there: HashMap<String, StoredImage> = HashMap::new();
+    for image in images {
+        let Some(id) = image.image_id else { continue };
+        let Some(digest) = id.image_digest else { continue };
+        let media = image.image_manifest_media_type.as_deref().unwrap_or_default();
+        let known = there.entry(digest.clone()).or_insert_with(|| StoredImage {
+            digest,
+            index: is_index(media),
+            ..StoredImage::default()
+        });
+        known.tags.extend(id.image_tag);
+    }
+    there
 }
 
 async fn policy(asker: Asker, of: Repository) -> Reading<String> {

@@ -116,38 +116,33 @@ fn rolling(desired: u32, rollout: &Rollout) -> (Option<Finding>, u32) {
         "minimumHealthyPercent {} and maximumPercent {} of {desired} tasks",
         rollout.least, rollout.most
     );
-    let finding = if rollout.daemon {
-        let what = "each instance stops its task before it starts the destination's: capacity is lower during the rollback";
-        Some(Finding::info("stops-first", what))
-    } else if extra == 0 && lower >= desired {
-        let what = format!("{limits} leave no room to replace any: ECS can neither start nor stop one");
-        Some(
-            Finding::warning("no-room-to-replace", what)
-                .next("raise maximumPercent, or lower minimumHealthyPercent"),
-        )
-    } else if extra == 0 && lower == 0 {
-        let what = format!(
-            "{limits}: all tasks may stop before the destination's start, so the rollback has downtime"
-        );
-        Some(Finding::warning("downtime", what).next("raise maximumPercent for a rollback without downtime"))
-    } else if extra == 0 {
-        let what = format!(
-            "{limits}: tasks stop before others start, and as few as {lower} may run during the rollback"
-        );
-        Some(Finding::warning("stops-first", what).next("raise maximumPercent to keep all of them running"))
-    } else if lower == 0 {
-        let what = format!("{limits}: ECS may stop all tasks while the destination's start");
-        Some(
-            Finding::warning("downtime", what)
-                .next("raise minimumHealthyPercent for a rollback without downtime"),
-        )
-    } else if lower < desired {
-        Some(Finding::info(
-            "capacity-falls",
-            format!("{limits}: as few as {lower} may run during the rollback"),
-        ))
-    } else {
-        None
+    let warning = |code: &str, what: &str, next: &str| {
+        Some(Finding::warning(code, format!("{limits}: {what}")).next(next))
+    };
+    let fewest = format!("as few as {lower} may run during the rollback");
+    let finding = match (extra > 0, lower) {
+        _ if rollout.daemon => {
+            let what = "each instance stops its task before it starts the destination's: capacity is lower during the rollback";
+            Some(Finding::info("stops-first", what))
+        }
+        (false, _) if lower >= desired => {
+            let what = "there is no room to replace any, for ECS can neither start nor stop one";
+            warning("no-room-to-replace", what, "raise maximumPercent, or lower minimumHealthyPercent")
+        }
+        (false, 0) => {
+            let what = "all tasks may stop before the destination's start, so the rollback has downtime";
+            warning("downtime", what, "raise maximumPercent for a rollback without downtime")
+        }
+        (false, _) => {
+            let what = format!("tasks stop before others start, and {fewest}");
+            warning("stops-first", &what, "raise maximumPercent to keep all of them running")
+        }
+        (true, 0) => {
+            let what = "ECS may stop all tasks while the destination's start";
+            warning("downtime", what, "raise minimumHealthyPercent for a rollback without downtime")
+        }
+        (true, _) if lower < desired => Some(Finding::info("capacity-falls", format!("{limits}: {fewest}"))),
+        (true, _) => None,
     };
     (finding, extra)
 }
@@ -188,35 +183,37 @@ pub(super) fn alarms(names: &[String], states: &Reading<BTreeMap<String, String>
         }
     };
     let in_state = |wanted: Option<&str>| -> Vec<String> {
-        names
-            .iter()
-            .filter(|name| states.get(*name).map(String::as_str) == wanted)
-            .map(|name| line(name))
-            .collect()
+        let those = names.iter().filter(|name| states.get(*name).map(String::as_str) == wanted);
+        those.map(|name| line(name)).collect()
     };
-    let mut found = Vec::new();
-    let (firing, unsure, missing) =
-        (in_state(Some("ALARM")), in_state(Some("INSUFFICIENT_DATA")), in_state(None));
-    if !firing.is_empty() {
+    [firing(&in_state(Some("ALARM"))), missing(&in_state(None)), unsure(&in_state(Some("INSUFFICIENT_DATA")))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn firing(alarms: &[String]) -> Option<Finding> {
+    (!alarms.is_empty()).then(|| {
         let what = format!(
             "already in ALARM: {}; ECS does not look at the deployment's alarms for a deployment that begins like that",
-            listed(&firing)
+            listed(alarms)
         );
-        found.push(Finding::warning("alarm-firing", what).next("watch the rollback by other means"));
-    }
-    if !missing.is_empty() {
-        let what =
-            format!("the deployment configuration names alarms that do not exist: {}", listed(&missing));
-        found.push(
-            Finding::warning("alarm-missing", what)
-                .next("correct the alarms of the deployment configuration"),
-        );
-    }
-    if !unsure.is_empty() {
-        let what = format!("in INSUFFICIENT_DATA, so they tell nothing yet: {}", listed(&unsure));
-        found.push(Finding::info("alarm-without-data", what));
-    }
-    found
+        Finding::warning("alarm-firing", what).next("watch the rollback by other means")
+    })
+}
+
+fn missing(alarms: &[String]) -> Option<Finding> {
+    (!alarms.is_empty()).then(|| {
+        let what = format!("the deployment configuration names alarms that do not exist: {}", listed(alarms));
+        Finding::warning("alarm-missing", what).next("correct the alarms of the deployment configuration")
+    })
+}
+
+fn unsure(alarms: &[String]) -> Option<Finding> {
+    (!alarms.is_empty()).then(|| {
+        let what = format!("in INSUFFICIENT_DATA, so they tell nothing yet: {}", listed(alarms));
+        Finding::info("alarm-without-data", what)
+    })
 }
 
 /// What CodeDeploy does by itself, and a deployment of it that does not get anywhere.

@@ -172,48 +172,45 @@ pub(super) fn inspect(
     facts: &[ImageFacts],
     now: Option<Timestamp>,
 ) -> Inspection {
-    let mut unclear = Vec::new();
-    let mut by_tag_only = Vec::new();
-    let mut told = BTreeSet::new();
+    let (mut unclear, mut by_tag, mut told) = (Vec::new(), Vec::new(), BTreeSet::new());
     for image in facts {
-        let fate = image.fate(now);
-        let presence = match (&image.found, &fate) {
-            (Reading::Known(_), Fate::Removed(at)) => Reading::Known(Some(*at)),
-            (Reading::Known(_), _) => Reading::Known(None),
-            (Reading::Absent, _) => Reading::Absent,
-            (Reading::Unknown(why), _) => Reading::Unknown(why.clone()),
-        };
-        if told.insert(&image.question.artifact) {
-            let artifact = Artifact::new("image", image.question.artifact.clone());
-            inspection = inspection.artifact(artifact, presence);
+        let (fate, name) = (image.fate(now), &image.question.artifact);
+        // Two containers may write one image in two ways: it is one artifact.
+        if told.insert(name) {
+            inspection = inspection.artifact(Artifact::new("image", name.clone()), presence(image, &fate));
             inspection.findings.extend(fate_finding(image, &fate));
             inspection.findings.extend(archived(image));
             inspection.findings.extend(what_is_there(image));
         }
         inspection.findings.extend(moved(image));
         if let Fate::Unknown(why) = fate {
-            unclear.push(format!("{}: {why}", image.question.artifact));
+            unclear.push(format!("{name}: {why}"));
         }
         if let Reading::Unknown(why) = &image.tagged {
             unclear.push(format!("what the tag of {} names now: {why}", image.question.written));
         }
         if image.question.digest.is_none() {
-            by_tag_only.push(image.question.artifact.clone());
+            by_tag.push(name.clone());
         }
     }
-    if !by_tag_only.is_empty() {
-        let what = format!(
-            "which image ran is not known, only by which tag: {}; a tag may name another image now",
-            listed(&by_tag_only)
-        );
-        inspection = inspection.finding(Finding::info("image-by-tag", what));
-    }
-    if !unclear.is_empty() {
-        let what =
-            format!("how long images stay, or what their tags name, is not known: {}", listed(&unclear));
-        inspection = inspection.finding(Finding::info("image-details-unknown", what));
-    }
+    let mut note = |code: &str, what: &str, names: &[String]| {
+        if !names.is_empty() {
+            inspection.findings.push(Finding::info(code, format!("{what}: {}", listed(names))));
+        }
+    };
+    let what = "which image ran is not known, only by which tag, and a tag may name another image now";
+    note("image-by-tag", what, &by_tag);
+    note("image-details-unknown", "how long images stay, or what their tags name, is not known", &unclear);
     inspection
+}
+
+fn presence(image: &ImageFacts, fate: &Fate) -> Reading<Option<Timestamp>> {
+    match (&image.found, fate) {
+        (Reading::Known(_), Fate::Removed(at)) => Reading::Known(Some(*at)),
+        (Reading::Known(_), _) => Reading::Known(None),
+        (Reading::Absent, _) => Reading::Absent,
+        (Reading::Unknown(why), _) => Reading::Unknown(why.clone()),
+    }
 }
 
 fn fate_finding(image: &ImageFacts, fate: &Fate) -> Option<Finding> {

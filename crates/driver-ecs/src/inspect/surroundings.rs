@@ -95,6 +95,17 @@ pub(super) fn passed_roles(to: &EcsSnapshot, found: &[Finding]) -> Option<Findin
 /// Who declares the service, and puts back what it declares when it runs the next time.
 pub(super) fn owner(described: &Map<String, Value>) -> Option<Finding> {
     let tags = described.get("tags").and_then(Value::as_array)?;
+    let owners = owners(tags);
+    (!owners.is_empty()).then(|| {
+        let what = format!(
+            "{} declares this service and puts back what it declares when it runs the next time",
+            owners.join(", ")
+        );
+        Finding::warning("will-be-undone", what).next("change what is declared as well, before it runs again")
+    })
+}
+
+fn owners(tags: &[Value]) -> Vec<String> {
     let tag = |wanted: &[&str]| {
         tags.iter().find_map(|tag| {
             let key = tag["key"].as_str()?.to_ascii_lowercase();
@@ -109,43 +120,33 @@ pub(super) fn owner(described: &Map<String, Value>) -> Option<Finding> {
         owners.push(format!("AWS Copilot (application {application}{service})"));
     }
     if let Some(stack) = tag(&["aws:cloudformation:stack-name"]) {
-        let cdk = tags.iter().any(|tag| {
-            tag["key"].as_str().is_some_and(|key| key.starts_with("aws-cdk:") || key.starts_with("aws:cdk:"))
-        });
+        let of_cdk = |key: &str| key.starts_with("aws-cdk:") || key.starts_with("aws:cdk:");
+        let cdk = tags.iter().any(|tag| tag["key"].as_str().is_some_and(of_cdk));
         let by = if cdk { "the CDK's CloudFormation stack" } else { "CloudFormation stack" };
         owners.push(format!("{by} {stack}"));
     }
-    if let Some(project) = tag(&["pulumi:project"]) {
-        owners.push(format!("Pulumi project {project}"));
-    }
-    if let Some(app) = tag(&["sst:app"]) {
-        owners.push(format!("SST app {app}"));
-    }
-    let managed = [
-        "managed-by",
-        "managedby",
-        "managed_by",
-        "provisioner",
-        "provisioned-by",
-        "created-by",
-        "createdby",
-        "tool",
-    ];
-    if let Some(by) = tag(&managed).filter(|by| is_a_tool(by)) {
+    owners.extend(tag(&["pulumi:project"]).map(|project| format!("Pulumi project {project}")));
+    owners.extend(tag(&["sst:app"]).map(|app| format!("SST app {app}")));
+    let says_no = |value: &String| ["false", "no", "0"].contains(&value.to_ascii_lowercase().as_str());
+    if let Some(by) = tag(&MANAGED).filter(|by| is_a_tool(by)) {
         owners.push(format!("{by} (by its tag)"));
-    } else if tag(&["terraform"])
-        .is_some_and(|value| !["false", "no", "0"].contains(&value.to_ascii_lowercase().as_str()))
-    {
+    } else if tag(&["terraform"]).is_some_and(|value| !says_no(&value)) {
         owners.push("Terraform (by its tag)".to_owned());
     }
-    (!owners.is_empty()).then(|| {
-        let what = format!(
-            "{} declares this service and puts back what it declares when it runs the next time",
-            owners.join(", ")
-        );
-        Finding::warning("will-be-undone", what).next("change what is declared as well, before it runs again")
-    })
+    owners
 }
+
+/// Tags in which people write what made a thing, lower case.
+const MANAGED: [&str; 8] = [
+    "managed-by",
+    "managedby",
+    "managed_by",
+    "provisioner",
+    "provisioned-by",
+    "created-by",
+    "createdby",
+    "tool",
+];
 
 /// Whether a tag names a tool that declares services; people write names of teams into the same tags.
 fn is_a_tool(text: &str) -> bool {

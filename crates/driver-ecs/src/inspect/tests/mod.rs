@@ -1,5 +1,6 @@
 //! What follows from the facts, and what is asked for to know them.
 
+mod artifacts;
 mod decide;
 mod lifecycle;
 mod wire;

@@ -47,7 +47,7 @@ impl Bed {
         self.ask("ecr", "CreateRepository", json!({ "repositoryName": "web" }));
         self.push("v1");
         let mut definition = task_definition(41, "v1").for_registering();
-        definition["containerDefinitions"][0]["essential"] = json!(true);
+        definition["containerDefinitions"][0]["memory"] = json!(128);
         for _ in 1..=41 {
             self.ask("ecs", "RegisterTaskDefinition", definition.clone());
         }
