@@ -12,6 +12,7 @@ mod coupled;
 mod fixtures;
 pub mod history;
 mod image;
+mod inspect;
 pub mod look;
 mod snapshot;
 pub mod strategy;

@@ -19,6 +19,7 @@ use crate::client::{Client, Depth, Seen};
 use crate::config::EcsConfig;
 use crate::coupled::Coupled;
 use crate::history::{self, Candidate};
+use crate::inspect;
 use crate::snapshot::EcsSnapshot;
 use crate::strategy::{
     CodeDeployDeployment, CodeDeployStop, NativeStop, ReRegister, ShiftTraffic, UpdateService,
@@ -173,11 +174,9 @@ impl Target for EcsTarget {
     }
 
     async fn inspect(&self, from: Option<&EcsSnapshot>, to: &EcsSnapshot) -> Result<Inspection> {
-        let mut inspection = Inspection::default();
-        if let Some(from) = from {
-            inspection.diff = from.diff(to);
-        }
-        Ok(inspection)
+        let seen = self.client.see(Depth::Ways).await?;
+        let surroundings = self.client.surroundings();
+        Ok(inspect::inspect(surroundings, &seen.look, &seen.described, from, to).await)
     }
 
     async fn apply(&self, cx: &ActionContext, action: &EcsAction) -> Result<Landing> {

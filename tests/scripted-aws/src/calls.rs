@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Call {
     /// The service by its name in the signature: `ecs`, `codedeploy`, `elasticloadbalancing`, …
     pub service: String,
+    /// The region that it was signed for.
+    pub region: String,
     /// The operation: `UpdateService`.
     pub operation: String,
     /// When, by the logical clock.

@@ -166,7 +166,8 @@ fn answer(world: &mut World, asked: &Asked, id: &str) -> Reply {
         },
     };
     let (service, operation) = (asked.service.clone(), asked.operation.clone());
-    world.calls.push(Call { service, operation, at: world.now, input: asked.input.clone(), outcome });
+    let (region, input) = (asked.region.clone(), asked.input.clone());
+    world.calls.push(Call { service, region, operation, at: world.now, input, outcome });
     reply
 }
 

@@ -1,13 +1,237 @@
-//! Secrets Manager, Systems Manager, CloudWatch and Application Auto Scaling.
+//! Secrets Manager, Systems Manager, CloudWatch and Application Auto Scaling: what is asked before acting.
+//!
+//! Secrets and parameters are set up with the operations that AWS has for it; alarms with `PutMetricAlarm`, `PutCompositeAlarm` and
+//! `SetAlarmState`; scaling with `RegisterScalableTarget`.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::protocol::Fault;
+use serde_json::{Map, Value, json};
+
+use crate::protocol::{Fault, epoch, instant, integer, required, text, texts};
 use crate::world::World;
 
-#[derive(Debug, Default)]
-pub(crate) struct State {}
+/// How Secrets Manager calls a request that it cannot take.
+const INVALID: &str = "InvalidParameterException";
 
-pub(crate) fn handle(_world: &mut World, _service: &str, op: &str, _input: &Value) -> Result<Value, Fault> {
-    Err(Fault::unknown_operation(op))
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// By ARN.
+    secrets: BTreeMap<String, Secret>,
+    /// Type and value by name, or by ARN for those of other accounts.
+    parameters: BTreeMap<String, (String, String)>,
+    /// Whether it is composite, and its state, by name.
+    alarms: BTreeMap<String, (bool, String)>,
+    /// By resource id.
+    scalable: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Default)]
+struct Secret {
+    name: String,
+    deleted_at: Option<jiff::Timestamp>,
+    stages: BTreeMap<String, Vec<String>>,
+}
+
+pub(crate) fn handle(world: &mut World, service: &str, op: &str, input: &Value) -> Result<Value, Fault> {
+    match service {
+        "secretsmanager" => secrets(world, op, input),
+        "ssm" => parameters(world, op, input),
+        "monitoring" | "cloudwatch" => alarms(world, op, input),
+        "application-autoscaling" => scaling(world, op, input),
+        _ => Err(Fault::unknown_operation(op)),
+    }
+}
+
+fn create_secret(world: &mut World, input: &Value) -> Result<Value, Fault> {
+    let name = required(input, "Name", INVALID)?.to_owned();
+    let hex = world.hex();
+    let arn = world.arn("secretsmanager", &format!("secret:{name}-{}", &hex[..6]));
+    let version = world.uuid();
+    let stages = BTreeMap::from([(version.clone(), vec!["AWSCURRENT".to_owned()])]);
+    world.others.secrets.insert(arn.clone(), Secret { name: name.clone(), deleted_at: None, stages });
+    Ok(json!({ "ARN": arn, "Name": name, "VersionId": version }))
+}
+
+fn secrets(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
+    if op == "CreateSecret" {
+        return create_secret(world, input);
+    }
+    let now = world.now;
+    let id = required(input, "SecretId", INVALID)?;
+    let found = world.others.secrets.iter_mut().find(|(arn, secret)| *arn == id || secret.name == id);
+    let Some((arn, secret)) = found else {
+        let message = "Secrets Manager can't find the specified secret.";
+        return Err(Fault::new("ResourceNotFoundException", message));
+    };
+    match op {
+        "DescribeSecret" => {
+            let mut answer = json!({ "ARN": arn, "Name": secret.name, "VersionIdsToStages": secret.stages });
+            if let Some(at) = secret.deleted_at {
+                answer["DeletedDate"] = epoch(at);
+            }
+            Ok(answer)
+        }
+        "DeleteSecret" => {
+            secret.deleted_at = Some(now);
+            Ok(json!({ "ARN": arn, "Name": secret.name, "DeletionDate": epoch(now) }))
+        }
+        "UpdateSecretVersionStage" => {
+            let stage = required(input, "VersionStage", INVALID)?;
+            for stages in secret.stages.values_mut() {
+                stages.retain(|known| known != stage);
+            }
+            if let Some(version) = text(input, "MoveToVersionId") {
+                secret.stages.entry(version.to_owned()).or_default().push(stage.to_owned());
+            }
+            // A version without a stage is deprecated, and not told of.
+            secret.stages.retain(|_, stages| !stages.is_empty());
+            Ok(json!({ "ARN": arn, "Name": secret.name }))
+        }
+        _ => Err(Fault::unknown_operation(op)),
+    }
+}
+
+fn parameters(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
+    match op {
+        "PutParameter" => {
+            let name = required(input, "Name", "ValidationException")?.to_owned();
+            let kind = text(input, "Type").unwrap_or("String").to_owned();
+            let value = text(input, "Value").unwrap_or_default().to_owned();
+            world.others.parameters.insert(name, (kind, value));
+            Ok(json!({ "Version": 1, "Tier": "Standard" }))
+        }
+        "GetParameters" => get_parameters(world, input),
+        _ => Err(Fault::unknown_operation(op)),
+    }
+}
+
+fn get_parameters(world: &World, input: &Value) -> Result<Value, Fault> {
+    let names = texts(input, "Names");
+    if names.is_empty() || names.len() > 10 {
+        let message = format!(
+            "Value '{names:?}' at 'names' failed to satisfy constraint: Member must have length less than or equal to 10"
+        );
+        return Err(Fault::new("ValidationException", message));
+    }
+    let (mut found, mut invalid) = (Vec::new(), Vec::new());
+    for name in names {
+        match world.others.parameters.get(name) {
+            // Undecrypted, a secure string is what it is encrypted to.
+            Some((kind, value)) => {
+                found.push(json!({ "Name": name, "Type": kind, "Value": value, "Version": 1 }))
+            }
+            None => invalid.push(name),
+        }
+    }
+    Ok(json!({ "Parameters": found, "InvalidParameters": invalid }))
+}
+
+fn alarms(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
+    match op {
+        "PutMetricAlarm" | "PutCompositeAlarm" => {
+            let name = required(input, "AlarmName", "ValidationError")?.to_owned();
+            let state = (op == "PutCompositeAlarm", "INSUFFICIENT_DATA".to_owned());
+            world.others.alarms.insert(name, state);
+            Ok(json!({}))
+        }
+        "SetAlarmState" => {
+            let name = required(input, "AlarmName", "ValidationError")?;
+            let state = required(input, "StateValue", "ValidationError")?.to_owned();
+            let alarm =
+                world.others.alarms.get_mut(name).ok_or_else(|| {
+                    Fault::new("ResourceNotFound", "The alarm does not exist").with_status(404)
+                })?;
+            alarm.1 = state;
+            Ok(json!({}))
+        }
+        "DescribeAlarms" => describe_alarms(world, input),
+        _ => Err(Fault::unknown_operation(op)),
+    }
+}
+
+/// Names that are not there are left out. Composite alarms are told only where they are asked for.
+fn describe_alarms(world: &World, input: &Value) -> Result<Value, Fault> {
+    let (names, types) = (texts(input, "AlarmNames"), texts(input, "AlarmTypes"));
+    let most = integer(input, "MaxRecords").unwrap_or(50);
+    if names.len() > 100 || !(1..=100).contains(&most) {
+        return Err(Fault::new("ValidationError", "Member must have length less than or equal to 100"));
+    }
+    let wanted = |composite: bool| {
+        let kind = if composite { "CompositeAlarm" } else { "MetricAlarm" };
+        if types.is_empty() { !composite } else { types.contains(&kind) }
+    };
+    let (mut metric, mut composite) = (Vec::new(), Vec::new());
+    for (name, (is_composite, state)) in &world.others.alarms {
+        let named = names.is_empty() || names.contains(&name.as_str());
+        if !named || !wanted(*is_composite) || (metric.len() + composite.len()) as i64 >= most {
+            continue;
+        }
+        let alarm = json!({
+            "AlarmName": name,
+            "AlarmArn": world.arn("cloudwatch", &format!("alarm:{name}")),
+            "StateValue": state,
+            "StateUpdatedTimestamp": instant(world.now),
+        });
+        if *is_composite { composite.push(alarm) } else { metric.push(alarm) }
+    }
+    Ok(json!({ "MetricAlarms": metric, "CompositeAlarms": composite }))
+}
+
+fn scaling(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
+    match op {
+        "RegisterScalableTarget" => {
+            let id = required(input, "ResourceId", "ValidationException")?.to_owned();
+            let mut target: Map<_, _> = input.as_object().cloned().unwrap_or_default();
+            target.insert("CreationTime".to_owned(), epoch(world.now));
+            target
+                .entry("RoleARN")
+                .or_insert_with(|| json!(format!("arn:aws:iam::{}:role/autoscaling", world.account)));
+            world.others.scalable.insert(id, Value::Object(target));
+            Ok(json!({ "ScalableTargetARN": world.arn("application-autoscaling", "scalable-target/1") }))
+        }
+        "DescribeScalableTargets" => {
+            let ids = texts(input, "ResourceIds");
+            if ids.len() > 50 || required(input, "ServiceNamespace", "ValidationException").is_err() {
+                return Err(Fault::new("ValidationException", "1 validation error detected"));
+            }
+            let all = world.others.scalable.iter();
+            let wanted = all.filter(|(id, _)| ids.is_empty() || ids.contains(&id.as_str()));
+            let of_dimension = |target: &&Value| {
+                text(input, "ScalableDimension").is_none_or(|wanted| target["ScalableDimension"] == wanted)
+            };
+            let targets: Vec<_> = wanted.map(|(_, target)| target).filter(of_dimension).cloned().collect();
+            Ok(json!({ "ScalableTargets": targets }))
+        }
+        _ => Err(Fault::unknown_operation(op)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::list;
+
+    #[test]
+    fn what_is_not_there_is_told_as_aws_does() {
+        let mut world = World::new("123456789012", "eu-west-1");
+        let missing = handle(&mut world, "secretsmanager", "DescribeSecret", &json!({ "SecretId": "db" }));
+        assert_eq!(missing.unwrap_err().code(), "ResourceNotFoundException");
+        handle(&mut world, "ssm", "PutParameter", &json!({ "Name": "/a", "Value": "x" })).unwrap();
+        let names = json!({ "Names": ["/a", "/b"] });
+        let found = handle(&mut world, "ssm", "GetParameters", &names).unwrap();
+        assert_eq!((list(&found, "Parameters").len(), &found["InvalidParameters"]), (1, &json!(["/b"])));
+        let many: Vec<_> = (0..11).map(|n| format!("/{n}")).collect();
+        assert!(handle(&mut world, "ssm", "GetParameters", &json!({ "Names": many })).is_err());
+    }
+
+    #[test]
+    fn composite_alarms_are_told_when_asked_for() {
+        let mut world = World::new("123456789012", "eu-west-1");
+        for op in ["PutMetricAlarm", "PutCompositeAlarm"] {
+            handle(&mut world, "monitoring", op, &json!({ "AlarmName": op })).unwrap();
+        }
+        let asked = json!({ "AlarmNames": ["PutMetricAlarm", "PutCompositeAlarm"] });
+        let plain = handle(&mut world, "monitoring", "DescribeAlarms", &asked).unwrap();
+        assert_eq!((list(&plain, "MetricAlarms").len(), list(&plain, "CompositeAlarms").len()), (1, 0));
+    }
 }

@@ -76,6 +76,12 @@ impl World {
         }
     }
 
+    /// When the logical clock started.
+    #[must_use]
+    pub fn began(&self) -> Timestamp {
+        Timestamp::from_second(START).unwrap_or_default()
+    }
+
     /// The logical time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

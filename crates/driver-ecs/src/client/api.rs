@@ -17,6 +17,7 @@ use rollback_core::time::SystemClock;
 use serde_json::Value;
 
 use super::service::{self, Described};
+use super::surroundings::Surroundings;
 use crate::task_definition::Definition;
 
 /// For how long look-ups gather before they go out as one call. Nobody notices, and a thousand services need it.
@@ -49,6 +50,7 @@ impl<T, E, F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>
 pub(crate) struct Api {
     session: Session,
     pacer: Pacer,
+    surroundings: Surroundings,
     pub(super) ecs: aws_sdk_ecs::Client,
     pub(super) code_deploy: aws_sdk_codedeploy::Client,
     pub(super) balancer: aws_sdk_elasticloadbalancingv2::Client,
@@ -76,6 +78,7 @@ impl Api {
         });
         Self {
             session: session.clone(),
+            surroundings: Surroundings::new(session.clone(), pacer.clone(), Arc::new(SystemClock)),
             pacer,
             ecs,
             code_deploy: aws_sdk_codedeploy::Client::from_conf(code_deploy),
@@ -88,6 +91,10 @@ impl Api {
 
     pub(super) fn session(&self) -> &Session {
         &self.session
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// A call of ECS that only looks.

@@ -4,6 +4,8 @@
 //! not know are neither lost nor left out of a digest.
 
 mod api;
+mod around;
+mod artifacts;
 mod balancer;
 mod change;
 mod code_deploy;
@@ -11,6 +13,7 @@ mod definitions;
 mod deployments;
 mod gather;
 mod service;
+mod surroundings;
 mod tasks;
 
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
 pub(crate) use self::api::Api;
+pub(crate) use self::surroundings::Surroundings;
 use crate::arn::Arn;
 use crate::config::{CodeDeployConfig, EcsConfig};
 use crate::look::Look;
@@ -77,6 +81,11 @@ impl Client {
         };
         let api = session.clients(|session| Api::new(session, pacer));
         Ok(Self { api, place: Arc::new(place) })
+    }
+
+    /// What stands around the service, for checks before acting.
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        self.api.surroundings()
     }
 
     pub(crate) fn main_container(&self) -> Option<&str> {

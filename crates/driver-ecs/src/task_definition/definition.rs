@@ -139,6 +139,26 @@ impl Definition {
         found
     }
 
+    /// The secrets with which private registries are signed in to: these may be names of secrets, where others name parameters.
+    pub(crate) fn credentials_parameters(&self) -> BTreeSet<String> {
+        let credentials = objects(&self.body, "containerDefinitions")
+            .filter_map(|container| container.get("repositoryCredentials")?.as_object());
+        credentials.filter_map(|c| text(c, "credentialsParameter")).map(str::to_owned).collect()
+    }
+
+    /// The files in S3 that variables are read from.
+    pub(crate) fn environment_files(&self) -> BTreeSet<String> {
+        let containers = objects(&self.body, "containerDefinitions");
+        let files = containers.flat_map(|container| objects(container, "environmentFiles"));
+        files.filter_map(|file| text(file, "value")).map(str::to_owned).collect()
+    }
+
+    /// The roles of the task and of who starts it, by ARN or by name.
+    pub(crate) fn roles(&self) -> BTreeSet<String> {
+        let roles = ["taskRoleArn", "executionRoleArn"];
+        roles.iter().filter_map(|field| text(&self.body, field)).map(str::to_owned).collect()
+    }
+
     /// The content digest: of everything in the normal form, with each image by the digest it runs as, where that is known.
     /// `web:v1` that runs as `sha256:…` and `web@sha256:…` are the same then.
     ///

@@ -75,11 +75,21 @@ impl World {
             "environment": [{ "name": "API_KEY", "value": SECRET }],
         });
         let input = json!({ "family": "web", "networkMode": "awsvpc", "containerDefinitions": [container] });
+        self.push(release);
         let answer =
             self.cloud.ask("ecs", "RegisterTaskDefinition", &input).map_err(|f| failed(format!("{f:?}")))?;
         let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         known.insert(release, arn.clone());
         Ok(arn)
+    }
+
+    /// Its image is in the registry from now on. Its digest.
+    fn push(&self, release: Release) -> String {
+        let image = image(release);
+        let mut world = self.cloud.world();
+        let digest = world.images.digest(&image);
+        world.images.tag(image, digest.clone());
+        digest
     }
 
     /// Sets the service to a release and waits for nothing.
@@ -133,8 +143,10 @@ impl Fixture for World {
             Fault::RemoveArtifact(release) => {
                 let revision = self.register(release)?;
                 self.ask("DeregisterTaskDefinition", &json!({ "taskDefinition": revision }))?;
-                self.cloud.world().images.untag(&image(release));
-                self.cloud.behave(&image(release), Behaviour::MissingImage);
+                let ids = json!([{ "imageDigest": self.push(release) }]);
+                let image = json!({ "repositoryName": "web", "imageIds": ids });
+                self.cloud.ask("ecr", "BatchDeleteImage", &image).map_err(|f| failed(format!("{f:?}")))?;
+                self.cloud.behave(&self::image(release), Behaviour::MissingImage);
             }
             Fault::ScaleToZero => {
                 self.ask(

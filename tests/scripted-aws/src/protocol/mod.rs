@@ -65,6 +65,7 @@ pub(crate) enum Protocol {
 /// A request, understood.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    pub(crate) region: String,
     pub(crate) service: String,
     pub(crate) operation: String,
     pub(crate) input: Value,
@@ -91,10 +92,11 @@ impl Request {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// The service, from `Credential=AKID/date/region/SERVICE/aws4_request`.
-    fn service(&self) -> Option<&str> {
+    /// Region and service, from `Credential=AKID/date/REGION/SERVICE/aws4_request`.
+    fn signed_for(&self) -> Option<(&str, &str)> {
         let credential = self.header("authorization")?.split_once("Credential=")?.1;
-        credential.split(',').next()?.split('/').nth(3)
+        let mut parts = credential.split(',').next()?.split('/').skip(2);
+        Some((parts.next()?, parts.next()?))
     }
 
     pub(crate) fn understand(&self) -> Result<Asked, (Protocol, Fault)> {
@@ -109,7 +111,7 @@ impl Request {
     }
 
     fn read(&self, protocol: Protocol) -> Result<Asked, Fault> {
-        let service = self.service().ok_or_else(|| {
+        let (region, service) = self.signed_for().ok_or_else(|| {
             Fault::new("MissingAuthenticationTokenException", "Missing Authentication Token").with_status(403)
         })?;
         let malformed = |why: String| Fault::new("SerializationException", why);
@@ -131,7 +133,7 @@ impl Request {
             }
             Protocol::Query => query::parse(&self.body),
         };
-        Ok(Asked { service: service.to_owned(), operation, input, protocol })
+        Ok(Asked { region: region.to_owned(), service: service.to_owned(), operation, input, protocol })
     }
 }
 

@@ -1,0 +1,356 @@
+//! The client against the double, over HTTP.
+
+use std::sync::Arc;
+
+use rollback_aws_support::{AwsSettings, Pacer, Session, Sessions};
+use rollback_core::target::Inspection;
+use rollback_core::time::SystemClock;
+use rollback_core::{Digest, Reading, Snapshot as _};
+use rollback_scripted_aws::{Cloud, Does, Injection, Server};
+use serde_json::{Value, json};
+
+use super::super::images::{ImageId, Repository};
+use super::super::inspect;
+use super::{described, look, state};
+use crate::CodeDeployGroup;
+use crate::client::Surroundings;
+use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot, task_definition};
+use crate::snapshot::EcsSnapshot;
+
+struct Bed {
+    cloud: Cloud,
+    surroundings: Surroundings,
+    _server: Server,
+}
+
+async fn bed() -> Bed {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await.unwrap();
+    let settings = AwsSettings::new().region("eu-west-1").endpoint_url(server.url());
+    let opened = Sessions::new().open(&settings).await.unwrap();
+    let credentials = aws_sdk_ecs::config::Credentials::new("AKIDTEST", "secret", None, None, "test");
+    let credentials = aws_sdk_ecs::config::SharedCredentialsProvider::new(credentials);
+    let config = opened.sending().clone().into_builder().credentials_provider(credentials).build();
+    let clock = Arc::new(SystemClock);
+    let session = Session::from_sdk_config(config);
+    let surroundings = Surroundings::new(session, Pacer::new(clock.clone()), clock);
+    Bed { cloud, surroundings, _server: server }
+}
+
+impl Bed {
+    fn ask(&self, service: &str, operation: &str, input: Value) -> Value {
+        self.cloud.ask(service, operation, &input).unwrap()
+    }
+
+    /// Everything that revision 41 needs.
+    fn with_all(self) -> Self {
+        self.ask("ecr", "CreateRepository", json!({ "repositoryName": "web" }));
+        self.push("v1");
+        let mut definition = task_definition(41, "v1").for_registering();
+        definition["containerDefinitions"][0]["memory"] = json!(128);
+        for _ in 1..=41 {
+            self.ask("ecs", "RegisterTaskDefinition", definition.clone());
+        }
+        self.ask("ssm", "PutParameter", json!({ "Name": "/db", "Value": "s3cr3t", "Type": "SecureString" }));
+        self
+    }
+
+    /// The digest of what was pushed.
+    fn push(&self, tag: &str) -> Digest {
+        let manifest = json!({ "schemaVersion": 2, "of": tag }).to_string();
+        let pushed = json!({ "repositoryName": "web", "imageTag": tag, "imageManifest": manifest });
+        self.ask("ecr", "PutImage", pushed)["image"]["imageId"]["imageDigest"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    async fn inspect(&self, to: &EcsSnapshot, changes: Value) -> Inspection {
+        let described = described(changes);
+        inspect(&self.surroundings, &look(&described), &described, None, to).await
+    }
+
+    fn denies(&self, service: &str, operation: &str) {
+        self.cloud.inject(Injection::new(service, operation, Does::Denies));
+    }
+}
+
+fn presence(inspection: &Inspection, name: &str) -> Reading<()> {
+    let state = inspection.artifacts.iter().find(|state| state.artifact.name == name);
+    match state.map(|state| &state.presence) {
+        Some(Reading::Known(_)) => Reading::Known(()),
+        Some(Reading::Absent) => Reading::Absent,
+        Some(Reading::Unknown(why)) => Reading::Unknown(why.clone()),
+        None => panic!("{name} is not told of: {:?}", inspection.artifacts),
+    }
+}
+
+fn codes(inspection: &Inspection) -> Vec<&str> {
+    inspection.findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+fn web() -> Repository {
+    Repository::of(&REPOSITORY.parse().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn all_that_the_destination_needs_is_there() {
+    let bed = bed().await.with_all();
+    let mut to = snapshot(41, "v1");
+    to.digests.insert("web".to_owned(), bed.push("v1"));
+    let inspection = bed.inspect(&to, json!({})).await;
+    for artifact in &to.info().artifacts {
+        assert_eq!(presence(&inspection, &artifact.name), Reading::Known(()), "{artifact:?}");
+    }
+    assert_eq!(inspection.artifacts.len(), to.info().artifacts.len());
+    assert!(codes(&inspection).is_empty(), "{:?}", inspection.findings);
+    // Values are asked for nowhere, and kept nowhere.
+    assert!(!format!("{inspection:?}").contains("s3cr3t"));
+    let calls = bed.cloud.calls();
+    let parameters = calls.iter().find(|call| call.operation == "GetParameters").unwrap();
+    assert_eq!(parameters.input["WithDecryption"], json!(false));
+    assert_eq!(bed.cloud.count("DescribeImages"), 1, "digest and tag go in one call");
+}
+
+#[tokio::test]
+async fn the_revision_is_read_as_it_is_now() {
+    let bed = bed().await.with_all();
+    bed.ask("ecs", "DeregisterTaskDefinition", json!({ "taskDefinition": revision(41) }));
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(codes(&inspection), ["revision-inactive", "image-by-tag"]);
+    let mut deleted = snapshot(41, "v1");
+    deleted.task_definition = revision(99);
+    assert_eq!(codes(&bed.inspect(&deleted, json!({})).await), ["revision-gone", "image-by-tag"]);
+}
+
+#[tokio::test]
+async fn a_moved_tag_is_seen_and_the_image_that_ran_still_found() {
+    let bed = bed().await.with_all();
+    let mut to = snapshot(41, "v1");
+    to.digests.insert("web".to_owned(), bed.push("v1"));
+    let other = bed.push("v2");
+    bed.cloud.world().images.tag(format!("{REPOSITORY}:v1"), other.to_string());
+    let inspection = bed.inspect(&to, json!({})).await;
+    assert_eq!(codes(&inspection), ["image-moved"]);
+    assert_eq!(presence(&inspection, &to.info().artifacts[0].name), Reading::Known(()));
+    assert!(inspection.findings.iter().any(|found| found.message.contains(&other.to_string())));
+}
+
+#[tokio::test]
+async fn an_image_inside_an_index_is_the_same_image() {
+    let bed = bed().await.with_all();
+    let mut to = snapshot(41, "v1");
+    let ran = bed.push("v1");
+    to.digests.insert("web".to_owned(), ran);
+    let index = json!({ "schemaVersion": 2, "manifests": [{ "digest": ran }] }).to_string();
+    let media = "application/vnd.oci.image.index.v1+json";
+    bed.ask("ecr", "PutImage", json!({ "repositoryName": "web", "imageTag": "v1", "imageManifest": index, "imageManifestMediaType": media }));
+    let inspection = bed.inspect(&to, json!({})).await;
+    assert!(codes(&inspection).is_empty(), "{:?}", inspection.findings);
+    let other = json!({ "manifests": [] }).to_string();
+    bed.ask("ecr", "PutImage", json!({ "repositoryName": "web", "imageTag": "v1", "imageManifest": other, "imageManifestMediaType": media }));
+    assert_eq!(codes(&bed.inspect(&to, json!({})).await), ["image-moved"]);
+}
+
+#[tokio::test]
+async fn a_missing_tag_lists_those_that_are_there() {
+    let bed = bed().await.with_all();
+    let inspection = bed.inspect(&snapshot(41, "v9"), json!({})).await;
+    assert_eq!(presence(&inspection, &format!("{REPOSITORY}:v9")), Reading::Absent);
+    let tags = inspection.findings.iter().find(|found| found.code == "image-tags").unwrap();
+    assert!(tags.message.contains("v1 (2026-01-05T09:00:00Z)"), "{tags:?}");
+}
+
+#[tokio::test]
+async fn no_repository_means_no_image() {
+    let bed = bed().await;
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(presence(&inspection, &format!("{REPOSITORY}:v1")), Reading::Absent);
+    assert_eq!(presence(&inspection, PARAMETER), Reading::Absent);
+}
+
+#[tokio::test]
+async fn what_would_be_fetched_from_elsewhere_is_not_missing() {
+    let bed = bed().await.with_all();
+    let rule = json!({ "ecrRepositoryPrefix": "hub", "upstreamRegistryUrl": "registry-1.docker.io" });
+    bed.ask("ecr", "CreatePullThroughCacheRule", rule);
+    let host = REPOSITORY.strip_suffix("/web").unwrap();
+    let (cached, near) = (format!("{host}/hub/nginx:1"), format!("{host}/hubs/nginx:1"));
+    let inspection = bed.inspect(&state(json!({}), json!({ "image": cached })), json!({})).await;
+    assert!(
+        matches!(presence(&inspection, &cached), Reading::Unknown(why) if why.contains("registry-1.docker.io"))
+    );
+    let inspection = bed.inspect(&state(json!({}), json!({ "image": near })), json!({})).await;
+    assert_eq!(presence(&inspection, &near), Reading::Absent);
+}
+
+#[tokio::test]
+async fn whoever_may_only_pull_learns_whether_it_is_there() {
+    let bed = bed().await.with_all();
+    bed.denies("ecr", "DescribeImages");
+    bed.denies("ecr", "GetLifecyclePolicy");
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(presence(&inspection, &format!("{REPOSITORY}:v1")), Reading::Known(()));
+    let unknown = inspection.findings.iter().find(|found| found.code == "image-details-unknown").unwrap();
+    assert!(unknown.message.contains("ecr:GetLifecyclePolicy"), "{unknown:?}");
+    let inspection = bed.inspect(&snapshot(41, "v9"), json!({})).await;
+    assert_eq!(presence(&inspection, &format!("{REPOSITORY}:v9")), Reading::Absent);
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_is_said_and_refuses_nothing() {
+    let bed = bed().await.with_all();
+    for service in ["ecr", "ssm", "monitoring", "application-autoscaling", "ecs", "codedeploy"] {
+        bed.denies(service, "*");
+    }
+    let alarms = json!({ "deploymentConfiguration": { "alarms": { "alarmNames": ["5xx"], "enable": true }, "deploymentCircuitBreaker": { "enable": true } } });
+    let mut to = snapshot(41, "v1");
+    to.registration = crate::Registration::Unknown;
+    let inspection = bed.inspect(&to, alarms).await;
+    for (artifact, permission) in
+        [(format!("{REPOSITORY}:v1"), "ecr:DescribeImages"), (PARAMETER.to_owned(), "ssm:GetParameters")]
+    {
+        assert!(
+            matches!(presence(&inspection, &artifact), Reading::Unknown(why) if why.contains(permission)),
+            "{artifact}"
+        );
+    }
+    for (code, permission) in [
+        ("alarms-unknown", "cloudwatch:DescribeAlarms"),
+        ("autoscaling-unknown", "application-autoscaling:DescribeScalableTargets"),
+        ("revision-unknown", "ecs:DescribeTaskDefinition"),
+    ] {
+        let found = inspection.findings.iter().find(|found| found.code == code).unwrap();
+        assert!(found.message.contains(permission), "{found:?}");
+    }
+    assert!(
+        inspection.findings.iter().all(|found| found.severity < rollback_core::target::Severity::Blocker)
+    );
+    let group = CodeDeployGroup::new("shop", "web", "web", 80);
+    let auto = bed.surroundings.auto_rollback(&group).await;
+    assert!(matches!(auto, Reading::Unknown(why) if why.contains("codedeploy:GetDeploymentGroup")));
+}
+
+#[tokio::test]
+async fn alarms_and_scaling_are_read() {
+    let bed = bed().await.with_all();
+    for (operation, name, state) in [("PutMetricAlarm", "5xx", "ALARM"), ("PutCompositeAlarm", "all", "OK")] {
+        bed.ask("monitoring", operation, json!({ "AlarmName": name }));
+        bed.ask("monitoring", "SetAlarmState", json!({ "AlarmName": name, "StateValue": state }));
+    }
+    let target = json!({ "ServiceNamespace": "ecs", "ResourceId": "service/prod/web", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 6, "MaxCapacity": 9 });
+    bed.ask("application-autoscaling", "RegisterScalableTarget", target);
+    let alarms = json!({ "alarmNames": ["5xx", "all", "gone"], "enable": true });
+    let config = json!({ "deploymentConfiguration": { "alarms": alarms, "deploymentCircuitBreaker": { "enable": true } } });
+    let inspection = bed.inspect(&snapshot(41, "v1"), config).await;
+    let expected = ["image-by-tag", "alarm-firing", "alarm-missing", "autoscaling-at-odds"];
+    assert_eq!(codes(&inspection), expected, "{:?}", inspection.findings);
+}
+
+#[tokio::test]
+async fn secrets_are_found_with_their_stages() {
+    let bed = bed().await.with_all();
+    let arn = bed.ask("secretsmanager", "CreateSecret", json!({ "Name": "db" }))["ARN"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let reference = |suffix: &str| format!("{arn}{suffix}");
+    let secrets = |names: &[&str]| {
+        let secrets: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, suffix)| json!({ "name": format!("S{n}"), "valueFrom": reference(suffix) }))
+            .collect();
+        state(json!({}), json!({ "secrets": secrets }))
+    };
+    let to = secrets(&["", ":password::", "::AWSPREVIOUS:", ":::unknown"]);
+    let inspection = bed.inspect(&to, json!({})).await;
+    assert_eq!(presence(&inspection, &reference("")), Reading::Known(()));
+    assert_eq!(presence(&inspection, &reference(":password::")), Reading::Known(()));
+    assert_eq!(presence(&inspection, &reference("::AWSPREVIOUS:")), Reading::Absent);
+    assert!(matches!(presence(&inspection, &reference(":::unknown")), Reading::Unknown(_)));
+    assert_eq!(bed.cloud.count("DescribeSecret"), 1, "one secret, one call");
+    bed.ask("secretsmanager", "DeleteSecret", json!({ "SecretId": arn }));
+    let inspection = bed.inspect(&secrets(&[""]), json!({})).await;
+    assert_eq!(presence(&inspection, &reference("")), Reading::Absent);
+    assert!(codes(&inspection).contains(&"secret-unusable"));
+}
+
+#[tokio::test]
+async fn an_image_elsewhere_is_asked_for_where_it_is() {
+    let bed = bed().await.with_all();
+    let host = "999999999999.dkr.ecr.us-east-1.amazonaws.com";
+    bed.cloud.world().images.tag(format!("{host}/web:v1"), Digest::of_bytes(b"far").to_string());
+    let far = format!("{host}/web:v1");
+    let inspection = bed.inspect(&state(json!({}), json!({ "image": far })), json!({})).await;
+    assert_eq!(presence(&inspection, &far), Reading::Known(()));
+    let calls = bed.cloud.calls();
+    let call = calls.iter().find(|call| call.operation == "DescribeImages").unwrap();
+    assert_eq!(
+        (call.input["registryId"].as_str(), call.region.as_str()),
+        (Some("999999999999"), "us-east-1")
+    );
+    for (image, why) in [
+        ("docker.io/library/nginx:1", "only registries of ECR"),
+        ("nginx", "only registries of ECR"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/web:v1", "partition aws-cn"),
+    ] {
+        bed.cloud.forget_calls();
+        let inspection = bed.inspect(&state(json!({}), json!({ "image": image })), json!({})).await;
+        assert!(
+            matches!(presence(&inspection, image), Reading::Unknown(said) if said.contains(why)),
+            "{image}"
+        );
+        assert_eq!(bed.cloud.count("DescribeImages"), 0);
+    }
+}
+
+#[tokio::test]
+async fn many_targets_ask_together() {
+    let bed = bed().await.with_all();
+    for n in 0..60 {
+        bed.push(&format!("b{n}"));
+    }
+    let repository = web();
+    bed.cloud.forget_calls();
+    let all = (0..60).map(|n| bed.surroundings.image(&repository, ImageId::Tag(format!("b{n}"))));
+    let found = futures_util::future::join_all(all).await;
+    assert!(found.iter().all(|found| found.known().is_some()));
+    assert_eq!(bed.cloud.count("DescribeImages"), 1);
+    // One that is missing is found in a few halves, and harms no other.
+    bed.cloud.forget_calls();
+    let some = (0..64).map(|n| bed.surroundings.image(&repository, ImageId::Tag(format!("b{n}"))));
+    let found = futures_util::future::join_all(some).await;
+    assert_eq!(found.iter().filter(|found| **found == Reading::Absent).count(), 4);
+    assert_eq!(found.iter().filter(|found| found.known().is_some()).count(), 60);
+    assert!(bed.cloud.count("DescribeImages") < 35, "{}", bed.cloud.count("DescribeImages"));
+}
+
+#[tokio::test]
+async fn a_throttled_call_is_sent_again_and_a_broken_one_said() {
+    let bed = bed().await.with_all();
+    bed.cloud.inject(Injection::new("ecr", "DescribeImages", Does::Throttles).times(2));
+    let image = bed.surroundings.image(&web(), ImageId::Tag("v1".to_owned())).await;
+    assert!(image.known().is_some(), "{image:?}");
+    bed.cloud.inject(Injection::new("ecr", "DescribeImages", Does::Breaks));
+    let image = bed.surroundings.image(&web(), ImageId::Tag("v1".to_owned())).await;
+    assert!(matches!(image, Reading::Unknown(why) if why.contains("ecr:DescribeImages")));
+}
+
+#[tokio::test]
+async fn a_lifecycle_policy_dates_the_image() {
+    let bed = bed().await.with_all();
+    let rule = |kind: &str| json!({ "rulePriority": 1, "selection": { "tagStatus": "any", "countType": kind, "countUnit": "days", "countNumber": 500 }, "action": { "type": "expire" } });
+    let put = |rule: Value| {
+        let text = json!({ "rules": [rule] }).to_string();
+        bed.ask("ecr", "PutLifecyclePolicy", json!({ "repositoryName": "web", "lifecyclePolicyText": text }));
+    };
+    put(rule("sinceImagePushed"));
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    let until = inspection.artifacts[0].presence.known().copied().flatten();
+    assert_eq!(until, "2027-05-20T09:00:00Z".parse().ok());
+    put(rule("imageCountMoreThan"));
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(codes(&inspection), ["image-expires-by-count", "image-by-tag"]);
+}
