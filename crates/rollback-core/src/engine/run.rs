@@ -67,6 +67,7 @@ impl Run {
                 lease: None,
                 cancel: context.cancel.clone(),
                 seen: std::sync::Mutex::default(),
+                beside: std::sync::Mutex::default(),
                 context: Arc::clone(&context),
             };
             active.insert(name.clone(), component);

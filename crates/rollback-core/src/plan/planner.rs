@@ -21,7 +21,7 @@ use crate::name::ComponentName;
 use crate::request::{Destination, Request};
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peer, Peers, View};
-use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::target::{Finding, Goal, Inspection, Observation, Phase, TargetInfo};
 
 /// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
 const AT_ONCE: usize = 32;
@@ -159,9 +159,14 @@ impl Planner<'_> {
         let from = look.observed.settled.known();
         let already_there =
             already_there(&*look.target, &look.observed, to).await.map_err(|e| about(name, &e))?;
-        let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
-        let mut findings = inspection.findings.clone();
-        findings.extend(artifact_findings(&to.info, &inspection));
+        let (inspection, mut findings) = if request.urgent {
+            (Inspection::default(), vec![unchecked()])
+        } else {
+            let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
+            let artifacts = artifact_findings(&to.info, &inspection);
+            let findings = inspection.findings.iter().cloned().chain(artifacts).collect();
+            (inspection, findings)
+        };
         findings.extend(look_findings(
             &look.observed,
             look.leaving(),
@@ -205,8 +210,20 @@ impl Planner<'_> {
             findings,
         };
         finish(&mut component, &peers);
+        if request.urgent && component.proposals().any(|(_, proposal)| !proposal.is_reversible()) {
+            let told = "a way of this plan cannot be taken back, so it must not begin unchecked";
+            component
+                .findings
+                .push(Finding::blocker("urgent-irreversible", told).next("plan without --urgent"));
+        }
         Ok(component)
     }
+}
+
+/// What an urgent plan leaves out.
+fn unchecked() -> Finding {
+    let told = "the destination is not checked before the first action: the checks run beside it, and the report says what they find";
+    Finding::info("checked-beside", told)
 }
 
 /// Adds what follows from the methods: the order, the way back, and a blocker if none can be used.
@@ -222,7 +239,7 @@ fn finish(component: &mut ComponentPlan, peers: &Peers) {
     component.way_back = way_back(component);
     if !component.already_there && component.proposals().next().is_none() {
         component.findings.push(
-            crate::target::Finding::blocker("no-method", "no strategy can put this target back")
+            Finding::blocker("no-method", "no strategy can put this target back")
                 .next("the comparison of methods says why for each of them"),
         );
     }

@@ -250,3 +250,18 @@ async fn every_number_of_a_plan_survives_being_saved() {
         assert!(!limit.is_finite() || Plan::from_json(&saved).is_ok_and(|read| read == plan), "{limit:e}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_plan_is_checked_beside_its_first_action() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    let request = setup.request(Some("version=1.2.0")).urgent(true);
+    let plan = plan(&engine, &request).await;
+    assert!(blockers(&plan).is_empty(), "{:?}", blockers(&plan));
+    let found = |code: &str, findings: &[rollback_core::target::Finding]| findings.iter().any(|one| one.code == code);
+    assert!(plan.components.values().all(|component| found("checked-beside", &component.findings)));
+    setup.world.remove(2);
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    let component = report.components.values().next().unwrap();
+    assert!(found("artifact-missing", &component.findings), "{:?}", component.findings);
+}
