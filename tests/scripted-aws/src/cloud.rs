@@ -173,13 +173,13 @@ fn answer(world: &mut World, asked: &Asked, id: &str) -> Reply {
 fn result(world: &mut World, asked: &Asked, struck: Option<Does>) -> Result<Value, Fault> {
     let now = world.now;
     if world.limits.as_mut().is_some_and(|limits| !limits.pass(&asked.service, &asked.operation, now)) {
-        return Err(Fault::throttled());
+        return Err(Fault::throttled(asked));
     }
     match struck {
-        Some(Does::Throttles) => Err(Fault::throttled()),
-        Some(Does::Denies) => Err(Fault::denied(&world.account, &asked.service, &asked.operation)),
-        Some(Does::Expires) => Err(Fault::expired()),
-        Some(Does::Breaks) => Err(Fault::broken()),
+        Some(Does::Throttles) => Err(Fault::throttled(asked)),
+        Some(Does::Denies) => Err(Fault::denied(&world.account, asked)),
+        Some(Does::Expires) => Err(Fault::expired(asked)),
+        Some(Does::Breaks) => Err(Fault::broken(asked)),
         Some(Does::Refuses(fault)) => Err(fault),
         _ => dispatch(world, &asked.service, &asked.operation, &asked.input),
     }

@@ -76,3 +76,17 @@ fn an_error_in_json_is_what_aws_sends() {
     assert_eq!(answer.header("content-type"), Some("application/x-amz-json-1.1"));
     assert!(answer.header("x-amzn-requestid").is_some());
 }
+
+#[tokio::test]
+async fn errors_in_xml_have_the_codes_of_a_query() {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await.expect("a port is free");
+    cloud.inject(Injection::new("sts", "GetCallerIdentity", Does::Expires).times(1));
+    cloud.inject(Injection::new("sts", "GetCallerIdentity", Does::Throttles).times(1));
+    let headers = format!("authorization: {SIGNED}\r\n");
+    let expired = post(&server.url(), &headers, "Action=GetCallerIdentity").await;
+    assert!(expired.starts_with("HTTP/1.1 403"), "{expired}");
+    assert!(expired.contains("<Type>Sender</Type><Code>ExpiredToken</Code>"), "{expired}");
+    let throttled = post(&server.url(), &headers, "Action=GetCallerIdentity").await;
+    assert!(throttled.contains("<Code>Throttling</Code><Message>Rate exceeded</Message>"), "{throttled}");
+}
