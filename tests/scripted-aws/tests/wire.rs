@@ -90,3 +90,24 @@ async fn errors_in_xml_have_the_codes_of_a_query() {
     let throttled = post(&server.url(), &headers, "Action=GetCallerIdentity").await;
     assert!(throttled.contains("<Code>Throttling</Code><Message>Rate exceeded</Message>"), "{throttled}");
 }
+
+#[tokio::test]
+async fn a_held_call_is_done_though_nobody_waits_any_more() {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await.expect("a port is free");
+    cloud.inject(Injection::new("sts", "*", Does::Delays).times(1));
+    let url = server.url();
+    let headers = format!("authorization: {SIGNED}\r\n");
+    let gone = tokio::spawn(async move { post(&url, &headers, "Action=GetCallerIdentity").await });
+    while cloud.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    gone.abort();
+    assert!(gone.await.is_err());
+    // The server has seen that the connection is closed.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    cloud.release();
+    assert_eq!(cloud.calls()[1].outcome, Outcome::Answered, "it is done when this ends");
+}
