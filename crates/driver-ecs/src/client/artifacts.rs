@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use aws_sdk_ecr::operation::batch_get_image::{BatchGetImageError, BatchGetImageOutput};
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::types::{Image, ImageDetail, ImageFailureCode, ImageIdentifier};
 use rollback_aws_support::{Batcher, Batchers, Quota};
@@ -23,8 +24,9 @@ const PAGES: usize = 10;
 /// An index of images for several platforms is at most this long; larger ones are not looked into.
 const LONGEST_INDEX: usize = 1 << 20;
 
-/// AWS documents 2,000 calls a second for pulls, and none for the rest: a guess, which throttle answers correct.
-const READ: Quota = Quota::new("ecr", "repository read", 20, 20.0);
+/// AWS documents 2,000 calls a second for pulls, and none for the rest: guesses, which throttle answers correct.
+const READ: Quota = Quota::new("ecr", "DescribeImages", 100, 50.0);
+const POLICY: Quota = Quota::new("ecr", "GetLifecyclePolicy", 100, 50.0);
 const PULL: Quota = Quota::new("ecr", "BatchGetImage", 200, 200.0);
 
 /// Look-ups that gather.
@@ -223,7 +225,7 @@ async fn pulled(
     asker: &Asker,
     of: &Repository,
     ids: Vec<ImageIdentifier>,
-) -> Result<Option<aws_sdk_ecr::operation::batch_get_image::BatchGetImageOutput>> {
+) -> Result<Option<BatchGetImageOutput>> {
     let region = of.registry.region();
     let client = client!(asker, aws_sdk_ecr, region);
     let call =
@@ -236,7 +238,7 @@ async fn pulled(
             .set_image_ids(Some(ids.clone()))
             .send()
     };
-    asker.ask(region, PULL, &call, |error| error.is_repository_not_found_exception(), send).await
+    asker.ask(region, PULL, &call, BatchGetImageError::is_repository_not_found_exception, send).await
 }
 
 /// Whether images are there, told by the permission to pull them.
@@ -303,7 +305,7 @@ async fn policy(asker: Asker, of: Repository) -> Reading<String> {
     let none = |error: &aws_sdk_ecr::operation::get_lifecycle_policy::GetLifecyclePolicyError| {
         error.is_lifecycle_policy_not_found_exception() || error.is_repository_not_found_exception()
     };
-    let answer = asker.ask(region, READ, &call, none, send).await;
+    let answer = asker.ask(region, POLICY, &call, none, send).await;
     read(answer.map(|answer| answer?.lifecycle_policy_text))
 }
 

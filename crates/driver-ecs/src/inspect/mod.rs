@@ -56,7 +56,7 @@ pub(crate) struct Facts {
     /// By reference.
     secrets: BTreeMap<String, SecretState>,
     pub(crate) registration: Reading<Registration>,
-    /// States by name.
+    /// States by name; `Absent` where no alarm counts.
     pub(crate) alarms: Reading<BTreeMap<String, String>>,
     pub(crate) scaling: Reading<Scaling>,
     pub(crate) auto_rollback: Reading<AutoRollback>,
