@@ -18,6 +18,7 @@ mod world;
 
 pub use self::calls::{Call, Outcome};
 pub use self::cloud::Cloud;
+pub use self::code_deploy::BlueGreen;
 pub use self::ecs::{Behaviour, ServiceView, TaskView};
 pub use self::elb::{Target, Traffic};
 pub use self::faults::{Does, Injection};

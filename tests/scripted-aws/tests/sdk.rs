@@ -7,7 +7,7 @@ use aws_sdk_codedeploy as codedeploy;
 use aws_sdk_codedeploy::types as cd;
 use aws_sdk_elasticloadbalancingv2 as elb;
 use aws_sdk_elasticloadbalancingv2::types as lb;
-use rollback_scripted_aws::{Cloud, Server};
+use rollback_scripted_aws::{BlueGreen, Cloud, Fault, Server, Target};
 use serde_json::json;
 
 type Checked = Result<(), Box<dyn std::error::Error>>;
@@ -46,12 +46,15 @@ fn balancer(cloud: &Cloud) -> [String; 4] {
     let listener = world.create_listener(&balancer, 443, &[(&blue, 100), (&green, 0)]);
     world.create_rule(&listener, "/api/*", &[(&blue, 1)]);
     let now = world.now();
-    world.register_target(&blue, rollback_scripted_aws::Target::new("10.0.0.1", 80, now, "web:41"));
+    world.register_target(&blue, Target::new("10.0.0.1", 80, now, "web:41"));
     [balancer, listener, blue, green]
 }
 
 fn weights(actions: &[lb::Action]) -> Vec<(&str, i32)> {
-    let groups = actions.iter().filter_map(lb::Action::forward_config).flat_map(|one| one.target_groups());
+    let groups = actions
+        .iter()
+        .filter_map(lb::Action::forward_config)
+        .flat_map(lb::ForwardActionConfig::target_groups);
     groups.map(|one| (one.target_group_arn().unwrap_or_default(), one.weight().unwrap_or(-1))).collect()
 }
 
@@ -77,7 +80,7 @@ async fn load_balancers_are_read() -> Checked {
     let told = client.describe_load_balancers().names("shop").send().await?;
     let one = &told.load_balancers()[0];
     assert_eq!(one.state().and_then(|state| state.code()), Some(&lb::LoadBalancerStateEnum::Active));
-    assert_eq!(one.created_time().map(|at| at.secs()), Some(cloud.now().as_second()));
+    assert_eq!(one.created_time().map(elb::primitives::DateTime::secs), Some(cloud.now().as_second()));
     Ok(())
 }
 
@@ -124,41 +127,14 @@ async fn weights_are_written_and_refused() -> Checked {
     Ok(())
 }
 
-/// A service that CodeDeploy moves, with a deployment group for it; the task definitions that it runs and that it could run.
-fn service(
-    cloud: &Cloud,
-    [_, listener, blue, _]: &[String; 4],
-) -> Result<[String; 2], Box<dyn std::error::Error>> {
-    let fault = |fault: rollback_scripted_aws::Fault| format!("{fault:?}");
+/// A service that CodeDeploy moves; and a task definition that it could run.
+fn service(cloud: &Cloud) -> Result<(BlueGreen, String), Box<dyn std::error::Error>> {
+    let fault = |fault: Fault| format!("{fault:?}");
     cloud.cluster("prod");
-    let register = |image: &str| cloud.register("web", image).map_err(fault);
-    let both = [register("web:41")?, register("web:42")?];
-    let service = json!({
-        "cluster": "prod", "serviceName": "web", "taskDefinition": both[0], "desiredCount": 1,
-        "deploymentController": { "type": "CODE_DEPLOY" }, "launchType": "FARGATE",
-        "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
-        "loadBalancers": [{ "targetGroupArn": blue, "containerName": "web", "containerPort": 80 }],
-    });
-    cloud.ask("ecs", "CreateService", &service).map_err(fault)?;
-    cloud.settle();
-    let application = json!({ "applicationName": "shop", "computePlatform": "ECS" });
-    cloud.ask("codedeploy", "CreateApplication", &application).map_err(fault)?;
-    let group = json!({
-        "applicationName": "shop", "deploymentGroupName": "web", "serviceRoleArn": "arn:aws:iam::123456789012:role/x",
-        "autoRollbackConfiguration": { "enabled": true, "events": ["DEPLOYMENT_FAILURE"] },
-        "deploymentStyle": { "deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL" },
-        "blueGreenDeploymentConfiguration": {
-            "terminateBlueInstancesOnDeploymentSuccess": { "action": "TERMINATE", "terminationWaitTimeInMinutes": 5 },
-            "deploymentReadyOption": { "actionOnTimeout": "CONTINUE_DEPLOYMENT", "waitTimeInMinutes": 0 },
-        },
-        "ecsServices": [{ "clusterName": "prod", "serviceName": "web" }],
-        "loadBalancerInfo": { "targetGroupPairInfoList": [{
-            "targetGroups": [{ "name": "blue" }, { "name": "green" }],
-            "prodTrafficRoute": { "listenerArns": [listener] },
-        }] },
-    });
-    cloud.ask("codedeploy", "CreateDeploymentGroup", &group).map_err(fault)?;
-    Ok(both)
+    let old = cloud.register("web", "web:41").map_err(fault)?;
+    let new = cloud.register("web", "web:42").map_err(fault)?;
+    let made = cloud.create_blue_green("prod", "web", &old, 1, &json!({})).map_err(fault)?;
+    Ok((made, new))
 }
 
 fn revision(task_definition: &str) -> cd::RevisionLocation {
@@ -174,14 +150,17 @@ fn revision(task_definition: &str) -> cd::RevisionLocation {
         .build()
 }
 
+const EVENTS: &str = "BeforeInstall Install AfterInstall AllowTestTraffic AfterAllowTestTraffic BeforeAllowTraffic AllowTraffic \
+                      AfterAllowTraffic";
+
 /// Makes a deployment whose traffic has moved while blue is still there; its id and when it was made.
 async fn shifted(
     cloud: &Cloud,
     client: &codedeploy::Client,
 ) -> Result<(String, codedeploy::primitives::DateTime), Box<dyn std::error::Error>> {
-    let [_, new] = service(cloud, &balancer(cloud))?;
+    let (_, new) = service(cloud)?;
     let create = || {
-        let create = client.create_deployment().application_name("shop").deployment_group_name("web");
+        let create = client.create_deployment().application_name("web").deployment_group_name("web");
         create.revision(revision(&new)).send()
     };
     let id = create().await?.deployment_id.unwrap_or_default();
@@ -209,9 +188,7 @@ async fn a_deployment_is_made_and_read() -> Checked {
     let target = client.get_deployment_target().deployment_id(&id).target_id("prod:web").send().await?;
     let target = target.deployment_target.and_then(|target| target.ecs_target).ok_or("no target")?;
     let events = target.lifecycle_events().iter().filter_map(|one| one.lifecycle_event_name());
-    let traffic = ["BeforeAllowTraffic", "AllowTraffic", "AfterAllowTraffic"];
-    let names = [["BeforeInstall", "Install", "AfterInstall"], traffic].concat();
-    assert_eq!(events.collect::<Vec<_>>(), names, "no test traffic without a listener for it");
+    assert_eq!(events.collect::<Vec<_>>().join(" "), EVENTS);
     let sets = target.task_sets_info().iter();
     let labels: Vec<_> = sets.map(|set| (set.task_set_label(), set.traffic_weight())).collect();
     assert_eq!(labels, [(Some(&cd::TargetLabel::Blue), 0.0), (Some(&cd::TargetLabel::Green), 100.0)]);
@@ -227,7 +204,7 @@ async fn a_stopped_deployment_and_its_rollback_are_read() -> Checked {
     let stopped = client.stop_deployment().deployment_id(&id).auto_rollback_enabled(true).send().await?;
     assert_eq!(stopped.status(), Some(&cd::StopStatus::Pending));
     cloud.tick(Duration::from_secs(60));
-    let listed = client.list_deployments().application_name("shop").deployment_group_name("web");
+    let listed = client.list_deployments().application_name("web").deployment_group_name("web");
     let range = cd::TimeRange::builder().start(made).build();
     let listed = listed.create_time_range(range).include_only_statuses(cd::DeploymentStatus::Succeeded);
     let back = listed.send().await?.deployments.unwrap_or_default();
@@ -249,21 +226,18 @@ async fn a_deployment_group_is_read() -> Checked {
     let cloud = Cloud::new();
     let server = cloud.serve().await?;
     let client = deploying(&server);
-    let parts = balancer(&cloud);
-    service(&cloud, &parts)?;
-    let ask = |name: &str| {
-        client.get_deployment_group().application_name("shop").deployment_group_name(name).send()
-    };
+    let (made, _) = service(&cloud)?;
+    let ask =
+        |name: &str| client.get_deployment_group().application_name("web").deployment_group_name(name).send();
     let told = ask("web").await?.deployment_group_info.ok_or("no group")?;
+    const ON: [cd::AutoRollbackEvent; 2] =
+        [cd::AutoRollbackEvent::DeploymentFailure, cd::AutoRollbackEvent::DeploymentStopOnAlarm];
     let rollback = told.auto_rollback_configuration().ok_or("no rollback")?;
-    assert_eq!(
-        (rollback.enabled(), rollback.events()),
-        (true, &[cd::AutoRollbackEvent::DeploymentFailure][..])
-    );
+    assert_eq!((rollback.enabled(), rollback.events()), (true, &ON[..]));
     let pair = &told.load_balancer_info().ok_or("no load balancer")?.target_group_pair_info_list()[0];
-    assert_eq!(pair.target_groups()[1].name(), Some("green"));
+    assert_eq!(pair.target_groups()[1].name(), Some("web-green"));
     let route = pair.prod_traffic_route().ok_or("no route")?;
-    assert_eq!(route.listener_arns(), [parts[1].clone()]);
+    assert_eq!(route.listener_arns(), std::slice::from_ref(&made.listener));
     assert_eq!(told.ecs_services()[0].service_name(), Some("web"));
     let option = told.blue_green_deployment_configuration().and_then(|one| one.deployment_ready_option());
     let action = option.and_then(|option| option.action_on_timeout());

@@ -7,17 +7,19 @@ mod deployment;
 mod groups;
 mod listeners;
 mod lists;
+mod make;
 mod targets;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use self::deployment::Deployment;
 use self::groups::Application;
+pub use self::make::BlueGreen;
 use crate::protocol::Fault;
 use crate::world::World;
 
@@ -34,12 +36,20 @@ pub(crate) struct State {
     revisions: BTreeMap<(String, String), String>,
     page: usize,
     rollbacks_fail: bool,
+    /// Alarms that a test set off, beside those of CloudWatch.
+    alarms: BTreeSet<String>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let (applications, revisions) = Default::default();
-        Self { applications, deployments: Vec::new(), revisions, page: PAGE, rollbacks_fail: false }
+        Self {
+            applications: BTreeMap::new(),
+            deployments: Vec::new(),
+            revisions: BTreeMap::new(),
+            page: PAGE,
+            rollbacks_fail: false,
+            alarms: BTreeSet::new(),
+        }
     }
 }
 
@@ -79,12 +89,13 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
 /// Moves its deployments to the world's present time. Called at least once per logical second while something moves.
 pub(crate) fn step(world: &mut World) {
     for at in 0..world.code_deploy.deployments.len() {
-        // A deployment is worked on as a copy: it looks at the rest of the world, and may add another one at the end.
-        let mut deployment = world.code_deploy.deployments[at].clone();
-        if !deployment.has_ended() {
-            walk::step(world, &mut deployment);
-            world.code_deploy.deployments[at] = deployment;
+        if world.code_deploy.deployments[at].has_ended() {
+            continue;
         }
+        // It is worked on as a copy: it looks at the rest of the world, and may add another one at the end.
+        let mut deployment = world.code_deploy.deployments[at].clone();
+        walk::step(world, &mut deployment);
+        world.code_deploy.deployments[at] = deployment;
     }
 }
 
@@ -109,6 +120,16 @@ impl World {
     /// Whether deployments that roll others back fail themselves.
     pub fn fail_rollbacks(&mut self, fail: bool) {
         self.code_deploy.rollbacks_fail = fail;
+    }
+
+    /// Sets an alarm off for CodeDeploy, or takes that back. It stops deployments whose groups name it, whether they began before or
+    /// begin afterwards.
+    pub fn alarm_for_deployments(&mut self, name: &str, active: bool) {
+        if active {
+            self.code_deploy.alarms.insert(name.to_owned());
+        } else {
+            self.code_deploy.alarms.remove(name);
+        }
     }
 
     /// How many deployments a page of `ListDeployments` has: 100 where nothing is said.

@@ -97,16 +97,9 @@ fn stopped_by_alarms(world: &mut World, deployment: &mut Deployment) -> bool {
     if !going || config["enabled"] != true {
         return false;
     }
-    let names: Vec<&str> = list(config, "alarms").iter().filter_map(|alarm| text(alarm, "name")).collect();
-    let asked = json!({ "AlarmNames": names, "StateValue": "ALARM" });
-    let told = others::handle(world, "monitoring", "DescribeAlarms", &asked).unwrap_or_default();
-    let active: Vec<String> = list(&told, "MetricAlarms")
-        .iter()
-        .filter(|alarm| alarm["StateValue"] == "ALARM")
-        .filter_map(|alarm| text(alarm, "AlarmName"))
-        .filter(|name| names.contains(name))
-        .map(|name| format!("<{name}>"))
-        .collect();
+    let names: Vec<String> =
+        list(config, "alarms").iter().filter_map(|alarm| text(alarm, "name")).map(str::to_owned).collect();
+    let active = active_alarms(world, &names);
     if active.is_empty() {
         return false;
     }
@@ -119,6 +112,17 @@ fn stopped_by_alarms(world: &mut World, deployment: &mut Deployment) -> bool {
     let back = deployment.rolls_back_on("DEPLOYMENT_STOP_ON_ALARM");
     stopped(world, deployment, back);
     true
+}
+
+/// Those of these alarms that have gone off.
+fn active_alarms(world: &mut World, names: &[String]) -> Vec<String> {
+    let asked = json!({ "AlarmNames": names, "StateValue": "ALARM" });
+    let told = others::handle(world, "monitoring", "DescribeAlarms", &asked).unwrap_or_default();
+    let alarms = list(&told, "MetricAlarms").iter().filter(|alarm| alarm["StateValue"] == "ALARM");
+    let told: Vec<&str> = alarms.filter_map(|alarm| text(alarm, "AlarmName")).collect();
+    let own = &world.code_deploy.alarms;
+    let active = names.iter().filter(|name| own.contains(*name) || told.contains(&name.as_str()));
+    active.map(|name| format!("<{name}>")).collect()
 }
 
 fn begin(world: &mut World, deployment: &mut Deployment) {

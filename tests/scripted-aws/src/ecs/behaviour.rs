@@ -15,6 +15,8 @@ pub enum Behaviour {
     Crash,
     /// It runs for so long, is healthy meanwhile, and then exits with 1.
     CrashAfter(Duration),
+    /// It runs for so long and then exits with this code: what a task does that was run for a purpose.
+    Exits(Duration, i32),
     /// Its image cannot be pulled: there is none with that tag.
     MissingImage,
     /// It runs, and its health checks fail.
@@ -30,6 +32,8 @@ struct Rule {
     image: String,
     digest: String,
     behaviour: Behaviour,
+    /// Whether it is told of tasks alone that no service started.
+    alone: bool,
 }
 
 /// The behaviours that were told.
@@ -37,17 +41,21 @@ struct Rule {
 pub(super) struct Behaviours(Vec<Rule>);
 
 impl Behaviours {
-    pub(super) fn tell(&mut self, images: &Images, image: &str, behaviour: Behaviour) {
+    pub(super) fn tell(&mut self, images: &Images, image: &str, behaviour: Behaviour, alone: bool) {
         let digest = images.digest(image);
-        self.0.retain(|rule| rule.image != image);
-        self.0.push(Rule { image: image.to_owned(), digest, behaviour });
+        self.0.retain(|rule| rule.image != image || rule.alone != alone);
+        self.0.push(Rule { image: image.to_owned(), digest, behaviour, alone });
     }
 
     /// What was told of an image, under this name or, where it is the same one, under another.
-    pub(super) fn of(&self, image: &str, digest: &str) -> Behaviour {
+    pub(super) fn of(&self, image: &str, digest: &str, alone: bool) -> Behaviour {
         let same = |rule: &&Rule| repository(&rule.image) == repository(image) && rule.digest == digest;
-        let named = self.0.iter().find(|rule| rule.image == image);
-        named.or_else(|| self.0.iter().find(same)).map(|rule| rule.behaviour).unwrap_or_default()
+        let told = |alone: bool| {
+            let rules = || self.0.iter().filter(move |rule| rule.alone == alone);
+            rules().find(|rule| rule.image == image).or_else(|| rules().find(same))
+        };
+        let rule = told(true).filter(|_| alone).or_else(|| told(false));
+        rule.map(|rule| rule.behaviour).unwrap_or_default()
     }
 }
 
@@ -68,12 +76,12 @@ mod tests {
     #[test]
     fn an_image_is_known_by_its_digest_too() {
         let (images, mut behaviours) = (Images::default(), Behaviours::default());
-        behaviours.tell(&images, "host:5000/app:bad", Behaviour::Crash);
+        behaviours.tell(&images, "host:5000/app:bad", Behaviour::Crash, false);
         let digest = images.digest("host:5000/app:bad");
-        assert_eq!(behaviours.of(&format!("host:5000/app@{digest}"), &digest), Behaviour::Crash);
-        assert_eq!(behaviours.of(&format!("other/app@{digest}"), &digest), Behaviour::Healthy);
+        assert_eq!(behaviours.of(&format!("host:5000/app@{digest}"), &digest, false), Behaviour::Crash);
+        assert_eq!(behaviours.of(&format!("other/app@{digest}"), &digest, false), Behaviour::Healthy);
         assert_eq!(
-            behaviours.of("host:5000/app:good", &images.digest("host:5000/app:good")),
+            behaviours.of("host:5000/app:good", &images.digest("host:5000/app:good"), false),
             Behaviour::Healthy
         );
     }

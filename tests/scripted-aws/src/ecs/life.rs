@@ -39,9 +39,15 @@ pub(super) struct Order {
 }
 
 /// What tasks of these images do.
-pub(super) fn behaviour(world: &World, images: &[(String, String, String)]) -> Behaviour {
-    let told = images.iter().map(|(_, image, digest)| world.ecs.behaviours.of(image, digest));
-    told.into_iter().find(|behaviour| *behaviour != Behaviour::Healthy).unwrap_or_default()
+pub(super) fn behaviour(world: &World, order: &Order) -> Behaviour {
+    culprit(world, order).map(|(_, behaviour)| behaviour).unwrap_or_default()
+}
+
+/// The first container that does something else than run, by its index.
+fn culprit(world: &World, order: &Order) -> Option<(usize, Behaviour)> {
+    let alone = order.service.is_none();
+    let told = order.images.iter().map(|(_, image, digest)| world.ecs.behaviours.of(image, digest, alone));
+    told.enumerate().find(|(_, behaviour)| *behaviour != Behaviour::Healthy)
 }
 
 /// The images of a task definition, with what their tags stand for now.
@@ -62,7 +68,7 @@ pub(super) fn start(world: &mut World, order: Order) -> String {
     let id = world.hex()[..32].to_owned();
     let arn = world.arn("ecs", &format!("task/{}/{id}", order.cluster));
     let cluster_arn = world.arn("ecs", &format!("cluster/{}", order.cluster));
-    let behaviour = behaviour(world, &order.images);
+    let (culprit, behaviour) = culprit(world, &order).unwrap_or_default();
     let number = world.ecs.tasks.started() + 10;
     let task = Task {
         arn,
@@ -83,6 +89,7 @@ pub(super) fn start(world: &mut World, order: Order) -> String {
         stop_code: None,
         stopped_reason: None,
         behaviour,
+        culprit,
         healthy: None,
         ip: format!("10.0.{}.{}", number / 250 % 250, number % 250),
         target_groups: order.target_groups,
@@ -166,7 +173,7 @@ fn enter(task: &mut Task, phase: Phase, after: Duration) -> bool {
 }
 
 fn not_pulled(task: &mut Task, after: Duration) -> bool {
-    let Some(container) = task.containers.first_mut() else { return false };
+    let Some(container) = task.containers.get_mut(task.culprit) else { return false };
     let image = &container.image;
     let why = format!(
         "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: {image}: not found"
@@ -184,14 +191,15 @@ fn not_pulled(task: &mut Task, after: Duration) -> bool {
 /// A running task: its checks pass or fail, it ends, or it goes on.
 fn run(task: &mut Task, now: Timestamp) -> bool {
     let past = |after: Duration| now >= task.since + after;
-    let crashes = match task.behaviour {
-        Behaviour::Crash => Some(CRASH),
-        Behaviour::CrashAfter(after) => Some(after),
+    let exits = match task.behaviour {
+        Behaviour::Crash => Some((CRASH, 1)),
+        Behaviour::CrashAfter(after) => Some((after, 1)),
+        Behaviour::Exits(after, code) => Some((after, code)),
         _ => None,
     };
     let unhealthy = task.behaviour == Behaviour::Unhealthy;
-    if let Some(after) = crashes.filter(|after| past(*after)) {
-        crash(task, after);
+    if let Some((after, code)) = exits.filter(|(after, _)| past(*after)) {
+        exit(task, after, code);
         return true;
     }
     if unhealthy && past(UNHEALTHY) {
@@ -212,9 +220,9 @@ fn run(task: &mut Task, now: Timestamp) -> bool {
     false
 }
 
-fn crash(task: &mut Task, after: Duration) {
-    if let Some(container) = task.containers.first_mut() {
-        container.exit_code = Some(1);
+fn exit(task: &mut Task, after: Duration, code: i32) {
+    if let Some(container) = task.containers.get_mut(task.culprit) {
+        container.exit_code = Some(code);
     }
     task.since += after;
     task.failed = true;

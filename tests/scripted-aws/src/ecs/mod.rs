@@ -14,6 +14,7 @@ mod names;
 mod render;
 mod returning;
 mod revisions;
+mod run_task;
 mod scheduler;
 mod services;
 mod task_definitions;
@@ -46,6 +47,7 @@ pub(crate) struct State {
     services: BTreeMap<(String, String), Service>,
     tasks: task_table::Tasks,
     behaviours: behaviour::Behaviours,
+    tokens: Vec<run_task::Used>,
 }
 
 pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
@@ -69,7 +71,7 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
         "DescribeServiceRevisions" => revisions::describe(world, input),
         "ListTasks" => tasks::list_all(world, input),
         "DescribeTasks" => tasks::describe(world, input),
-        "RunTask" => tasks::run(world, input),
+        "RunTask" => run_task::run(world, input),
         "StopTask" => tasks::stop(world, input),
         "DescribeTaskSets" => task_sets::describe(world, input),
         "CreateTaskSet" => task_sets::create(world, input),
@@ -82,15 +84,14 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
 /// Brings everything to the world's present time.
 pub(crate) fn step(world: &mut World) {
     life::step(world);
-    let keys: Vec<_> = world.ecs.services.keys().cloned().collect();
-    for key in keys {
-        let rests = |service: &Service| {
-            !scheduler::moves(service) && !world.ecs.tasks.of(service).iter().any(Task::moves)
-        };
+    let rests = |service: &Service| {
         // What waits at a hook is looked at all the same: the hook may time out.
-        if world.ecs.services.get(&key).is_some_and(|service| service.moving().is_none() && rests(service)) {
-            continue;
-        }
+        let waits = service.moving().is_some();
+        !waits && !scheduler::moves(service) && !world.ecs.tasks.of(service).iter().any(Task::moves)
+    };
+    let moving = world.ecs.services.iter().filter(|(_, service)| !rests(service));
+    let keys: Vec<_> = moving.map(|(key, _)| key.clone()).collect();
+    for key in keys {
         let Some(mut service) = world.ecs.services.remove(&key) else { continue };
         scheduler::step(world, &mut service);
         world.ecs.services.insert(key, service);

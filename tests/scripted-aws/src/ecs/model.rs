@@ -249,6 +249,8 @@ pub(super) struct Task {
     pub(super) stopped_reason: Option<String>,
     pub(super) containers: Vec<Container>,
     pub(super) behaviour: Behaviour,
+    /// The container that does it, by its index.
+    pub(super) culprit: usize,
     /// Whether its health checks pass; none until they are known.
     pub(super) healthy: Option<bool>,
     pub(super) ip: String,
@@ -283,7 +285,7 @@ impl Task {
             Phase::Running => {
                 let to_come = matches!(
                     self.behaviour,
-                    Behaviour::Crash | Behaviour::CrashAfter(_) | Behaviour::Unhealthy
+                    Behaviour::Crash | Behaviour::CrashAfter(_) | Behaviour::Exits(..) | Behaviour::Unhealthy
                 );
                 self.healthy.is_none() || to_come
             }

@@ -181,7 +181,7 @@ fn stop_earlier(world: &mut World, service: &mut Service, earlier: &[String], ma
 pub(super) fn start(world: &mut World, service: &mut Service, owner: &str, count: u32) {
     let of = service.deployments.iter().chain(&service.task_sets).find(|deployment| deployment.id == owner);
     let Some(order) = of.filter(|_| count > 0).map(|deployment| order(service, deployment)) else { return };
-    if life::behaviour(world, &order.images) == Behaviour::NoCapacity {
+    if life::behaviour(world, &order) == Behaviour::NoCapacity {
         return no_room(world, service);
     }
     let ids: Vec<_> = (0..count).map(|_| life::start(world, order.clone())).collect();

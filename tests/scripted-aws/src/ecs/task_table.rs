@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Service, Task};
 
-/// A cluster's and a service's name; the latter empty for tasks that were run by themselves.
-type Key = (String, String);
+/// `cluster/service`; the latter empty for tasks that were run by themselves.
+type Key = String;
+
+/// The end of its ARN.
+fn key(service: &Service) -> &str {
+    service.arn.split_once(":service/").map_or("", |(_, key)| key)
+}
 
 /// All tasks.
 #[derive(Debug, Default)]
@@ -18,7 +23,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn push(&mut self, task: Task) {
-        let key = (task.cluster.clone(), task.service.clone().unwrap_or_default());
+        let key = format!("{}/{}", task.cluster, task.service.as_deref().unwrap_or_default());
         self.places.insert(task.id().to_owned(), key.clone());
         self.by_service.entry(key).or_default().push(task);
         self.started += 1;
@@ -35,11 +40,11 @@ impl Tasks {
 
     /// The tasks of a service.
     pub(super) fn of(&self, service: &Service) -> &[Task] {
-        self.by_service.get(&service.key()).map_or(&[], Vec::as_slice)
+        self.by_service.get(key(service)).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn of_mut(&mut self, service: &Service) -> &mut [Task] {
-        self.by_service.get_mut(&service.key()).map_or(&mut [], Vec::as_mut_slice)
+        self.by_service.get_mut(key(service)).map_or(&mut [], Vec::as_mut_slice)
     }
 
     /// The tasks of one service, by name; of all in a cluster, without one.
@@ -48,17 +53,20 @@ impl Tasks {
         cluster: &'a str,
         service: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Task> {
-        let fits = move |key: &Key| key.0 == cluster && service.is_none_or(|name| key.1 == name);
+        let fits = move |key: &str| match service {
+            Some(service) => key.split_once('/') == Some((cluster, service)),
+            None => key.split_once('/').is_some_and(|(name, _)| name == cluster),
+        };
         self.by_service.iter().filter(move |(key, _)| fits(key)).flat_map(|(_, tasks)| tasks)
     }
 
     pub(super) fn find(&self, cluster: &str, id: &str) -> Option<&Task> {
-        let key = self.places.get(id).filter(|key| key.0 == cluster)?;
+        let key = self.places.get(id).filter(|key| key.split('/').next() == Some(cluster))?;
         self.by_service.get(key)?.iter().find(|task| task.id() == id)
     }
 
     pub(super) fn find_mut(&mut self, cluster: &str, id: &str) -> Option<&mut Task> {
-        let key = self.places.get(id).filter(|key| key.0 == cluster)?;
+        let key = self.places.get(id).filter(|key| key.split('/').next() == Some(cluster))?;
         self.by_service.get_mut(key)?.iter_mut().find(|task| task.id() == id)
     }
 

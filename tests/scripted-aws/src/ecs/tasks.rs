@@ -1,12 +1,11 @@
-//! Tasks: listing, showing, running and stopping them.
+//! Tasks: listing, showing and stopping them.
 
 use serde_json::{Value, json};
 
-use super::Behaviour;
-use super::life::{self, Order};
+use super::life;
 use super::model::Task;
 use super::{names, render};
-use crate::protocol::{Fault, integer, list, required, text, texts};
+use crate::protocol::{Fault, required, text, texts};
 use crate::world::World;
 
 fn invalid(message: impl Into<String>) -> Fault {
@@ -62,41 +61,6 @@ pub(super) fn describe(world: &World, input: &Value) -> Result<Value, Fault> {
         }
     }
     Ok(json!({ "tasks": found, "failures": failures }))
-}
-
-pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, Fault> {
-    let cluster = names::cluster(world, input)?;
-    let count = integer(input, "count").unwrap_or(1);
-    if !(1..=10).contains(&count) {
-        return Err(invalid("Task count must be between 1 and 10."));
-    }
-    let name = required(input, "taskDefinition", "InvalidParameterException")?;
-    let found = names::startable(world, name).map_err(|fault| {
-        if fault.message().contains("inactive") { invalid(fault.message()) } else { fault }
-    })?;
-    let (arn, family) = (found.arn.clone(), found.family.clone());
-    let images = life::resolve(world, &arn);
-    if life::behaviour(world, &images) == Behaviour::NoCapacity {
-        let failure =
-            json!({ "arn": world.arn("ecs", &format!("cluster/{cluster}")), "reason": "RESOURCE:CPU" });
-        return Ok(json!({ "tasks": [], "failures": [failure] }));
-    }
-    let order = Order {
-        cluster: cluster.clone(),
-        service: None,
-        group: text(input, "group").map_or_else(|| format!("family:{family}"), str::to_owned),
-        started_by: text(input, "startedBy").map(str::to_owned),
-        task_definition: arn,
-        launch_type: text(input, "launchType").unwrap_or("EC2").to_owned(),
-        target_groups: Vec::new(),
-        images,
-        overrides: input.get("overrides").cloned().unwrap_or_else(|| json!({ "containerOverrides": [] })),
-        tags: list(input, "tags").to_vec(),
-    };
-    let ids: Vec<_> = (0..count).map(|_| life::start(world, order.clone())).collect();
-    let started = ids.iter().filter_map(|id| world.ecs.tasks.find(&cluster, id));
-    let tasks: Vec<_> = started.map(|task| render::task(task, true)).collect();
-    Ok(json!({ "tasks": tasks, "failures": [] }))
 }
 
 pub(super) fn stop(world: &mut World, input: &Value) -> Result<Value, Fault> {

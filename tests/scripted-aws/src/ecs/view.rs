@@ -68,7 +68,14 @@ impl Cloud {
     pub fn behave(&self, image: &str, behaviour: Behaviour) {
         let mut world = self.world();
         let images = world.images.clone();
-        world.ecs.behaviours.tell(&images, image, behaviour);
+        world.ecs.behaviours.tell(&images, image, behaviour, false);
+    }
+
+    /// Tells what tasks of an image do that no service started: those of `RunTask`.
+    pub fn behave_alone(&self, image: &str, behaviour: Behaviour) {
+        let mut world = self.world();
+        let images = world.images.clone();
+        world.ecs.behaviours.tell(&images, image, behaviour, true);
     }
 
     /// Makes a cluster.
@@ -103,6 +110,7 @@ impl Cloud {
         let input = json!({
             "cluster": cluster, "serviceName": name, "taskDefinition": task_definition, "desiredCount": desired,
             "launchType": "FARGATE", "deploymentConfiguration": configuration,
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"], "securityGroups": ["sg-1"] } },
         });
         self.ask("ecs", "CreateService", &input)?;
         self.settle();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Target;
-use crate::{Cloud, Fault};
+use crate::{Behaviour, Cloud, Fault};
 
 /// A load balancer with a listener and a rule of it, both between two target groups.
 struct Bed {
@@ -124,19 +124,24 @@ fn a_listener_names_one_target_group_in_both_ways_and_several_in_one() {
 #[test]
 fn weights_decide_what_users_get() {
     let bed = bed();
+    assert_eq!(
+        bed.cloud.traffic(&bed.listener).all(),
+        Some("web:41"),
+        "before the first checks are done, too"
+    );
     bed.cloud.tick(Duration::from_secs(10));
-    assert_eq!(bed.cloud.world().traffic(&bed.listener).all(), Some("web:41"));
+    assert_eq!(bed.cloud.traffic(&bed.listener).all(), Some("web:41"));
     let told = bed.weigh("25", "75").unwrap();
     assert_eq!(told["Listeners"][0]["DefaultActions"][0]["ForwardConfig"]["TargetGroups"][1]["Weight"], 75);
-    let traffic = bed.cloud.world().traffic(&bed.listener);
+    let traffic = bed.cloud.traffic(&bed.listener);
     assert_eq!((traffic.share("web:41"), traffic.share("web:42"), traffic.failing), (0.25, 0.75, 0.0));
     assert_eq!(traffic.all(), None);
     bed.weigh(0, 999).unwrap();
-    assert_eq!(bed.cloud.world().traffic(&bed.listener).all(), Some("web:42"));
-    assert_eq!(bed.cloud.world().traffic(&bed.rule).all(), Some("web:41"), "a rule has weights of its own");
+    assert_eq!(bed.cloud.traffic(&bed.listener).all(), Some("web:42"));
+    assert_eq!(bed.cloud.traffic(&bed.rule).all(), Some("web:41"), "a rule has weights of its own");
     let action = json!({ "Type": "forward", "TargetGroupArn": bed.green });
     bed.ask("ModifyRule", json!({ "RuleArn": bed.rule, "Actions": [action] })).unwrap();
-    assert_eq!(bed.cloud.world().traffic(&bed.rule).all(), Some("web:42"));
+    assert_eq!(bed.cloud.traffic(&bed.rule).all(), Some("web:42"));
 }
 
 #[test]
@@ -164,7 +169,7 @@ fn nobody_steps_in_for_a_group_that_has_no_targets() {
     ]);
     let action = json!({ "Type": "forward", "ForwardConfig": { "TargetGroups": groups } });
     bed.ask("ModifyListener", json!({ "ListenerArn": bed.listener, "DefaultActions": [action] })).unwrap();
-    let traffic = bed.cloud.world().traffic(&bed.listener);
+    let traffic = bed.cloud.traffic(&bed.listener);
     assert_eq!((traffic.share("web:41"), traffic.failing), (0.5, 0.5));
 }
 
@@ -180,9 +185,9 @@ fn sick_targets_get_requests_only_where_no_other_is_left() {
     world.create_listener(&bed.balancer, 80, &[(&lonely, 1)]);
     drop(world);
     bed.cloud.tick(Duration::from_secs(10));
-    assert_eq!(bed.cloud.world().traffic(&bed.listener).failing, 0.0);
+    assert_eq!(bed.cloud.traffic(&bed.listener).failing, 0.0);
     let listener = bed.cloud.world().elb.listeners[1].arn.clone();
-    assert_eq!(bed.cloud.world().traffic(&listener).failing, 1.0);
+    assert_eq!(bed.cloud.traffic(&listener).failing, 1.0);
 }
 
 #[test]
@@ -254,4 +259,63 @@ fn describing_chooses_pages_and_names_what_is_not_there() {
         code(bed.ask("DescribeTargetHealth", json!({ "TargetGroupArn": "x" }))),
         "TargetGroupNotFound"
     );
+}
+
+/// A service of ECS behind the listener, that ECS moves.
+fn native(bed: &Bed, image: &str) {
+    bed.cloud.cluster("prod");
+    let task_definition = bed.cloud.register("web", image).unwrap();
+    let service = json!({
+        "cluster": "prod", "serviceName": "web", "taskDefinition": task_definition, "desiredCount": 2,
+        "launchType": "FARGATE",
+        "loadBalancers": [{ "targetGroupArn": bed.green, "containerName": "web", "containerPort": 80 }],
+    });
+    bed.cloud.ask("ecs", "CreateService", &service).unwrap();
+}
+
+fn empty_bed() -> Bed {
+    let bed = bed();
+    bed.cloud.world().elb.registered.clear();
+    bed.weigh(0, 1).unwrap();
+    bed
+}
+
+#[test]
+fn tasks_of_ecs_are_targets_from_when_they_run_until_they_stop() {
+    let bed = empty_bed();
+    native(&bed, "shop/web:41");
+    assert_eq!(bed.states(&bed.green), Vec::<String>::new());
+    assert_eq!(bed.cloud.traffic(&bed.listener).failing, 1.0);
+    let mut seen = Vec::new();
+    for _ in 0..120 {
+        bed.cloud.tick(Duration::from_secs(1));
+        seen.extend(bed.states(&bed.green));
+    }
+    seen.dedup();
+    assert_eq!(seen, ["initial", "healthy"]);
+    assert_eq!(bed.cloud.traffic(&bed.listener).all(), Some("web:1"));
+    let none = json!({ "cluster": "prod", "service": "web", "desiredCount": 0 });
+    bed.cloud.ask("ecs", "UpdateService", &none).unwrap();
+    seen.clear();
+    for _ in 0..600 {
+        bed.cloud.tick(Duration::from_secs(1));
+        seen.extend(bed.states(&bed.green));
+    }
+    seen.dedup();
+    assert_eq!(seen, ["draining"]);
+    assert_eq!(bed.states(&bed.green), Vec::<String>::new());
+}
+
+#[test]
+fn sick_tasks_of_ecs_are_unhealthy_targets() {
+    let bed = empty_bed();
+    bed.cloud.behave("shop/web:bad", Behaviour::Unhealthy);
+    native(&bed, "shop/web:bad");
+    let mut seen = Vec::new();
+    for _ in 0..120 {
+        bed.cloud.tick(Duration::from_secs(1));
+        seen.extend(bed.states(&bed.green));
+        assert_eq!(bed.cloud.traffic(&bed.listener).failing, 1.0);
+    }
+    assert!(seen.contains(&"unhealthy".to_owned()) && !seen.contains(&"healthy".to_owned()), "{seen:?}");
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::health::{Health, targets};
 use super::{Action, Listener, Share};
+use crate::cloud::Cloud;
 use crate::world::World;
 
 /// How requests fare that come to a listener or match a rule of it. All shares together are 1.
@@ -38,8 +39,16 @@ impl Traffic {
     }
 }
 
+impl Cloud {
+    /// How requests fare that come to this listener or match this rule, given by its ARN.
+    #[must_use]
+    pub fn traffic(&self, listener_or_rule: &str) -> Traffic {
+        self.world().traffic(listener_or_rule)
+    }
+}
+
 impl World {
-    /// How requests fare that come to this listener or match this rule.
+    /// As [`Cloud::traffic`].
     #[must_use]
     pub fn traffic(&self, listener_or_rule: &str) -> Traffic {
         let mut traffic = Traffic::default();

@@ -1,14 +1,25 @@
 //! Tasks by themselves.
 
 use rollback_scripted_aws::Behaviour;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{ask, cloud, described, refused, seconds, view};
+
+fn run(more: &Value) -> Value {
+    let network = json!({ "awsvpcConfiguration": { "subnets": ["subnet-1"] } });
+    let mut input = json!({
+        "cluster": "prod", "taskDefinition": "web:2", "launchType": "FARGATE", "networkConfiguration": network,
+    });
+    for (name, value) in more.as_object().cloned().unwrap_or_default() {
+        input[name] = value;
+    }
+    input
+}
 
 #[test]
 fn a_task_that_is_run_ends_when_it_is_stopped() {
     let cloud = cloud(&json!({}));
-    let run = json!({ "cluster": "prod", "taskDefinition": "web:2", "launchType": "FARGATE", "startedBy": "probe" });
+    let run = run(&json!({ "startedBy": "probe" }));
     let task = ask(&cloud, "RunTask", &run)["tasks"][0].take();
     assert_eq!((&task["lastStatus"], &task["group"]), (&json!("PROVISIONING"), &json!("family:web")));
     assert!(task["containers"][0].get("imageDigest").is_none(), "nothing is pulled yet");
@@ -51,8 +62,7 @@ fn a_service_replaces_a_task_that_is_stopped() {
 fn a_slow_one_takes_its_time() {
     let cloud = cloud(&json!({}));
     cloud.behave("registry/app:next", Behaviour::SlowStart(std::time::Duration::from_secs(120)));
-    let task =
-        ask(&cloud, "RunTask", &json!({ "cluster": "prod", "taskDefinition": "web:2" }))["tasks"][0].take();
+    let task = ask(&cloud, "RunTask", &run(&json!({})))["tasks"][0].take();
     let status = || {
         ask(&cloud, "DescribeTasks", &json!({ "cluster": "prod", "tasks": [task["taskArn"]] }))["tasks"][0]["lastStatus"].take()
     };
@@ -70,4 +80,45 @@ fn what_is_asked_for_wrongly() {
     let many: Vec<_> = (0..101).map(|number| number.to_string()).collect();
     let fault = refused(&cloud, "DescribeTasks", &json!({ "cluster": "prod", "tasks": many }));
     assert_eq!(fault.code(), "InvalidParameterException");
+}
+
+#[test]
+fn the_same_token_starts_nothing_twice() {
+    let cloud = cloud(&json!({}));
+    let input = run(&json!({ "clientToken": "once" }));
+    let first = ask(&cloud, "RunTask", &input)["tasks"][0]["taskArn"].take();
+    assert_eq!(ask(&cloud, "RunTask", &input)["tasks"][0]["taskArn"], first);
+    let fault = refused(&cloud, "RunTask", &run(&json!({ "clientToken": "once", "startedBy": "another" })));
+    assert_eq!(fault.code(), "ConflictException");
+    assert_ne!(
+        ask(&cloud, "RunTask", &run(&json!({ "clientToken": "twice" })))["tasks"][0]["taskArn"],
+        first
+    );
+}
+
+#[test]
+fn a_task_with_a_purpose_ends_with_its_code_and_the_service_does_not() {
+    let cloud = cloud(&json!({}));
+    cloud.behave_alone("registry/app:first", Behaviour::Exits(std::time::Duration::from_secs(30), 3));
+    let input = run(&json!({ "taskDefinition": "web:1" }));
+    let arn = ask(&cloud, "RunTask", &input)["tasks"][0]["taskArn"].take();
+    assert!(cloud.settle());
+    let told = ask(&cloud, "DescribeTasks", &json!({ "cluster": "prod", "tasks": [arn] }));
+    assert_eq!(told["tasks"][0]["containers"][0]["exitCode"], 3);
+    assert_eq!(told["tasks"][0]["stopCode"], "EssentialContainerExited");
+    assert_eq!(view(&cloud).healthy(), ["web:1", "web:1"]);
+}
+
+#[test]
+fn what_cannot_be_run() {
+    let cloud = cloud(&json!({}));
+    let message = |more: Value| refused(&cloud, "RunTask", &run(&more)).message().to_owned();
+    assert!(
+        message(json!({ "networkConfiguration": null }))
+            .starts_with("Network Configuration must be provided")
+    );
+    let overrides = json!({ "containerOverrides": [{ "name": "other", "command": ["true"] }] });
+    assert!(message(json!({ "overrides": overrides })).contains("not a container in the TaskDefinition"));
+    ask(&cloud, "DeregisterTaskDefinition", &json!({ "taskDefinition": "web:2" }));
+    assert_eq!(message(json!({})), "TaskDefinition is inactive");
 }

@@ -11,7 +11,7 @@ fn ids(answer: &Value) -> Vec<&str> {
 
 #[test]
 fn a_deployment_tells_no_content_of_its_revision() {
-    let bed = bed().with_group();
+    let bed = bed();
     let mut asked = creation(&spec(&bed.new));
     asked["description"] = json!("release 42");
     let id = bed.ask("CreateDeployment", &asked).unwrap()["deploymentId"].as_str().unwrap().to_owned();
@@ -26,19 +26,18 @@ fn a_deployment_tells_no_content_of_its_revision() {
     assert_eq!((&info["creator"], &info["computePlatform"]), (&json!("user"), &json!("ECS")));
     assert_eq!(info["loadBalancerInfo"], bed.asked_group()["loadBalancerInfo"]);
     let revision = json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": sha256 } });
-    let told = bed
-        .ask("GetApplicationRevision", json!({ "applicationName": "shop", "revision": revision }))
-        .unwrap();
+    let told =
+        bed.ask("GetApplicationRevision", json!({ "applicationName": "web", "revision": revision })).unwrap();
     assert_eq!(told["revision"]["appSpecContent"]["content"], json!(spec(&bed.new)));
     assert_eq!(told["revisionInfo"]["deploymentGroups"], json!(["web"]));
     let other = json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": "0" } });
-    let told = bed.ask("GetApplicationRevision", json!({ "applicationName": "shop", "revision": other }));
+    let told = bed.ask("GetApplicationRevision", json!({ "applicationName": "web", "revision": other }));
     assert_eq!(code(told), "RevisionDoesNotExistException");
 }
 
 #[test]
 fn a_group_runs_one_deployment_at_a_time() {
-    let bed = bed().with_group();
+    let bed = bed();
     let first = bed.deploy(&bed.new);
     let fault = bed.ask("CreateDeployment", creation(&spec(&bed.new))).unwrap_err();
     assert_eq!(fault.code(), "DeploymentLimitExceededException");
@@ -50,7 +49,7 @@ fn a_group_runs_one_deployment_at_a_time() {
 
 #[test]
 fn creations_that_cannot_be_are_refused() {
-    let bed = bed().with_group();
+    let bed = bed();
     let with = |key: &str, value: Value| -> Result<Value, Fault> {
         let mut asked = creation(&spec(&bed.new));
         asked[key] = value;
@@ -86,25 +85,31 @@ fn creations_that_cannot_be_are_refused() {
 #[test]
 fn only_a_service_that_code_deploy_moves_can_be_deployed() {
     let bed = bed();
-    bed.group(json!({ "ecsServices": [{ "clusterName": "prod", "serviceName": "gone" }] }));
-    let asked = creation(&spec(&bed.new));
-    assert_eq!(code(bed.ask("CreateDeployment", &asked)), "InvalidECSServiceException");
-    let native =
-        json!({ "cluster": "prod", "serviceName": "gone", "taskDefinition": bed.old, "desiredCount": 1 });
-    bed.cloud.ask("ecs", "CreateService", &native).unwrap();
-    assert_eq!(code(bed.ask("CreateDeployment", &asked)), "InvalidECSServiceException");
+    let mut group = bed.asked_group();
+    group["deploymentGroupName"] = json!("native");
+    group["ecsServices"][0]["serviceName"] = json!("native");
+    bed.ask("CreateDeploymentGroup", group).unwrap();
+    let mut asked = creation(&spec(&bed.new));
+    asked["deploymentGroupName"] = json!("native");
+    let fault = bed.ask("CreateDeployment", &asked).unwrap_err();
+    assert_eq!(fault.code(), "InvalidECSServiceException");
+    assert!(fault.message().contains("cannot be found"), "{}", fault.message());
+    bed.cloud.create_service("prod", "native", &bed.old, 1, &json!({})).unwrap();
+    let fault = bed.ask("CreateDeployment", &asked).unwrap_err();
+    assert_eq!(fault.code(), "InvalidECSServiceException");
+    assert!(fault.message().contains("CODE_DEPLOY"), "{}", fault.message());
 }
 
 #[test]
 fn deployments_are_listed_newest_first_by_state_time_and_page() {
-    let bed = bed().with_group();
+    let bed = bed();
     let first = bed.deploy(&bed.new);
     bed.until_status(&first, "Succeeded");
     let from = bed.cloud.now().as_second() as f64;
     let second = bed.deploy(&bed.old);
     bed.pass(2);
     let list = |input: Value| bed.ask("ListDeployments", input).unwrap();
-    let of = json!({ "applicationName": "shop", "deploymentGroupName": "web" });
+    let of = json!({ "applicationName": "web", "deploymentGroupName": "web" });
     assert_eq!(ids(&list(of.clone())), [second.as_str(), first.as_str()]);
     assert_eq!(ids(&list(json!({ "includeOnlyStatuses": ["InProgress", "Queued"] }))), [second.as_str()]);
     assert_eq!(ids(&list(json!({ "includeOnlyStatuses": ["Ready"] }))), Vec::<&str>::new());
@@ -119,7 +124,7 @@ fn deployments_are_listed_newest_first_by_state_time_and_page() {
     assert_eq!((ids(&page), page.get("nextToken")), (vec![first.as_str()], None));
     let refused = |input: Value| code(bed.ask("ListDeployments", input));
     assert_eq!(refused(json!({ "deploymentGroupName": "web" })), "ApplicationNameRequiredException");
-    assert_eq!(refused(json!({ "applicationName": "shop" })), "DeploymentGroupNameRequiredException");
+    assert_eq!(refused(json!({ "applicationName": "web" })), "DeploymentGroupNameRequiredException");
     assert_eq!(
         refused(json!({ "includeOnlyStatuses": ["In Progress"] })),
         "InvalidDeploymentStatusException"
@@ -133,7 +138,7 @@ fn deployments_are_listed_newest_first_by_state_time_and_page() {
 
 #[test]
 fn deployments_are_looked_up_one_by_one_and_in_batches() {
-    let bed = bed().with_group();
+    let bed = bed();
     let id = bed.deploy(&bed.new);
     let get = |id: Value| code(bed.ask("GetDeployment", json!({ "deploymentId": id })));
     assert_eq!(get(Value::Null), "DeploymentIdRequiredException");
@@ -152,8 +157,8 @@ fn deployments_are_looked_up_one_by_one_and_in_batches() {
 
 #[test]
 fn groups_tell_what_they_were_made_with_and_what_came_of_them() {
-    let bed = bed().with_group();
-    let of = json!({ "applicationName": "shop", "deploymentGroupName": "web" });
+    let bed = bed();
+    let of = json!({ "applicationName": "web", "deploymentGroupName": "web" });
     let get = || bed.ask("GetDeploymentGroup", &of).unwrap()["deploymentGroupInfo"].take();
     let (asked, told) = (bed.asked_group(), get());
     for (key, value) in asked.as_object().unwrap() {
@@ -164,12 +169,12 @@ fn groups_tell_what_they_were_made_with_and_what_came_of_them() {
     assert_eq!(get()["lastAttemptedDeployment"]["status"], "Created");
     bed.until_status(&id, "Succeeded");
     assert_eq!(get()["lastSuccessfulDeployment"]["deploymentId"], json!(id));
-    let batch = json!({ "applicationName": "shop", "deploymentGroupNames": ["web", "x"] });
+    let batch = json!({ "applicationName": "web", "deploymentGroupNames": ["web", "x"] });
     let told = bed.ask("BatchGetDeploymentGroups", batch).unwrap();
     assert_eq!(told["deploymentGroupsInfo"], json!([get()]));
-    assert_eq!(bed.ask("ListApplications", json!({})).unwrap(), json!({ "applications": ["shop"] }));
-    let told = bed.ask("ListDeploymentGroups", json!({ "applicationName": "shop" })).unwrap();
-    assert_eq!(told, json!({ "applicationName": "shop", "deploymentGroups": ["web"] }));
+    assert_eq!(bed.ask("ListApplications", json!({})).unwrap(), json!({ "applications": ["web"] }));
+    let told = bed.ask("ListDeploymentGroups", json!({ "applicationName": "web" })).unwrap();
+    assert_eq!(told, json!({ "applicationName": "web", "deploymentGroups": ["web"] }));
 }
 
 #[test]
@@ -177,6 +182,7 @@ fn groups_that_cannot_be_are_refused() {
     let bed = bed();
     let with = |key: &str, value: Value| {
         let mut asked = bed.asked_group();
+        asked["deploymentGroupName"] = json!("other");
         asked[key] = value;
         code(bed.ask("CreateDeploymentGroup", asked))
     };
@@ -189,8 +195,7 @@ fn groups_that_cannot_be_are_refused() {
     let mut pair = bed.asked_group()["loadBalancerInfo"].take();
     pair["targetGroupPairInfoList"][0]["targetGroups"][1]["name"] = json!("red");
     assert_eq!(with("loadBalancerInfo", pair), "InvalidTargetGroupPairException");
-    bed.group(json!({}));
-    assert_eq!(with("deploymentConfigName", Value::Null), "DeploymentGroupAlreadyExistsException");
-    let again = bed.ask("CreateApplication", json!({ "applicationName": "shop" }));
+    assert_eq!(with("deploymentGroupName", json!("web")), "DeploymentGroupAlreadyExistsException");
+    let again = bed.ask("CreateApplication", json!({ "applicationName": "web" }));
     assert_eq!(code(again), "ApplicationAlreadyExistsException");
 }

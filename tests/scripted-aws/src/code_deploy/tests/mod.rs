@@ -9,108 +9,47 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::make::usual;
 use crate::ecs::TaskSet;
-use crate::{Behaviour, Cloud, Fault};
+use crate::{Behaviour, BlueGreen, Cloud, Fault};
 
 /// A service `web` of two tasks in the cluster `prod`, moved by CodeDeploy between two target groups.
 struct Bed {
     cloud: Cloud,
-    /// The listener for users, the one for tests, and a rule of the first.
-    listener: String,
-    tests: String,
+    made: BlueGreen,
+    /// A rule of the listener for users.
     rule: String,
-    /// The target groups' ARNs.
-    blue: String,
-    green: String,
     /// The task definitions' ARNs.
     old: String,
     new: String,
 }
 
 fn bed() -> Bed {
+    bed_with(&json!({}))
+}
+
+/// What is said takes the place of what the group has otherwise.
+fn bed_with(group: &Value) -> Bed {
     let cloud = Cloud::new();
-    let (blue, green, listener, tests, rule) = balancer(&cloud);
-    cloud.ask("ecs", "CreateCluster", &json!({ "clusterName": "prod" })).unwrap();
-    let (old, new) = (register(&cloud, "shop/web:41"), register(&cloud, "shop/web:42"));
-    let service = json!({
-        "cluster": "prod", "serviceName": "web", "taskDefinition": old, "desiredCount": 2,
-        "deploymentController": { "type": "CODE_DEPLOY" }, "launchType": "FARGATE",
-        "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
-        "loadBalancers": [{ "targetGroupArn": blue, "containerName": "web", "containerPort": 80 }],
-    });
-    cloud.ask("ecs", "CreateService", &service).unwrap();
-    assert!(cloud.settle(), "the service comes to rest");
-    cloud.tick(Duration::from_secs(60));
-    let bed = Bed { cloud, listener, tests, rule, blue, green, old, new };
-    bed.ask("CreateApplication", json!({ "applicationName": "shop", "computePlatform": "ECS" })).unwrap();
-    bed
-}
-
-fn balancer(cloud: &Cloud) -> (String, String, String, String, String) {
-    let mut world = cloud.world();
-    let balancer = world.create_load_balancer("shop");
-    let (blue, green) = (world.create_target_group("blue"), world.create_target_group("green"));
-    let listener = world.create_listener(&balancer, 443, &[(&blue, 1)]);
-    let tests = world.create_listener(&balancer, 8443, &[(&blue, 1)]);
-    let rule = world.create_rule(&listener, "/api/*", &[(&blue, 1)]);
-    (blue, green, listener, tests, rule)
-}
-
-fn register(cloud: &Cloud, image: &str) -> String {
-    let web = json!({ "name": "web", "image": image, "essential": true, "portMappings": [{ "containerPort": 80 }] });
-    let definition = json!({
-        "family": "web", "containerDefinitions": [web], "networkMode": "awsvpc",
-        "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
-    });
-    let told = cloud.ask("ecs", "RegisterTaskDefinition", &definition).unwrap();
-    told["taskDefinition"]["taskDefinitionArn"].as_str().unwrap().to_owned()
+    cloud.cluster("prod");
+    let [old, new] = ["shop/web:41", "shop/web:42"].map(|image| cloud.register("web", image).unwrap());
+    let made = cloud.create_blue_green("prod", "web", &old, 2, group).unwrap();
+    let rule = cloud.world().create_rule(&made.listener, "/api/*", &[(&made.blue, 1)]);
+    Bed { cloud, made, rule, old, new }
 }
 
 impl Bed {
-    /// With a group `web` that shifts all traffic at once and keeps blue for five minutes.
-    fn with_group(self) -> Self {
-        self.group(json!({}));
-        self
-    }
-
-    /// Makes the group `web`; what is said takes the place of what it has otherwise.
-    fn group(&self, said: Value) {
-        let mut group = self.asked_group();
-        for (key, value) in said.as_object().unwrap() {
-            group[key] = value.clone();
-        }
-        self.ask("CreateDeploymentGroup", group).unwrap();
-    }
-
-    fn asked_group(&self) -> Value {
-        json!({
-            "applicationName": "shop", "deploymentGroupName": "web",
-            "deploymentConfigName": "CodeDeployDefault.ECSAllAtOnce",
-            "serviceRoleArn": "arn:aws:iam::123456789012:role/code-deploy",
-            "autoRollbackConfiguration": {
-                "enabled": true, "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"],
-            },
-            "deploymentStyle": { "deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL" },
-            "blueGreenDeploymentConfiguration": {
-                "terminateBlueInstancesOnDeploymentSuccess": { "action": "TERMINATE", "terminationWaitTimeInMinutes": 5 },
-                "deploymentReadyOption": { "actionOnTimeout": "CONTINUE_DEPLOYMENT", "waitTimeInMinutes": 0 },
-            },
-            "ecsServices": [{ "clusterName": "prod", "serviceName": "web" }],
-            "loadBalancerInfo": { "targetGroupPairInfoList": [{
-                "targetGroups": [{ "name": "blue" }, { "name": "green" }],
-                "prodTrafficRoute": { "listenerArns": [self.listener] },
-                "testTrafficRoute": { "listenerArns": [self.tests] },
-            }] },
-        })
-    }
-
     fn ask(&self, op: &str, input: impl Borrow<Value>) -> Result<Value, Fault> {
         self.cloud.ask("codedeploy", op, input.borrow())
     }
 
+    /// What the group was made with.
+    fn asked_group(&self) -> Value {
+        usual(&self.made, "prod", "web")
+    }
+
     fn deploy(&self, task_definition: &str) -> String {
-        let told = self.ask("CreateDeployment", creation(&spec(task_definition))).unwrap();
-        told["deploymentId"].as_str().unwrap().to_owned()
+        self.cloud.deploy_blue_green(&self.made, task_definition).unwrap()
     }
 
     fn info(&self, id: &str) -> Value {
@@ -160,7 +99,7 @@ impl Bed {
 
     /// What serves all users, or nothing.
     fn serves(&self, listener: &str) -> Option<String> {
-        self.cloud.world().traffic(listener).all().map(str::to_owned)
+        self.cloud.traffic(listener).all().map(str::to_owned)
     }
 
     /// `PRIMARY web:1, ACTIVE web:2`.
@@ -184,6 +123,16 @@ impl Bed {
     }
 }
 
+/// Blue/green options with another one of these.
+fn options(option: &str, said: &Value) -> Value {
+    let mut options = json!({
+        "terminateBlueInstancesOnDeploymentSuccess": { "action": "TERMINATE", "terminationWaitTimeInMinutes": 5 },
+        "deploymentReadyOption": { "actionOnTimeout": "CONTINUE_DEPLOYMENT", "waitTimeInMinutes": 0 },
+    });
+    options[option] = said.clone();
+    json!({ "blueGreenDeploymentConfiguration": options })
+}
+
 fn spec(task_definition: &str) -> String {
     let properties = json!({
         "TaskDefinition": task_definition,
@@ -195,7 +144,7 @@ fn spec(task_definition: &str) -> String {
 
 fn creation(content: &str) -> Value {
     json!({
-        "applicationName": "shop", "deploymentGroupName": "web",
+        "applicationName": "web", "deploymentGroupName": "web",
         "revision": { "revisionType": "AppSpecContent", "appSpecContent": { "content": content } },
     })
 }

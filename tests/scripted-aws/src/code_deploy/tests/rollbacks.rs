@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Bed, bed, code};
+use super::{Bed, bed, bed_with, code};
 use crate::Behaviour;
 
-fn stop(bed: &Bed, id: &str, back: Value) -> Value {
-    bed.ask("StopDeployment", json!({ "deploymentId": id, "autoRollbackEnabled": back })).unwrap()
+fn stop(bed: &Bed, id: &str, back: impl Into<Value>) -> Value {
+    bed.ask("StopDeployment", json!({ "deploymentId": id, "autoRollbackEnabled": back.into() })).unwrap()
 }
 
 /// The deployment that rolls this one back, after both told of each other.
@@ -29,20 +29,23 @@ fn back_of(bed: &Bed, id: &str) -> String {
 
 #[test]
 fn a_stop_is_pending_before_it_is_done() {
-    let bed = bed().with_group();
+    let bed = bed();
     let id = bed.deploy(&bed.new);
     bed.until_shifted(&id);
-    assert_eq!(stop(&bed, &id, json!(true))["status"], "Pending");
+    assert_eq!(stop(&bed, &id, true)["status"], "Pending");
     assert_eq!(bed.status(&id), "InProgress");
     assert_eq!(bed.info(&id).get("rollbackInfo"), None);
-    assert_eq!(stop(&bed, &id, json!(false))["status"], "Pending", "the first request decides");
-    bed.until_status(&id, "Stopped");
+    assert_eq!(stop(&bed, &id, false)["status"], "Pending", "the first request decides");
+    bed.pass(4);
+    assert_eq!(bed.status(&id), "InProgress");
+    bed.pass(1);
+    assert_eq!(bed.status(&id), "Stopped");
     assert_eq!(bed.info(&id)["errorInformation"]["code"], "MANUAL_STOP");
-    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:2"), "stopped is not yet back");
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:2"), "stopped is not yet back");
     let back = back_of(&bed, &id);
     bed.until_status(&back, "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"));
-    assert_eq!(bed.serves(&bed.tests).as_deref(), Some("web:1"));
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
+    assert_eq!(bed.serves(&bed.made.test_listener).as_deref(), Some("web:1"));
     bed.cloud.settle();
     assert_eq!(bed.sets(), "PRIMARY web:1", "no task set was made for it");
     assert_eq!(bed.status(&id), "Stopped");
@@ -52,25 +55,25 @@ fn a_stop_is_pending_before_it_is_done() {
 
 #[test]
 fn a_stop_in_the_middle_of_a_shift_breaks_it_off() {
-    let bed = bed();
-    bed.group(json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
+    let bed =
+        bed_with(&json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
     let id = bed.deploy(&bed.new);
-    bed.until("some traffic", |bed| bed.cloud.world().traffic(&bed.listener).share("web:2") > 0.25);
-    stop(&bed, &id, json!(true));
+    bed.until("some traffic", |bed| bed.cloud.traffic(&bed.made.listener).share("web:2") > 0.25);
+    stop(&bed, &id, true);
     bed.until_status(&id, "Stopped");
     let events = bed.events(&id);
     assert_eq!(events[6], ("AllowTraffic".into(), "Failed".into()));
     assert_eq!(events[7], ("AfterAllowTraffic".into(), "Skipped".into()));
     bed.until_status(&back_of(&bed, &id), "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"));
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
 }
 
 #[test]
 fn without_a_rollback_everything_stays_where_it_is() {
-    let bed = bed();
-    bed.group(json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
+    let bed =
+        bed_with(&json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery1Minutes" }));
     let id = bed.deploy(&bed.new);
-    let share = |bed: &Bed| bed.cloud.world().traffic(&bed.listener).share("web:2");
+    let share = |bed: &Bed| bed.cloud.traffic(&bed.made.listener).share("web:2");
     bed.until("some traffic", |bed| share(bed) > 0.25);
     stop(&bed, &id, Value::Null);
     bed.until_status(&id, "Stopped");
@@ -80,14 +83,13 @@ fn without_a_rollback_everything_stays_where_it_is() {
     assert_eq!(bed.only(&id), Vec::<String>::new());
     let next = bed.deploy(&bed.old);
     bed.until_status(&next, "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"), "the next one clears up");
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"), "the next one clears up");
 }
 
 #[test]
 fn the_group_may_want_a_rollback_whenever_it_is_stopped() {
-    let bed = bed();
     let events = json!({ "enabled": true, "events": ["DEPLOYMENT_STOP_ON_REQUEST"] });
-    bed.group(json!({ "autoRollbackConfiguration": events }));
+    let bed = bed_with(&json!({ "autoRollbackConfiguration": events }));
     let id = bed.deploy(&bed.new);
     bed.until_status(&id, "InProgress");
     stop(&bed, &id, Value::Null);
@@ -95,23 +97,23 @@ fn the_group_may_want_a_rollback_whenever_it_is_stopped() {
     bed.until_status(&back_of(&bed, &id), "Succeeded");
     let told = bed.deploy(&bed.new);
     bed.until_status(&told, "InProgress");
-    stop(&bed, &told, json!(false));
+    stop(&bed, &told, false);
     bed.until_status(&told, "Stopped");
     assert_eq!(bed.info(&told).get("rollbackInfo"), None, "who says so is heard");
 }
 
 #[test]
 fn what_has_not_begun_is_stopped_at_once() {
-    let bed = bed().with_group();
+    let bed = bed();
     let id = bed.deploy(&bed.new);
-    assert_eq!(stop(&bed, &id, json!(true))["status"], "Succeeded");
+    assert_eq!(stop(&bed, &id, true)["status"], "Succeeded");
     assert_eq!(bed.status(&id), "Stopped");
     assert_eq!((bed.only(&id).len(), bed.sets().as_str()), (0, "PRIMARY web:1"));
 }
 
 #[test]
 fn a_failed_deployment_is_rolled_back_where_the_group_wants_it() {
-    let bed = bed().with_group();
+    let bed = bed();
     let id = bed.deploy(&bed.new);
     bed.until_shifted(&id);
     assert!(bed.cloud.world().fail_deployment(&id, "HEALTH_CONSTRAINTS"));
@@ -126,7 +128,7 @@ fn a_failed_deployment_is_rolled_back_where_the_group_wants_it() {
     assert_eq!(fault.code(), "DeploymentLimitExceededException");
     assert!(fault.message().contains(&back), "a rollback is a deployment: {}", fault.message());
     bed.until_status(&back, "Succeeded");
-    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:1"));
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
     assert!(!bed.cloud.world().fail_deployment(&id, "TIMEOUT"), "it is over");
 }
 
@@ -134,30 +136,96 @@ fn a_failed_deployment_is_rolled_back_where_the_group_wants_it() {
 fn the_first_deployment_of_a_group_can_be_rolled_back() {
     let bed = bed();
     bed.behaves("shop/web:42", Behaviour::Crash);
-    bed.group(json!({}));
     let id = bed.deploy(&bed.new);
     bed.until_status(&id, "Failed");
     let back = back_of(&bed, &id);
     bed.until_status(&back, "Succeeded");
     let sha256 = bed.info(&back)["revision"]["appSpecContent"]["sha256"].clone();
     let revision = json!({ "revisionType": "AppSpecContent", "appSpecContent": { "sha256": sha256 } });
-    let asked = json!({ "applicationName": "shop", "revision": revision });
+    let asked = json!({ "applicationName": "web", "revision": revision });
     let told = bed.ask("GetApplicationRevision", asked).unwrap();
     let content = told["revision"]["appSpecContent"]["content"].as_str().unwrap();
     assert!(content.contains(&bed.old), "{content}");
 }
 
 #[test]
+fn a_rollback_deploys_the_revision_that_succeeded_last() {
+    let bed = bed();
+    let first = bed.deploy(&bed.new);
+    bed.until_status(&first, "Succeeded");
+    let second = bed.deploy(&bed.old);
+    bed.until_shifted(&second);
+    stop(&bed, &second, true);
+    bed.until_status(&second, "Stopped");
+    let back = back_of(&bed, &second);
+    assert_eq!(bed.info(&second)["previousRevision"], bed.info(&first)["revision"]);
+    assert_eq!(bed.info(&back)["revision"], bed.info(&first)["revision"]);
+    bed.until_status(&back, "Succeeded");
+    assert!(bed.cloud.settle());
+    assert_eq!(bed.sets(), "PRIMARY web:2");
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:2"), "in the target group it was in");
+}
+
+#[test]
 fn a_rollback_that_fails_is_not_rolled_back() {
-    let bed = bed().with_group();
+    let bed = bed();
     bed.cloud.world().fail_rollbacks(true);
     let id = bed.deploy(&bed.new);
     bed.until_shifted(&id);
-    stop(&bed, &id, json!(true));
+    stop(&bed, &id, true);
     bed.until_status(&id, "Stopped");
     let back = back_of(&bed, &id);
     bed.until_status(&back, "Failed");
     assert_eq!(bed.info(&back)["rollbackInfo"].get("rollbackDeploymentId"), None);
-    assert_eq!(bed.serves(&bed.listener).as_deref(), Some("web:2"));
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:2"));
     assert_eq!(bed.only(&id), [back]);
+}
+
+fn watched() -> Value {
+    json!({ "alarmConfiguration": { "enabled": true, "alarms": [{ "name": "errors" }] } })
+}
+
+#[test]
+fn an_alarm_stops_a_deployment_and_rolls_it_back() {
+    let bed = bed_with(&watched());
+    let id = bed.deploy(&bed.new);
+    bed.until_shifted(&id);
+    bed.cloud.world().alarm_for_deployments("other", true);
+    bed.pass(5);
+    assert_eq!(bed.status(&id), "InProgress", "it is not an alarm of this group");
+    bed.cloud.world().alarm_for_deployments("errors", true);
+    bed.pass(1);
+    let info = bed.info(&id);
+    assert_eq!(
+        (&info["status"], &info["errorInformation"]["code"]),
+        (&json!("Stopped"), &json!("ALARM_ACTIVE"))
+    );
+    assert!(info["errorInformation"]["message"].as_str().unwrap().ends_with("Activated alarms: <errors>"));
+    bed.until_status(&back_of(&bed, &id), "Succeeded");
+    assert_eq!(bed.serves(&bed.made.listener).as_deref(), Some("web:1"));
+    let next = bed.deploy(&bed.new);
+    bed.until_status(&next, "Stopped");
+    assert_eq!(bed.events(&next)[1], ("Install".into(), "Failed".into()), "it went off before this began");
+}
+
+#[test]
+fn alarms_are_ignored_where_that_is_said() {
+    let mut group = watched();
+    group["alarmConfiguration"]["enabled"] = json!(false);
+    let bed = bed_with(&group);
+    bed.cloud.world().alarm_for_deployments("errors", true);
+    let id = bed.deploy(&bed.new);
+    bed.until_status(&id, "Succeeded");
+
+    let mut group = watched();
+    group["autoRollbackConfiguration"] = json!({ "enabled": true, "events": ["DEPLOYMENT_FAILURE"] });
+    let bed = bed_with(&group);
+    bed.cloud.world().alarm_for_deployments("errors", true);
+    let mut asked = super::creation(&super::spec(&bed.new));
+    asked["overrideAlarmConfiguration"] = json!({ "enabled": false });
+    let id = bed.ask("CreateDeployment", &asked).unwrap()["deploymentId"].as_str().unwrap().to_owned();
+    bed.until_status(&id, "Succeeded");
+    let id = bed.deploy(&bed.old);
+    bed.until_status(&id, "Stopped");
+    assert_eq!(bed.info(&id).get("rollbackInfo"), None, "the group wants none after alarms");
 }
