@@ -174,9 +174,7 @@ impl Target for EcsTarget {
     }
 
     async fn inspect(&self, from: Option<&EcsSnapshot>, to: &EcsSnapshot) -> Result<Inspection> {
-        let seen = self.client.see(Depth::Ways).await?;
-        let surroundings = self.client.surroundings();
-        Ok(inspect::inspect(surroundings, &seen.look, &seen.described, from, to).await)
+        inspect::inspect(self.client.surroundings(), self.client.see(Depth::Ways), from, to).await
     }
 
     async fn apply(&self, cx: &ActionContext, action: &EcsAction) -> Result<Landing> {

@@ -13,7 +13,7 @@ use super::super::images::{ImageId, Repository};
 use super::super::inspect;
 use super::{described, look, state};
 use crate::CodeDeployGroup;
-use crate::client::Surroundings;
+use crate::client::{Seen, Surroundings};
 use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot, task_definition};
 use crate::snapshot::EcsSnapshot;
 
@@ -69,7 +69,8 @@ impl Bed {
 
     async fn inspect(&self, to: &EcsSnapshot, changes: Value) -> Inspection {
         let described = described(changes);
-        inspect(&self.surroundings, &look(&described), &described, None, to).await
+        let seen = Seen { look: look(&described), described };
+        inspect(&self.surroundings, async { Ok(seen) }, None, to).await.unwrap()
     }
 
     fn denies(&self, service: &str, operation: &str) {
