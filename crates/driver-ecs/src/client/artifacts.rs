@@ -3,12 +3,12 @@
 //! Images are asked for with `DescribeImages`, which changes nothing. A repository of another account often allows pulling
 //! alone: then `BatchGetImage` tells at least whether an image is there. ECR counts that as a pull.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_ecr::operation::batch_get_image::{BatchGetImageError, BatchGetImageOutput};
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
-use aws_sdk_ecr::types::{Image, ImageDetail, ImageFailureCode, ImageIdentifier};
+use aws_sdk_ecr::types::{Image, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier};
 use rollback_aws_support::{Batcher, Batchers, Quota};
 use rollback_core::time::Clock;
 use rollback_core::{ErrorKind, Reading, Result};
@@ -198,6 +198,15 @@ impl ImageId {
             Self::Tag(tag) => image.tags.contains(tag),
         }
     }
+
+    fn is_meant_by(&self, failure: &ImageFailure) -> bool {
+        let id = failure.image_id.as_ref();
+        let (digest, tag) = (id.and_then(|id| id.image_digest()), id.and_then(|id| id.image_tag()));
+        match self {
+            Self::Digest(own) => digest == Some(own) && tag.is_none(),
+            Self::Tag(own) => tag == Some(own),
+        }
+    }
 }
 
 fn stored(image: &ImageDetail) -> Option<StoredImage> {
@@ -256,24 +265,14 @@ async fn by_pulling(
         Ok(Some(answer)) => answer,
     };
     let there = there(answer.images.unwrap_or_default());
-    // Only a failure that says so means that an image is not there.
     let failures = answer.failures.unwrap_or_default();
-    let absent: BTreeSet<_> = failures
-        .iter()
-        .filter(|failure| failure.failure_code == Some(ImageFailureCode::ImageNotFound))
-        .filter_map(|failure| {
-            let id = failure.image_id.as_ref()?;
-            Some((id.image_digest.clone(), id.image_tag.clone()))
-        })
-        .collect();
-    let is_absent = |id: &ImageId| match id {
-        ImageId::Digest(digest) => absent.contains(&(Some(digest.clone()), None)),
-        ImageId::Tag(tag) => absent.contains(&(None, Some(tag.clone()))),
-    };
-    let reading = |id: &ImageId| match there.values().find(|image| id.names(image)) {
-        Some(image) => Reading::Known(image.clone()),
-        None if is_absent(id) => Reading::Absent,
-        None => Reading::Unknown("ECR does not say whether it is there".to_owned()),
+    let why = |id: &ImageId| failures.iter().find(|failure| id.is_meant_by(failure))?.failure_code.clone();
+    let reading = |id: &ImageId| match (there.values().find(|image| id.names(image)), why(id)) {
+        (Some(image), _) => Reading::Known(image.clone()),
+        // Only a failure that says so means that an image is not there.
+        (None, Some(ImageFailureCode::ImageNotFound)) => Reading::Absent,
+        (None, Some(why)) => Reading::Unknown(format!("ecr:BatchGetImage says {}", why.as_str())),
+        (None, None) => Reading::Unknown("ecr:BatchGetImage does not say whether it is there".to_owned()),
     };
     ids.iter().map(|id| (id.clone(), reading(id))).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::future::{join, join_all, join3};
 use rollback_core::{Reading, Result};
@@ -20,9 +21,9 @@ use crate::snapshot::EcsSnapshot;
 /// Asks what there is to know of the destination, beside the look at the service: only what the look names has to wait for it.
 pub(super) async fn gather(
     surroundings: &Surroundings,
-    seen: impl Future<Output = Result<Seen>>,
+    seen: impl Future<Output = Result<Arc<Seen>>>,
     to: &EcsSnapshot,
-) -> Result<(Facts, Seen)> {
+) -> Result<(Facts, Arc<Seen>)> {
     let images = join_all(questions(to).into_iter().map(|question| image(surroundings, question, to)));
     let destination =
         join3(images, secrets(surroundings, to), surroundings.registration(&to.task_definition));

@@ -30,6 +30,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 use rollback_core::target::Inspection;
 use rollback_core::{Reading, Result};
@@ -63,15 +64,15 @@ pub(crate) struct Facts {
     pub(crate) auto_rollback: Reading<AutoRollback>,
 }
 
-/// What moving the service from one state to another would mean. `seen` is a look at the service that has yet to be taken: what
-/// does not depend on it is asked for at the same time.
+/// What moving the service from one state to another would mean. `seen` is a look at the service that may yet have to be
+/// taken: what does not depend on it is asked for at the same time.
 ///
 /// # Errors
 ///
 /// Those of the look. What else cannot be read is a finding.
 pub(crate) async fn inspect(
     surroundings: &Surroundings,
-    seen: impl Future<Output = Result<Seen>>,
+    seen: impl Future<Output = Result<Arc<Seen>>>,
     from: Option<&EcsSnapshot>,
     to: &EcsSnapshot,
 ) -> Result<Inspection> {

@@ -42,6 +42,8 @@ pub(super) struct ComponentRun {
     /// `None` before it was taken, and under break-glass.
     pub(super) lease: Option<Lease>,
     pub(super) cancel: CancellationToken,
+    /// The token that was last looked at before an action, and when.
+    pub(super) seen: std::sync::Mutex<Option<(Token, Duration)>>,
 }
 
 /// Why the work on a component stops before it reached an end of its own.
@@ -90,6 +92,18 @@ impl ComponentRun {
 
     pub(super) fn warn(&self, message: impl Into<String>) {
         self.context.emit(Event::Warning { component: self.name.clone(), message: message.into() });
+    }
+
+    /// Remembers that the target was seen with this token.
+    pub(super) fn saw(&self, token: &Token, at: Duration) {
+        *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((token.clone(), at));
+    }
+
+    /// How long ago the target was seen with this token.
+    pub(super) fn seen_ago(&self, token: Option<&Token>) -> Option<Duration> {
+        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_, at) = seen.as_ref().filter(|(seen, _)| Some(seen) == token)?;
+        Some(self.context.clock.monotonic().saturating_sub(*at))
     }
 
     /// Journals an event. Its number.

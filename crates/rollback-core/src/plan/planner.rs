@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -12,6 +13,7 @@ use super::check::check_steps;
 use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::engine::Context;
+use crate::engine::fresh::FreshLook;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -31,6 +33,8 @@ pub(crate) struct Planner<'a> {
 
 /// What was seen of one component. Its past is not kept: a plan of very many components would be mostly history.
 struct Look {
+    /// When, by the monotonic clock.
+    at: Duration,
     target: Arc<dyn DynTarget>,
     info: TargetInfo,
     observed: Observation<SnapshotRecord>,
@@ -100,9 +104,10 @@ impl Planner<'_> {
         let target = Arc::clone(self.context.target(name)?);
         let info = self.context.info(name).await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
-        let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
-        let look = Look { target, info, observed };
-        let resolved = past.resolve(&*look.target, destination, look.leaving(), now).await?;
+        let at = self.context.clock.monotonic();
+        let observed = target.observe(None).await?;
+        let look = Look { at, target, info, observed };
+        let (past, resolved) = Past::find(&*look.target, &ledger, destination, look.leaving(), now).await?;
         Ok((
             look,
             match resolved {
@@ -172,6 +177,13 @@ impl Planner<'_> {
                 view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers.clone());
             compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
         };
+        let fresh = FreshLook {
+            at: look.at,
+            observed: look.observed.clone(),
+            inspection: Inspection { diff: Vec::new(), ..inspection.clone() },
+            to: to.info.identity,
+        };
+        self.context.fresh.keep(name, fresh, request.components.len());
         let (diff, diff_omitted) = bounded_diff(inspection.diff);
         let mut component = ComponentPlan {
             driver: look.target.driver().to_owned(),

@@ -1,6 +1,7 @@
 //! What follows from the facts, and what is asked for to know them.
 
 mod artifacts;
+mod bed;
 mod decide;
 mod lifecycle;
 mod wire;

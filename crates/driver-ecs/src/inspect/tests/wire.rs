@@ -1,96 +1,14 @@
 //! The client against the double, over HTTP.
 
-use std::sync::Arc;
-
-use rollback_aws_support::{AwsSettings, Pacer, Session, Sessions};
-use rollback_core::target::Inspection;
-use rollback_core::time::SystemClock;
 use rollback_core::{Digest, Reading, Snapshot as _};
-use rollback_scripted_aws::{Cloud, Does, Injection, Server};
+use rollback_scripted_aws::{Does, Injection};
 use serde_json::{Value, json};
 
 use super::super::images::{ImageId, Repository};
-use super::super::inspect;
-use super::{described, look, state};
+use super::bed::{bed, codes, presence};
+use super::state;
 use crate::CodeDeployGroup;
-use crate::client::{Seen, Surroundings};
-use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot, task_definition};
-use crate::snapshot::EcsSnapshot;
-
-struct Bed {
-    cloud: Cloud,
-    surroundings: Surroundings,
-    _server: Server,
-}
-
-async fn bed() -> Bed {
-    let cloud = Cloud::new();
-    let server = cloud.serve().await.unwrap();
-    let settings = AwsSettings::new().region("eu-west-1").endpoint_url(server.url());
-    let opened = Sessions::new().open(&settings).await.unwrap();
-    let credentials = aws_sdk_ecs::config::Credentials::new("AKIDTEST", "secret", None, None, "test");
-    let credentials = aws_sdk_ecs::config::SharedCredentialsProvider::new(credentials);
-    let config = opened.sending().clone().into_builder().credentials_provider(credentials).build();
-    let clock = Arc::new(SystemClock);
-    let session = Session::from_sdk_config(config);
-    let surroundings = Surroundings::new(session, Pacer::new(clock.clone()), clock);
-    Bed { cloud, surroundings, _server: server }
-}
-
-impl Bed {
-    #[expect(clippy::needless_pass_by_value, reason = "what is asked is written where it is asked")]
-    fn ask(&self, service: &str, operation: &str, input: Value) -> Value {
-        self.cloud.ask(service, operation, &input).unwrap()
-    }
-
-    /// Everything that revision 41 needs.
-    fn with_all(self) -> Self {
-        self.ask("ecr", "CreateRepository", json!({ "repositoryName": "web" }));
-        self.push("v1");
-        let mut definition = task_definition(41, "v1").for_registering();
-        definition["containerDefinitions"][0]["memory"] = json!(128);
-        for _ in 1..=41 {
-            self.ask("ecs", "RegisterTaskDefinition", definition.clone());
-        }
-        self.ask("ssm", "PutParameter", json!({ "Name": "/db", "Value": "s3cr3t", "Type": "String" }));
-        self
-    }
-
-    /// The digest of what was pushed.
-    fn push(&self, tag: &str) -> Digest {
-        let manifest = json!({ "schemaVersion": 2, "of": tag }).to_string();
-        let pushed = json!({ "repositoryName": "web", "imageTag": tag, "imageManifest": manifest });
-        self.ask("ecr", "PutImage", pushed)["image"]["imageId"]["imageDigest"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap()
-    }
-
-    async fn inspect(&self, to: &EcsSnapshot, changes: Value) -> Inspection {
-        let described = described(changes);
-        let seen = Seen { look: look(&described), described };
-        inspect(&self.surroundings, async { Ok(seen) }, None, to).await.unwrap()
-    }
-
-    fn denies(&self, service: &str, operation: &str) {
-        self.cloud.inject(Injection::new(service, operation, Does::Denies));
-    }
-}
-
-fn presence(inspection: &Inspection, name: &str) -> Reading<()> {
-    let state = inspection.artifacts.iter().find(|state| state.artifact.name == name);
-    match state.map(|state| &state.presence) {
-        Some(Reading::Known(_)) => Reading::Known(()),
-        Some(Reading::Absent) => Reading::Absent,
-        Some(Reading::Unknown(why)) => Reading::Unknown(why.clone()),
-        None => panic!("{name} is not told of: {:?}", inspection.artifacts),
-    }
-}
-
-fn codes(inspection: &Inspection) -> Vec<&str> {
-    inspection.findings.iter().map(|finding| finding.code.as_str()).collect()
-}
+use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot};
 
 fn web() -> Repository {
     Repository::of(&REPOSITORY.parse().unwrap()).unwrap()
@@ -198,6 +116,23 @@ async fn whoever_may_only_pull_learns_whether_it_is_there() {
     assert!(unknown.message.contains("ecr:GetLifecyclePolicy"), "{unknown:?}");
     let inspection = bed.inspect(&snapshot(41, "v9"), json!({})).await;
     assert_eq!(presence(&inspection, &format!("{REPOSITORY}:v9")), Reading::Absent);
+    // Another failure than that it is not there says no such thing.
+    let archived =
+        json!({ "repositoryName": "web", "imageId": { "imageTag": "v1" }, "targetStorageClass": "ARCHIVE" });
+    bed.ask("ecr", "UpdateImageStorageClass", archived);
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    let presence = presence(&inspection, &format!("{REPOSITORY}:v1"));
+    assert!(matches!(&presence, Reading::Unknown(why) if why.contains("ImageInaccessible")), "{presence:?}");
+}
+
+#[tokio::test]
+async fn an_archived_image_cannot_be_pulled() {
+    let bed = bed().await.with_all();
+    let archived =
+        json!({ "repositoryName": "web", "imageId": { "imageTag": "v1" }, "targetStorageClass": "ARCHIVE" });
+    bed.ask("ecr", "UpdateImageStorageClass", archived);
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(codes(&inspection), ["image-archived", "image-by-tag"]);
 }
 
 #[tokio::test]
@@ -284,6 +219,8 @@ async fn alarms_and_scaling_are_read() {
     let inspection = bed.inspect(&snapshot(41, "v1"), config).await;
     let expected = ["image-by-tag", "alarm-firing", "alarm-missing", "autoscaling-at-odds"];
     assert_eq!(codes(&inspection), expected, "{:?}", inspection.findings);
+    // The composite alarm is found too.
+    assert!(inspection.findings[2].message.ends_with(": gone"), "{:?}", inspection.findings);
 }
 
 #[tokio::test]
