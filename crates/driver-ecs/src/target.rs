@@ -184,12 +184,13 @@ impl Target for EcsTarget {
     async fn inspect(&self, from: Option<&EcsSnapshot>, to: &EcsSnapshot) -> Result<Inspection> {
         // Asked right after an observation, by contract. It is not kept: a fleet has many of them.
         let last = self.last().take();
-        let seen = match last {
-            Some(seen) => seen,
-            None => Arc::new(self.client.see(Depth::Plan).await?),
+        let seen = async {
+            match last {
+                Some(seen) => Ok(seen),
+                None => self.client.see(Depth::Plan).await.map(Arc::new),
+            }
         };
-        let surroundings = self.client.surroundings();
-        Ok(inspect::inspect(surroundings, &seen.look, &seen.described, from, to).await)
+        inspect::inspect(self.client.surroundings(), seen, from, to).await
     }
 
     async fn apply(&self, cx: &ActionContext, action: &EcsAction) -> Result<Landing> {
