@@ -135,7 +135,7 @@ impl Moto {
 }
 
 /// The name of the running test program, without the digest that cargo adds.
-fn this_test() -> String {
+pub(crate) fn this_test() -> String {
     let path = std::env::current_exe().unwrap_or_default();
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     match name.rsplit_once('-') {

@@ -120,7 +120,7 @@ fn command(place: &Place, registries: &Registries) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", SCRIPT, "dockerd"]).arg(&place.folder).arg(&place.group);
     command.args(["--host", &place.host(), "--data-root", &folder("data"), "--exec-root", &folder("exec")]);
-    command.args(["--pidfile", &folder("dockerd.pid"), "--config-file", "/dev/null"]);
+    command.args(["--pidfile", &folder("dockerd.pid"), "--config-file", &folder("daemon.json")]);
     // It changes nothing of the machine's network, and its control groups are where they can be found again.
     command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]);
     command.args(["--ip-masq=false", "--default-address-pool", "base=10.213.0.0/16,size=24"]);

@@ -18,6 +18,8 @@ finish() {
 }
 trap 'finish; exit 143' TERM INT HUP
 
+# Not the machine's.
+echo '{}' >"$folder/daemon.json"
 unshare --mount --pid --fork --kill-child=KILL --mount-proc /bin/sh -c '
     folder=$1
     shift

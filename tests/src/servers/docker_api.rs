@@ -1,6 +1,6 @@
 //! The little of a Docker daemon's interface that tests need.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,7 +27,7 @@ pub struct Container {
     /// `running`, `exited`, …
     pub state: String,
     /// Its labels.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Engine {
@@ -52,7 +52,8 @@ impl Engine {
         let entrypoint = format!("ENTRYPOINT {}", serde_json::to_string(entrypoint)?);
         let (name, tag, entrypoint) = (http::quoted(name), http::quoted(tag), http::quoted(&entrypoint));
         let path = format!("/images/create?fromSrc=-&repo={name}&tag={tag}&changes={entrypoint}");
-        self.done("POST", &path, "Content-Type: application/x-tar\r\n", &tar.stdout)
+        self.done("POST", &path, "Content-Type: application/x-tar\r\n", &tar.stdout)?;
+        Ok(())
     }
 
     /// Gives an image another name.
@@ -63,19 +64,22 @@ impl Engine {
     pub fn tag(&self, image: &str, reference: &str) -> Result<()> {
         let (name, tag) = split(reference)?;
         let (image, name, tag) = (http::quoted(image), http::quoted(name), http::quoted(tag));
-        self.done("POST", &format!("/images/{image}/tag?repo={name}&tag={tag}"), "", b"")
+        self.done("POST", &format!("/images/{image}/tag?repo={name}&tag={tag}"), "", b"")?;
+        Ok(())
     }
 
-    /// Sends an image to the registry that its name names.
+    /// Sends an image to the registry that its name names: the digest that it has there.
     ///
     /// # Errors
     ///
     /// When the registry does not take it.
-    pub fn push(&self, reference: &str) -> Result<()> {
+    pub fn push(&self, reference: &str) -> Result<String> {
         let (name, tag) = split(reference)?;
         let path = format!("/images/{}/push?tag={}", name, http::quoted(tag));
         // Nobody, in base64: registries of emulators let everybody in.
-        self.done("POST", &path, "X-Registry-Auth: e30=\r\n", b"")
+        let told = self.done("POST", &path, "X-Registry-Auth: e30=\r\n", b"")?;
+        let digest = told.iter().find_map(|line| line["aux"]["Digest"].as_str());
+        digest.map(str::to_owned).ok_or_else(|| format!("{reference}: no digest: {told:?}").into())
     }
 
     /// Forgets an image's name, and the image with its last name.
@@ -84,7 +88,8 @@ impl Engine {
     ///
     /// When there is no such image, or it is used.
     pub fn forget(&self, reference: &str) -> Result<()> {
-        self.done("DELETE", &format!("/images/{reference}"), "", b"")
+        self.done("DELETE", &format!("/images/{reference}"), "", b"")?;
+        Ok(())
     }
 
     /// All containers, whether they run or not.
@@ -116,16 +121,17 @@ impl Engine {
     ///
     /// When there is no such container.
     pub fn kill(&self, id: &str) -> Result<()> {
-        self.done("POST", &format!("/containers/{id}/kill"), "", b"")
+        self.done("POST", &format!("/containers/{id}/kill"), "", b"")?;
+        Ok(())
     }
 
     /// What takes long tells its progress line by line, and failures among them.
-    fn done(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<()> {
+    fn done(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Vec<Value>> {
         let answer = self.request(method, path, headers, body)?;
-        let lines = answer.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        match lines.into_iter().find_map(|line| line["error"].as_str().map(str::to_owned)) {
+        let told: Vec<Value> = answer.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        match told.iter().find_map(|line| line["error"].as_str()) {
             Some(error) => Err(format!("{method} {path}: {error}").into()),
-            None => Ok(()),
+            None => Ok(told),
         }
     }
 
@@ -133,7 +139,6 @@ impl Engine {
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(http::PATIENCE))?;
         stream.set_write_timeout(Some(http::PATIENCE))?;
-        stream.flush()?;
         let answer = http::exchange(&mut stream, method, path, &format!("Host: docker\r\n{headers}"), body)?;
         match answer.status {
             200..=299 => Ok(answer.body),

@@ -29,6 +29,7 @@ use std::fmt;
 
 use rollback_testkit::harness::{Failure, ignore};
 
+pub(crate) use self::aws::this_test;
 pub use self::aws::{Account, Ministack, Moto};
 pub use self::docker::{Docker, Place, Registries, static_busybox};
 pub use self::docker_api::{Container, Engine};
