@@ -26,11 +26,7 @@ async fn crashing() -> CaseResult {
     let service = need(EcsBed::shared())?.service(1)?;
     service.deploy(CRASHING)?;
     ensure(service.running_images()?.contains(&"v1".to_owned()), "the old one stopped")?;
-    eprintln!("{:#}", service.describe()?);
     service.until_rolled_out("v1")?;
-    eprintln!("{:#}", service.describe()?);
-    eprintln!("{:#?}", service.tasks("STOPPED")?);
-    eprintln!("{:#?}", service.tasks("RUNNING")?);
     Ok(())
 }
 
@@ -38,7 +34,5 @@ async fn missing() -> CaseResult {
     let service = need(EcsBed::shared())?.service(1)?;
     service.deploy(MISSING)?;
     service.until_rolled_out("v1")?;
-    eprintln!("{:#}", service.describe()?);
-    eprintln!("{:#?}", service.tasks("STOPPED")?);
     Ok(())
 }

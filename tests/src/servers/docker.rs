@@ -1,9 +1,13 @@
 //! A Docker daemon.
 
-use std::io::ErrorKind;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
 
 use super::StartError;
 use super::docker_api::Engine;
@@ -81,8 +85,8 @@ impl Docker {
         if ["dockerd", "unshare"].iter().any(|program| !is_on_path(program)) {
             return Err(StartError::Missing(format!("dockerd is not installed; {INSTALL}")));
         }
-        let made = std::fs::DirBuilder::new();
-        private(made, &place.folder)?;
+        prepare(&place.folder, registries)
+            .map_err(|error| StartError::Failed(format!("no folder {}: {error}", place.folder.display())))?;
         let launch = Launch::new("dockerd", |_| command(place, registries));
         let ready = Ready::Socket { socket: place.socket(), path: "/_ping".to_owned() };
         let server = launch.ready(ready).start(test).map_err(explained)?;
@@ -126,9 +130,6 @@ fn command(place: &Place, registries: &Registries) -> Command {
     command.args(["--ip-masq=false", "--default-address-pool", "base=10.213.0.0/16,size=24"]);
     command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent"]);
     command.arg(format!("/{}", place.group));
-    for host in &registries.plain {
-        command.args(["--insecure-registry", host]);
-    }
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"] {
         command.env_remove(name);
     }
@@ -138,13 +139,11 @@ fn command(place: &Place, registries: &Registries) -> Command {
     command
 }
 
-/// Whoever reaches the daemon is root: only we may look into its folder.
-fn private(mut builder: std::fs::DirBuilder, folder: &Path) -> Result<(), StartError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    builder.mode(0o700).create(folder).map_err(|error| {
-        let why = if error.kind() == ErrorKind::AlreadyExists { "somebody made it".to_owned() } else { error.to_string() };
-        StartError::Failed(format!("no folder {}: {why}", folder.display()))
-    })
+/// Its folder and its settings, which are not the machine's. Whoever reaches the daemon is root: only we may look into it.
+fn prepare(folder: &Path, registries: &Registries) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(folder)?;
+    let settings = json!({ "insecure-registries": registries.plain });
+    fs::write(folder.join("daemon.json"), settings.to_string())
 }
 
 /// What usually lies behind it where a daemon does not start.

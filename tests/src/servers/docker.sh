@@ -9,17 +9,16 @@ finish() {
     kill -s KILL "$namespace" 2>/dev/null
     wait "$namespace" 2>/dev/null
     rm -rf -- "$folder"
-    # A control group can be removed once its last process is gone, which takes a moment.
+    # Removing a control group takes the kernel a while, so they are removed side by side: containers first, then the
+    # group that they are in. One that has a process left is tried again.
     tries=0
-    while [ -n "$(find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} ';' -o -path "*/$group*" -print 2>/dev/null | head -n 1)" ] && [ "$tries" -lt 40 ]; do
-        sleep 0.05
+    while left=$(find /sys/fs/cgroup -depth -type d -path "*/$group*" 2>/dev/null) && [ -n "$left" ] && [ "$tries" -lt 40 ]; do
+        printf '%s\n' "$left" | xargs -P 64 -n 1 rmdir 2>/dev/null
         tries=$((tries + 1))
     done
 }
 trap 'finish; exit 143' TERM INT HUP
 
-# Not the machine's.
-echo '{}' >"$folder/daemon.json"
 unshare --mount --pid --fork --kill-child=KILL --mount-proc /bin/sh -c '
     folder=$1
     shift
