@@ -64,10 +64,8 @@ impl EcsBed {
         let registry = Proxy::http(("127.0.0.1", ministack.server().port()));
         let registry = registry.map_err(|error| failed(format!("no way to the registry: {error}")))?;
         let accounts: Vec<Account> = (0..ACCOUNTS).map(|_| ministack.account()).collect();
-        let registries = Registries {
-            plain: accounts.iter().map(registry_of).collect(),
-            proxy: Some(registry.url()),
-        };
+        let registries =
+            Registries { plain: accounts.iter().map(registry_of).collect(), proxy: Some(registry.url()) };
         let docker = Docker::start(test, &place, &registries)?;
         images::make(docker.engine()).map_err(|error| failed(format!("no images: {error}")))?;
         Ok(Self { docker, ministack, accounts: Mutex::new(accounts), _registry: registry })
@@ -109,7 +107,12 @@ impl EcsBed {
     pub fn account(&self) -> Result<Account> {
         let account = self.accounts.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let account = account.ok_or("this bed has no account left")?;
-        service::call(&account, "ecr", "CreateRepository", &json!({ "repositoryName": service::REPOSITORY }))?;
+        service::call(
+            &account,
+            "ecr",
+            "CreateRepository",
+            &json!({ "repositoryName": service::REPOSITORY }),
+        )?;
         for version in images::VERSIONS {
             let name = service::image(&account, version);
             self.docker.engine().tag(&images::local(version), &name)?;

@@ -51,11 +51,7 @@ impl EcsService {
             "taskDefinition": service.register("v1")?,
             "desiredCount": count,
             "launchType": "EC2",
-            "deploymentConfiguration": {
-                "maximumPercent": 200,
-                "minimumHealthyPercent": 100,
-                "deploymentCircuitBreaker": { "enable": true, "rollback": true },
-            },
+            "deploymentConfiguration": configuration(true),
         });
         service.ecs("CreateService", &input)?;
         service.until_rolled_out("v1")?;
@@ -78,6 +74,12 @@ impl EcsService {
     #[must_use]
     pub fn name(&self) -> &'static str {
         SERVICE
+    }
+
+    /// The port on which one of its running tasks answers.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Calls an operation of ECS in its account, without an SDK.
@@ -133,6 +135,17 @@ impl EcsService {
         Ok(())
     }
 
+    /// Whether a deployment that fails is given up, and what ran before put back. It is, at first.
+    ///
+    /// # Errors
+    ///
+    /// When it is refused.
+    pub fn circuit_breaker(&self, on: bool) -> Result<()> {
+        let (name, settings) = ("deploymentConfiguration", configuration(on));
+        self.ecs("UpdateService", &json!({ "cluster": CLUSTER, "service": SERVICE, name: settings }))?;
+        Ok(())
+    }
+
     /// The service as `DescribeServices` tells it.
     ///
     /// # Errors
@@ -167,7 +180,8 @@ impl EcsService {
     pub fn containers(&self) -> Result<Vec<Container>> {
         let ours = format!(":{}:task/{CLUSTER}/", self.account.id());
         let mut containers = self.engine.containers()?;
-        containers.retain(|c| c.labels.get("com.amazonaws.ecs.task-arn").is_some_and(|arn| arn.contains(&ours)));
+        containers
+            .retain(|c| c.labels.get("com.amazonaws.ecs.task-arn").is_some_and(|arn| arn.contains(&ours)));
         Ok(containers)
     }
 
@@ -180,7 +194,8 @@ impl EcsService {
     pub fn running_images(&self) -> Result<Vec<String>> {
         let digests = self.digests()?;
         let running = self.containers()?.into_iter().filter(|container| container.state == "running");
-        let mut versions: Vec<String> = running.map(|container| version_of(&container.image, &digests)).collect();
+        let mut versions: Vec<String> =
+            running.map(|container| version_of(&container.image, &digests)).collect();
         versions.sort();
         Ok(versions)
     }
@@ -218,11 +233,26 @@ impl EcsService {
     ///
     /// When that does not come, with what ECS and Docker say instead.
     pub fn until_rolled_out(&self, version: &str) -> Result<()> {
-        let waited = until(&format!("the rollout of {version}"), || self.is_rolled_out(version).then_some(()));
+        let waited =
+            until(&format!("the rollout of {version}"), || self.is_rolled_out(version).then_some(()));
         waited.map_err(|error| {
             let (told, runs) = (self.describe().unwrap_or_default(), self.running_images());
             format!("{error}; ECS says {:#}; what runs: {runs:?}", told["deployments"]).into()
         })
+    }
+
+    /// Waits until ECS gave a deployment up, and then for what [`until_rolled_out`](Self::until_rolled_out) waits for.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come, with what ECS and Docker say instead.
+    pub fn until_rolled_back(&self, version: &str) -> Result<()> {
+        until("a deployment that fails", || {
+            let told = self.describe().ok()?;
+            let mut deployments = told["deployments"].as_array()?.iter();
+            deployments.any(|deployment| deployment["rolloutState"] == "FAILED").then_some(())
+        })?;
+        self.until_rolled_out(version)
     }
 
     fn is_rolled_out(&self, version: &str) -> bool {
@@ -238,6 +268,14 @@ impl EcsService {
         };
         is().unwrap_or_default()
     }
+}
+
+fn configuration(breaker: bool) -> Value {
+    json!({
+        "maximumPercent": 200,
+        "minimumHealthyPercent": 100,
+        "deploymentCircuitBreaker": { "enable": breaker, "rollback": breaker },
+    })
 }
 
 /// The version of an image that is named by digest or by tag.

@@ -255,7 +255,8 @@ impl Account {
     pub fn json(&self, service: &str, operation: &str, input: &Value) -> Result<(u16, Value)> {
         let headers = format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: {operation}\r\n");
         let (status, answer) = self.send(service, "POST", "/", &headers, input.to_string().as_bytes())?;
-        let output = serde_json::from_str(&answer).map_err(|error| format!("{operation}: {error}: {answer}"))?;
+        let output =
+            serde_json::from_str(&answer).map_err(|error| format!("{operation}: {error}: {answer}"))?;
         Ok((status, output))
     }
 

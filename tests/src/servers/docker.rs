@@ -24,6 +24,7 @@ const INSTALL: &str = "run: tests/install-servers docker";
 #[derive(Debug)]
 pub struct Docker {
     server: Server,
+    folder: PathBuf,
     engine: Engine,
 }
 
@@ -90,13 +91,19 @@ impl Docker {
         let launch = Launch::new("dockerd", |_| command(place, registries));
         let ready = Ready::Socket { socket: place.socket(), path: "/_ping".to_owned() };
         let server = launch.ready(ready).start(test).map_err(explained)?;
-        Ok(Self { server, engine: Engine::at(place.socket()) })
+        Ok(Self { server, folder: place.folder.clone(), engine: Engine::at(place.socket()) })
     }
 
     /// The process that keeps it.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What it does for others.
@@ -152,7 +159,10 @@ fn explained(error: StartError) -> StartError {
     let lower = why.to_lowercase();
     let hint = if lower.contains("cgroup") {
         "control groups cannot be used here: /sys/fs/cgroup has to be mounted writable, in a container with --privileged"
-    } else if lower.contains("unshare") || lower.contains("operation not permitted") || lower.contains("tmpfs") {
+    } else if lower.contains("unshare")
+        || lower.contains("operation not permitted")
+        || lower.contains("tmpfs")
+    {
         "namespaces or mounts are not allowed here: in a container it takes --privileged"
     } else {
         return StartError::Failed(why);

@@ -66,7 +66,9 @@ pub(super) fn exchange(
 pub(super) fn quoted(text: &str) -> String {
     text.bytes().fold(String::new(), |mut quoted, byte| {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => quoted.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                quoted.push(char::from(byte));
+            }
             _ => quoted.push_str(&format!("%{byte:02X}")),
         }
         quoted
