@@ -77,6 +77,9 @@ impl Session {
         let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
         let decision = lock(&self.shared.plan).decide(request.method().as_str(), &path);
         let number = lock(&self.shared.log).begin(request.method().as_str(), &path, &decision);
+        if let Some(operation) = operation(&request) {
+            lock(&self.shared.log).operation(number, operation);
+        }
         if !decision.delay.is_zero() {
             SystemClock.sleep(decision.delay).await;
         }
@@ -169,6 +172,10 @@ async fn connect(upstream: SocketAddr) -> Result<SendRequest<Incoming>> {
     // What ends it is told to whoever waits for an answer.
     tokio::spawn(connection);
     Ok(sender)
+}
+
+fn operation(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get("x-amz-target")?.to_str().ok()?.rsplit('.').next()
 }
 
 /// Each of the two connections is kept or closed for itself.
