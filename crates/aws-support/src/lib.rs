@@ -5,6 +5,7 @@ pub mod coalesce;
 pub mod config;
 pub mod error;
 pub mod pacing;
+pub mod verbatim;
 
 pub use self::caller::Caller;
 pub use self::coalesce::{Batcher, Batchers};

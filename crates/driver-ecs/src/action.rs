@@ -11,8 +11,8 @@ use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::CodeDeployGroup;
 use crate::text::{is_ecs_name, quoted};
 
-/// One request that changes something. Each names its objects; none sends a desired count, and none forces a deployment of
-/// what runs already.
+/// One request that changes something. Each names its objects. Those that move a service send no desired count and force no
+/// deployment; what does is an action of its own, which no strategy of this driver proposes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -64,6 +64,30 @@ pub enum EcsAction {
         /// The weight of every target group.
         weights: BTreeMap<Arn, u16>,
     },
+    /// `UpdateService` with a forced deployment of what the service is set to: a restart. Tags are resolved anew by it.
+    Restart {
+        /// The service.
+        service: Arn,
+    },
+    /// `UpdateService` with a number of tasks: none to stop a service, and what it had to start it again.
+    SetTasks {
+        /// The service.
+        service: Arn,
+        /// How many there should be.
+        tasks: u32,
+    },
+    /// `RunTask`, once, where and as the tasks of the service run. Applied when it has ended with 0 in every container; puts out
+    /// its ARN and exit codes under `task` and `exit-codes`.
+    RunTask {
+        /// What it runs.
+        run: Destination,
+        /// The container that gets another command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
+        /// Its command. It shows in plans and in ECS: no secrets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        command: Vec<String>,
+    },
 }
 
 /// Which task definition is meant.
@@ -102,8 +126,21 @@ impl EcsAction {
             {
                 wrong("its deployment group cannot be meant".to_owned())
             }
-            Self::UpdateService { service, .. } if !service.resource().starts_with("service/") => {
+            Self::UpdateService { service, .. }
+            | Self::Restart { service }
+            | Self::SetTasks { service, .. }
+                if !service.resource().starts_with("service/") =>
+            {
                 wrong(format!("{service} is no service"))
+            }
+            Self::SetTasks { tasks, .. } if *tasks > 5000 => {
+                wrong("it asks for more tasks than a service may have".to_owned())
+            }
+            Self::RunTask { container: None, command, .. } if !command.is_empty() => {
+                wrong("it has a command and no container that runs it".to_owned())
+            }
+            Self::RunTask { container: Some(container), .. } if !is_ecs_name(container) => {
+                wrong(format!("{} is no container", quoted(container)))
             }
             Self::ShiftTraffic { weights, .. }
                 if weights.values().all(|w| *w == 0) || weights.values().any(|w| *w > 999) =>
@@ -157,15 +194,20 @@ mod tests {
                 listener: arn("elasticloadbalancing", "listener/app/x/1/2"),
                 weights: BTreeMap::from([(arn("elasticloadbalancing", "targetgroup/blue/1"), 100)]),
             },
+            EcsAction::Restart { service: SERVICE.parse().unwrap() },
+            EcsAction::SetTasks { service: SERVICE.parse().unwrap(), tasks: 0 },
+            EcsAction::RunTask {
+                run: Destination::Revision(revision(41)),
+                container: Some("web".into()),
+                command: vec!["migrate".into(), "down".into()],
+            },
         ]
     }
 
     #[test]
-    fn actions_survive_storage_and_never_send_counts() {
+    fn actions_survive_storage() {
         for action in all() {
             let stored = serde_json::to_value(&action).unwrap();
-            let text = stored.to_string();
-            assert!(!text.contains("ount\":") && !text.contains("force"), "{text}");
             assert_eq!(EcsAction::decode("ecs-action/1", stored).unwrap(), action);
         }
     }
@@ -181,6 +223,10 @@ mod tests {
             json!({ "do": "update-service", "service": other, "to": { "revision": revision(1) } }),
             json!({ "do": "update-service", "service": SERVICE, "to": { "revision": revision(1) }, "desired-count": 0 }),
             json!({ "do": "shift-traffic", "listener": other, "weights": {} }),
+            json!({ "do": "restart", "service": other }),
+            json!({ "do": "set-tasks", "service": SERVICE, "tasks": 5001 }),
+            json!({ "do": "run-task", "run": { "revision": revision(1) }, "command": ["x"] }),
+            json!({ "do": "run-task", "run": { "revision": revision(1) }, "container": "a b" }),
             json!({ "do": "shift-traffic", "listener": other, "weights": { other: 1000 } }),
         ] {
             assert!(EcsAction::decode("ecs-action/1", body.clone()).is_err(), "{body}");

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use rollback_core::registry::read_settings;
+use rollback_aws_support::AwsSettings;
+use rollback_core::registry::{known, read_settings};
 use rollback_core::{ComponentName, Error, ErrorKind, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::arn::{Arn, is_region};
+use crate::arn::Arn;
 use crate::text::{is_ecs_name, quoted};
 
 /// The configuration of one ECS service.
@@ -22,23 +23,12 @@ use crate::text::{is_ecs_name, quoted};
 /// # Ok::<(), rollback_core::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EcsConfig {
     /// the cluster, by name or ARN
     pub cluster: String,
     /// the service, by name
     pub service: String,
-    /// the region; left out, what the environment or the profile says
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// the profile of the AWS configuration file
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// the ARN of a role to be assumed
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub role: Option<Arn>,
     /// the container whose image tag is the version; left out, the only essential one
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub main_container: Option<String>,
@@ -49,6 +39,10 @@ pub struct EcsConfig {
     /// operates the service. Write it as `${NAME}`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint_key: Option<String>,
+    /// Where to and as whom.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub aws: AwsSettings,
 }
 
 /// Application and deployment group of CodeDeploy.
@@ -63,18 +57,51 @@ pub struct CodeDeployConfig {
 }
 
 impl EcsConfig {
+    /// A service with nothing but its name: everything else comes from the environment.
+    pub fn new(cluster: impl Into<String>, service: impl Into<String>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            service: service.into(),
+            main_container: None,
+            codedeploy: None,
+            fingerprint_key: None,
+            aws: AwsSettings::new(),
+        }
+    }
+
+    /// Sets where to and as whom.
+    #[must_use]
+    pub fn aws(mut self, aws: AwsSettings) -> Self {
+        self.aws = aws;
+        self
+    }
+
     /// Reads and checks settings. Nothing is asked of AWS.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] with the setting that does not fit and what to write instead.
     pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
-        let read: Self = read_settings(component, config, &Self::schema())?;
+        let schema = Self::schema();
+        let properties = schema["properties"].as_object();
+        let words = || properties.into_iter().flatten().map(|(word, _)| word.as_str());
+        let given = config.as_object().into_iter().flatten().map(|(word, _)| word);
+        if let Some(stranger) = given.into_iter().find(|word| words().all(|known| known != *word)) {
+            let why = format!("there is no setting {}", quoted(stranger));
+            return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
+                .next(known("settings", stranger, words())));
+        }
+        let read: Self = read_settings(component, config, &schema)?;
         read.check()?;
         Ok(read)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Looks at the form of each setting. Asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn check(&self) -> Result<()> {
         let cluster = self.cluster.parse::<Arn>().is_ok_and(|arn| {
             arn.service() == "ecs" && arn.resource().strip_prefix("cluster/").is_some_and(is_ecs_name)
         });
@@ -84,14 +111,11 @@ impl EcsConfig {
         if !is_ecs_name(&self.service) {
             return Err(wrong("service", &self.service, "is no service's name", "write its name, like web"));
         }
-        if let Some(region) = self.region.as_deref().filter(|region| !is_region(region)) {
-            return Err(wrong("region", region, "is no region", "write it like eu-west-1"));
-        }
         if let Some(container) = self.main_container.as_deref().filter(|container| !is_ecs_name(container)) {
             let next = "write it as in the task definition";
             return Err(wrong("main_container", container, "is no container's name", next));
         }
-        self.check_caller()?;
+        self.aws.check()?;
         if let Some(found) = &self.codedeploy
             && !(is_name(&found.application) && is_name(&found.group))
         {
@@ -107,22 +131,6 @@ impl EcsConfig {
         key.map_or(Ok(()), |key| crate::FingerprintKey::secret(key.as_bytes()).map(drop))
     }
 
-    /// Profile and role.
-    fn check_caller(&self) -> Result<()> {
-        if let Some(profile) = self.profile.as_deref().filter(|profile| !is_name(profile)) {
-            let next = "`aws configure list-profiles` shows them";
-            return Err(wrong("profile", profile, "is no profile's name", next));
-        }
-        let is_role = |role: &&Arn| role.service() == "iam" && role.resource().starts_with("role/");
-        match self.role.as_ref().filter(|role| !is_role(role)) {
-            Some(role) => {
-                let next = "write it like arn:aws:iam::123456789012:role/rollback";
-                Err(wrong("role", role.as_str(), "is no role", next))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// The JSON Schema of this type.
     #[must_use]
     pub fn schema() -> Value {
@@ -130,6 +138,10 @@ impl EcsConfig {
         if let Some(schema) = schema.as_object_mut() {
             schema.insert("title".to_owned(), Value::from("ecs"));
             schema.remove("description");
+            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+            if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+                properties.extend(AwsSettings::properties());
+            }
         }
         schema
     }
@@ -140,9 +152,7 @@ impl fmt::Debug for EcsConfig {
         f.debug_struct("EcsConfig")
             .field("cluster", &self.cluster)
             .field("service", &self.service)
-            .field("region", &self.region)
-            .field("profile", &self.profile)
-            .field("role", &self.role)
+            .field("aws", &self.aws)
             .field("main_container", &self.main_container)
             .field("codedeploy", &self.codedeploy)
             .finish_non_exhaustive()
@@ -172,7 +182,8 @@ mod tests {
     fn full() -> Value {
         json!({
             "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/prod", "service": "web", "region": "eu-west-1",
-            "profile": "ops", "role": "arn:aws:iam::123456789012:role/rollback", "main_container": "web",
+            "profile": "ops", "role_arn": "arn:aws:iam::123456789012:role/rollback", "external_id": "ours", "main_container": "web",
+            "endpoint_url": "http://127.0.0.1:4566",
             "codedeploy": { "application": "shop", "group": "web" }, "fingerprint_key": "not for anybody's eyes",
         })
     }
@@ -198,8 +209,8 @@ mod tests {
             ("service", json!(7)),
             ("region", json!("Europe")),
             ("profile", json!("a\u{1b}b")),
-            ("role", json!("arn:aws:iam::123456789012:user/x")),
-            ("role", json!("arn:aws:sts::123456789012:role/x")),
+            ("role_arn", json!("arn:aws:iam::123456789012:user/x")),
+            ("endpoint_url", json!("ftp://x")),
             ("main_container", json!("a b")),
             ("codedeploy", json!({ "application": "", "group": "g" })),
             ("codedeploy", json!({ "application": "a" })),

@@ -24,6 +24,14 @@ pub struct Candidate {
     pub registration: Registration,
 }
 
+impl Candidate {
+    /// A revision of which only that it exists is known.
+    #[must_use]
+    pub fn unknown(task_definition: TaskDefinitionArn, registration: Registration) -> Self {
+        Self { task_definition, standing: Standing::Unknown, ran_at: None, registration }
+    }
+}
+
 /// What was read of a family.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

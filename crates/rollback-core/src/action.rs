@@ -139,6 +139,12 @@ pub enum Landing {
         /// What is going on, for people.
         what: String,
     },
+    /// It landed, was worked on to its end, and failed: a task that ended with an error. Sending it again would be another
+    /// effect.
+    Failed {
+        /// Why, for people.
+        why: String,
+    },
     /// The target was moved somewhere else since: the request is out of date.
     Superseded {
         /// By whom or to what, as far as it is known.

@@ -11,6 +11,8 @@ pub(crate) fn drivers() -> DriverRegistry {
     let drivers = DriverRegistry::new();
     #[cfg(feature = "local")]
     let drivers = drivers.with(rollback_driver_local::LocalDriver);
+    #[cfg(feature = "ecs")]
+    let drivers = drivers.with(rollback_driver_ecs::EcsDriver);
     drivers
 }
 

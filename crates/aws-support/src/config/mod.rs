@@ -125,7 +125,9 @@ impl AwsSettings {
             (1..=128).contains(&text.len())
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
         };
-        if self.region.as_deref().is_some_and(|region| !plain(region, "-")) {
+        let is_region =
+            |region: &str| plain(region, "-") && !region.contains(|c: char| c.is_ascii_uppercase());
+        if self.region.as_deref().is_some_and(|region| !is_region(region)) {
             return Err(wrong("region", "it is not the name of a region", "write it like eu-central-1"));
         }
         if self.profile.as_deref().is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {

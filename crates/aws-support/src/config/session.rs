@@ -1,7 +1,8 @@
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -59,6 +60,7 @@ struct Inner {
     caller: OnceLock<Caller>,
     // So that a thousand targets that may not ask fail together and not one after the other.
     asking: Batcher<(), Caller>,
+    clients: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Session {
@@ -81,7 +83,8 @@ impl Session {
         let sending = reading.clone().into_builder().retry_config(RetryConfig::disabled()).build();
         let scope = Scope::new(account, region);
         let asking = asking(reading.clone(), profile.clone());
-        Self { inner: Arc::new(Inner { sending, reading, profile, scope, caller: OnceLock::new(), asking }) }
+        let (caller, clients) = (OnceLock::new(), Mutex::default());
+        Self { inner: Arc::new(Inner { sending, reading, profile, scope, caller, asking, clients }) }
     }
 
     /// For calls that change something: the SDK sends each once. Use it for looks as well where core repeats them
@@ -97,6 +100,29 @@ impl Session {
     #[must_use]
     pub fn reading(&self) -> &SdkConfig {
         &self.inner.reading
+    }
+
+    /// What a driver makes once for a session and all its targets share: the SDK's clients, gathered look-ups, what was
+    /// read and does not change. `make` must not ask the session for clients itself.
+    ///
+    /// ```
+    /// # use rollback_aws_support::Session;
+    /// struct Clients {
+    ///     sts: aws_sdk_sts::Client,
+    /// }
+    /// # fn example(session: &Session) {
+    /// let clients = session.clients(|session| Clients { sts: aws_sdk_sts::Client::new(session.sending()) });
+    /// # let _ = &clients.sts;
+    /// # }
+    /// ```
+    pub fn clients<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let mut clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = clients.get(&TypeId::of::<T>()).cloned().and_then(|any| any.downcast().ok()) {
+            return found;
+        }
+        let made = Arc::new(make(self));
+        clients.insert(TypeId::of::<T>(), Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        made
     }
 
     /// The region.

@@ -150,6 +150,11 @@ impl Said {
     }
 }
 
+/// An answer that is none of this service.
+pub(crate) fn odd_answer(call: &Call) -> Error {
+    unreadable(call, 200)
+}
+
 fn unreadable(call: &Call, status: u16) -> Error {
     let found = format!("the answer to {} cannot be read (HTTP {status})", call.api());
     call.error(ErrorKind::Unavailable, found, Effect::Unknown)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rollback_core::Reading;
 use rollback_core::target::Phase;
 
@@ -13,6 +13,9 @@ use crate::circumstances::{Circumstances, CodeDeployment, Controller, NativeDepl
 
 /// How long a deployment of CodeDeploy may take before it counts as stuck.
 const STUCK: SignedDuration = SignedDuration::from_mins(30);
+
+/// A deployment and what stands for it in the service are not made in the same moment.
+const SLACK: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where a service is and where it is going.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,6 +239,25 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
         group: look.group.clone(),
         traffic: look.traffic.clone(),
     }
+}
+
+/// Whether ECS took what `made` says was made then, gave it up, and goes or went back by itself; with its reason.
+pub(super) fn went_back(look: &Look, made: Timestamp) -> Option<String> {
+    let primary = look.service.primary()?;
+    // Somebody asked for what is meant to run now after ECS gave up: that is another story.
+    let newest = look.deployments.known().and_then(|deployments| deployments.first());
+    if let Some(newest) = newest {
+        let ours = newest.created_at.or(newest.started_at).is_some_and(|at| at >= made - SLACK);
+        if !ours || !newest.status.starts_with("ROLLBACK") {
+            return None;
+        }
+        let reason = newest.rollback.as_ref().and_then(|back| back.reason.as_deref());
+        let reason = reason.or(newest.status_reason.as_deref()).unwrap_or("ECS gives no reason");
+        return Some(with_reasons(look, line(reason)));
+    }
+    // Where service deployments cannot be read, what ECS writes beside the deployment that it put back has to do.
+    let said = primary.rollout_state_reason.as_deref()?;
+    said.contains("rolling back").then(|| with_reasons(look, line(said)))
 }
 
 /// Where ECS would go back to: where it says so, else the one revision that is replaced. Of several it would choose the one

@@ -308,6 +308,11 @@ pub struct Task {
     /// Its containers.
     #[serde(deserialize_with = "or_default")]
     pub containers: Vec<TaskContainer>,
+    /// Its network interface, and what else is attached to it.
+    #[serde(deserialize_with = "or_default")]
+    pub attachments: Vec<Attachment>,
+    /// Who started it: ECS's own deployment, or a mark that was given.
+    pub started_by: Option<String>,
 }
 
 impl Task {
@@ -318,11 +323,41 @@ impl Task {
         self.containers.iter().filter_map(digest).collect()
     }
 
+    /// The addresses under which load balancers know it.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let details = self.attachments.iter().flat_map(|attachment| &attachment.details);
+        let address =
+            |detail: &&Detail| detail.name == "privateIPv4Address" || detail.name == "privateIPv6Address";
+        details.filter(address).map(|detail| detail.value.as_str())
+    }
+
     /// The last part of its ARN.
     #[must_use]
     pub fn id(&self) -> &str {
         self.arn.rsplit('/').next().unwrap_or(&self.arn)
     }
+}
+
+/// Something attached to a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Attachment {
+    /// What is known of it.
+    #[serde(deserialize_with = "or_default")]
+    pub details: Vec<Detail>,
+}
+
+/// One thing that is known of an attachment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Detail {
+    /// What.
+    pub name: String,
+    /// Its value.
+    #[serde(deserialize_with = "or_default")]
+    pub value: String,
 }
 
 /// A container of a task.
@@ -349,6 +384,8 @@ pub struct CodeDeployInfo {
     pub deployment_id: String,
     /// `Created`, `Queued`, `InProgress`, `Baking`, `Ready`, `Succeeded`, `Failed` or `Stopped`.
     pub status: String,
+    /// What it was made with: the mark of a run, for one that we made.
+    pub description: Option<String>,
     /// `user`, `codeDeployRollback`, …
     pub creator: Option<String>,
     /// When it was made.

@@ -16,10 +16,11 @@ use serde_json::json;
 
 pub use self::course::Course;
 pub use self::data::{
-    CircuitBreaker, CodeDeployError, CodeDeployInfo, CodeDeployRollback, ContainerImage, ControllerKind,
-    Deployment, Event, LifecycleHook, RevisionRef, RolledBack, Service, ServiceDeployment, ServiceRevision,
-    Task, TaskContainer, TaskSet,
+    Attachment, CircuitBreaker, CodeDeployError, CodeDeployInfo, CodeDeployRollback, ContainerImage,
+    ControllerKind, Deployment, Detail, Event, LifecycleHook, RevisionRef, RolledBack, Service,
+    ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
 };
+pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::{Circumstances, CodeDeployGroup, Traffic};
 use crate::snapshot::EcsSnapshot;
@@ -80,6 +81,8 @@ impl Look {
 
     /// The concurrency token: which deployment is meant to run. It changes when somebody deploys, stops a deployment or rolls
     /// one back, and not when tasks come and go, counts change or a rollout completes.
+    ///
+    /// It begins with when that deployment was made, so that of two tokens it can be told which is the older.
     #[must_use]
     pub fn token(&self) -> Token {
         let primary = self.service.primary();
@@ -91,7 +94,24 @@ impl Look {
             set.map(|set| (&set.id, &set.task_definition)),
             moving,
         ]);
-        Token::new(format!("ecs/{}", Digest::of_bytes(intent.to_string().as_bytes()).short()))
+        let made = primary.and_then(|deployment| deployment.created_at).unwrap_or_default();
+        let digest = Digest::of_bytes(intent.to_string().as_bytes()).short();
+        Token::new(format!("ecs/{}/{digest}", made.as_millisecond()))
+    }
+
+    /// Whether this shows what was before `after`: ECS answers from copies that may be some seconds old.
+    #[must_use]
+    pub fn is_before(&self, after: &Token) -> bool {
+        made(&self.token()).zip(made(after)).is_some_and(|(seen, accepted)| seen < accepted)
+    }
+
+    /// Whether ECS gave up what `after` proves was accepted, and goes or went back by itself; with its reason.
+    #[must_use]
+    pub fn went_back(&self, after: &Token) -> Option<String> {
+        if self.token() == *after {
+            return None;
+        }
+        course::went_back(self, Timestamp::from_millisecond(made(after)?).ok()?)
     }
 
     /// The parts of the service: one for each thing that runs, and one for what should run.
@@ -214,4 +234,9 @@ impl Look {
     ) -> Result<Option<Identity>> {
         self.definitions.get(arn).map(|definition| definition.identity(digests)).transpose()
     }
+}
+
+/// When the deployment of a token was made, in milliseconds.
+fn made(token: &Token) -> Option<i64> {
+    token.as_str().strip_prefix("ecs/")?.split_once('/')?.0.parse().ok()
 }

@@ -26,7 +26,7 @@ const TELLING: [&str; 9] = [
 ];
 
 /// One line that is harmless to show: words from outside without what steers a terminal, and not too many.
-pub(super) fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let clean: String = text
         .chars()
         .map(|c| if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') { ' ' } else { c })

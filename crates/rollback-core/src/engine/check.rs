@@ -106,7 +106,7 @@ impl Engine {
     pub async fn check(&self, component: &ComponentName, request: &CheckRequest) -> Result<Check> {
         let context = &*self.context;
         let target = context.target(component)?;
-        let info = target.info().await?;
+        let info = context.info(component).await?;
         let (to, remark) = match &request.to {
             Some(to) => (to.clone(), None),
             None => self.usual(component, &info).await?,

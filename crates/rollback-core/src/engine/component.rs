@@ -243,6 +243,10 @@ impl ComponentRun {
                 return Ok(None);
             }
         };
+        // It would do so again.
+        if observed.reverted.is_some() {
+            return Ok(None);
+        }
         // What a convergence did before it failed moved the token too: then there is none to compare with.
         let identity = observed.settled.known().map(|record| record.info.identity);
         if token.is_some_and(|token| token != observed.token) && identity != Some(goal.info.identity) {

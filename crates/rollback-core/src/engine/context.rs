@@ -12,6 +12,7 @@ use crate::probe::{Gate, ProbeRegistry};
 use crate::progress::{Event, Progress};
 use crate::registry::known;
 use crate::store::Records;
+use crate::target::TargetInfo;
 use crate::time::{Clock, Lasting};
 
 /// Everything that planning and running need.
@@ -40,6 +41,20 @@ impl Context {
             Error::new(ErrorKind::Invalid, "find the component", format!("there is no component {name}"))
                 .next(known("components", name.as_str(), self.targets.keys().map(ComponentName::as_str)))
         })
+    }
+
+    /// Who and what a component's target is. A target elsewhere than the environment expects is refused here, before anything
+    /// is read of it.
+    pub(crate) async fn info(&self, name: &ComponentName) -> Result<TargetInfo> {
+        let info = self.target(name)?.info().await?;
+        let Some(expected) =
+            self.environment.expect_account.as_ref().filter(|expected| **expected != info.account)
+        else {
+            return Ok(info);
+        };
+        let found = format!("it is in {}, but {} expects {expected}", info.account, self.environment.name);
+        Err(Error::new(ErrorKind::Refused, format!("touch {name}"), found)
+            .next("sign in to the expected account or cluster, or choose the right environment"))
     }
 
     /// The components that are configured to come before `name`.

@@ -12,7 +12,7 @@ impl Engine {
     ///
     /// What could not be read.
     pub async fn holding(&self, component: &ComponentName) -> Result<Option<Holding>> {
-        let info = self.context.target(component)?.info().await?;
+        let info = self.context.info(component).await?;
         self.context.leasing.watch(&info.id).await
     }
 

@@ -274,7 +274,7 @@ impl Engine {
     /// What could not be read.
     pub async fn status(&self, component: &ComponentName) -> Result<Status> {
         let target = self.context.target(component)?;
-        let info = target.info().await?;
+        let info = self.context.info(component).await?;
         let observed = target.observe(None).await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let runs = observed.heading.as_ref().or(observed.settled.known()).map(|record| record.info.identity);
@@ -313,7 +313,7 @@ impl Engine {
     /// quarantine is good, unless the claim lifts it.
     pub async fn record(&self, component: &ComponentName, claim: &Claim) -> Result<Deployment> {
         let target = self.context.target(component)?;
-        let info = target.info().await?;
+        let info = self.context.info(component).await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let now = self.context.clock.now();
         let by = claim.by.clone().or(info.caller).unwrap_or_else(|| self.context.leasing.holder.person());
@@ -350,7 +350,7 @@ impl Engine {
     ///
     /// What could not be read.
     pub async fn ledger(&self, component: &ComponentName) -> Result<Ledger> {
-        let info = self.context.target(component)?.info().await?;
+        let info = self.context.info(component).await?;
         Ledger::new(self.context.records.clone(), &info.id)
     }
 

@@ -85,6 +85,13 @@ impl ComponentRun {
         if observed.lagging {
             return Ok(Ok(Look::Wait("the platform does not show the change yet".to_owned())));
         }
+        // Before asking who moved it: the platform did, and says why.
+        if let Some(why) = &observed.reverted {
+            let told = format!("the platform goes back by itself: {why}");
+            // An honest end says what runs: that is known when it has arrived.
+            let moves = matches!(observed.phase, Phase::Progressing(_));
+            return Ok(Ok(if moves { Look::Wait(told) } else { Look::Fail(told) }));
+        }
         let wanted = goal.info.identity;
         let settled = observed.settled.known().map(|record| record.info.identity);
         let heading = observed.heading.as_ref().map(|record| record.info.identity);

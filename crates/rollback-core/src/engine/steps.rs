@@ -211,6 +211,7 @@ impl ComponentRun {
             Landing::Applied(_) => Sent::Applied,
             Landing::Running { .. } | Landing::Unknown { .. } => Sent::Unclear,
             Landing::Superseded { by } => return Err(Halt::Superseded(by)),
+            Landing::Failed { why } => Sent::Failed((format!("{}: {why}", step.title), record)),
             Landing::NotApplied { why } => {
                 let permanent =
                     error.is_some_and(|error| !error.is_transient() && error.kind() != ErrorKind::Stale);
@@ -284,7 +285,10 @@ impl ComponentRun {
                 // is there now, which may be somebody else's, stays.
                 Ok(landing) if silent < lag && self.may_still_land(&landing) => describe_landing(&landing),
                 Ok(
-                    landing @ (Landing::Applied(_) | Landing::Superseded { .. } | Landing::NotApplied { .. }),
+                    landing @ (Landing::Applied(_)
+                    | Landing::Failed { .. }
+                    | Landing::Superseded { .. }
+                    | Landing::NotApplied { .. }),
                 ) => return Ok(landing),
                 Ok(Landing::Running { what }) if waited < limit.as_duration() * 2 + lag => {
                     looks = 0;
@@ -312,7 +316,7 @@ impl ComponentRun {
             Landing::NotApplied { .. } => true,
             Landing::Applied(receipt) => receipt.presumed,
             Landing::Superseded { .. } => !self.plan.target.capabilities.refuses_stale_writers,
-            Landing::Running { .. } | Landing::Unknown { .. } => false,
+            Landing::Failed { .. } | Landing::Running { .. } | Landing::Unknown { .. } => false,
         }
     }
 

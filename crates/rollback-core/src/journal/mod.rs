@@ -212,6 +212,7 @@ pub(crate) fn describe_landing(landing: &Landing) -> String {
         Landing::Applied(_) => "applied".to_owned(),
         Landing::NotApplied { why } => format!("not applied: {why}"),
         Landing::Running { what } => format!("running: {what}"),
+        Landing::Failed { why } => format!("landed and failed: {why}"),
         Landing::Superseded { by } => format!("superseded: {by}"),
         Landing::Unknown { why } => format!("unknown: {why}"),
     }

@@ -70,7 +70,11 @@ impl LegState {
     /// Whether any of its actions may have changed the world.
     pub(crate) fn has_effects(&self) -> bool {
         self.steps.values().any(|step| {
-            step.is_unclear() || matches!(step.landing, Some(Landing::Applied(_) | Landing::Unknown { .. }))
+            step.is_unclear()
+                || matches!(
+                    step.landing,
+                    Some(Landing::Applied(_) | Landing::Failed { .. } | Landing::Unknown { .. })
+                )
         })
     }
 }

@@ -6,9 +6,7 @@ use super::candidate::Chosen;
 use crate::environment::Environment;
 use crate::request::Request;
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::target::{
-    ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown, TargetInfo,
-};
+use crate::target::{ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown};
 
 /// How many differences a plan shows, and how much of each.
 const DIFF_ENTRIES: usize = 200;
@@ -52,7 +50,6 @@ pub(crate) fn restorable_until(artifacts: &[ArtifactState]) -> Option<Timestamp>
 
 /// Findings about where the target is, where it should go, and whether it may.
 pub(crate) fn look_findings(
-    info: &TargetInfo,
     observed: &Observation<SnapshotRecord>,
     leaving: Option<&SnapshotInfo>,
     chosen: &Chosen,
@@ -61,7 +58,6 @@ pub(crate) fn look_findings(
     now: Timestamp,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(account_finding(info, environment));
     findings.extend(destination_findings(leaving, chosen, request));
     findings.extend(phase_findings(observed));
     if let Some(window) = environment.frozen(now) {
@@ -73,17 +69,6 @@ pub(crate) fn look_findings(
         });
     }
     findings
-}
-
-fn account_finding(info: &TargetInfo, environment: &Environment) -> Option<Finding> {
-    let expected = environment.expect_account.as_ref()?;
-    (*expected != info.account).then(|| {
-        Finding::blocker(
-            "wrong-account",
-            format!("this would act in {}, but {} expects {expected}", info.account, environment.name),
-        )
-        .next("sign in to the expected account or cluster, or choose the right environment")
-    })
 }
 
 fn destination_findings(leaving: Option<&SnapshotInfo>, chosen: &Chosen, request: &Request) -> Vec<Finding> {

@@ -98,7 +98,7 @@ impl Planner<'_> {
         now: Timestamp,
     ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
-        let info = target.info().await?;
+        let info = self.context.info(name).await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
         let look = Look { target, info, observed };
@@ -158,7 +158,6 @@ impl Planner<'_> {
         let mut findings = inspection.findings.clone();
         findings.extend(artifact_findings(&to.info, &inspection));
         findings.extend(look_findings(
-            &look.info,
             &look.observed,
             look.leaving(),
             chosen,

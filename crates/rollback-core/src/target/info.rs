@@ -65,6 +65,23 @@ pub struct Capabilities {
     pub visibility_lag: Option<Lasting>,
 }
 
+impl Capabilities {
+    /// None of them: where a constant begins.
+    #[must_use]
+    pub const fn least() -> Self {
+        Self {
+            history: false,
+            refuses_stale_writers: false,
+            keeps_keys: false,
+            parts: false,
+            scales_to_zero: false,
+            restarts: false,
+            in_flight: false,
+            visibility_lag: None,
+        }
+    }
+}
+
 macro_rules! capability_setters {
     ($($name:ident),*) => {
         impl Capabilities {

@@ -53,6 +53,10 @@ pub struct Observation<S> {
     /// The platform does not show yet what the caller knows was accepted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lagging: bool,
+    /// The platform took what the caller knows was accepted, gave it up, and went or goes back by itself; the text is its
+    /// reason. The token has moved then, and nobody else moved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverted: Option<String>,
 }
 
 fn none<S>() -> Option<S> {
@@ -69,6 +73,7 @@ impl<S> Observation<S> {
             phase: Phase::Settled,
             token,
             lagging: false,
+            reverted: None,
         }
     }
 
@@ -100,6 +105,13 @@ impl<S> Observation<S> {
         self
     }
 
+    /// Says that the platform gave up what was accepted and went back by itself, and why.
+    #[must_use]
+    pub fn reverted(mut self, why: Option<String>) -> Self {
+        self.reverted = why;
+        self
+    }
+
     /// The incarnation of each part that tells one.
     #[must_use]
     pub fn incarnations(&self) -> BTreeMap<PartId, Incarnation> {
@@ -114,6 +126,7 @@ impl<S> Observation<S> {
             phase: self.phase,
             token: self.token,
             lagging: self.lagging,
+            reverted: self.reverted,
         })
     }
 }

@@ -121,16 +121,32 @@ async fn a_machine_local_store_is_refused_where_many_operate() {
 #[tokio::test(start_paused = true)]
 async fn blockers_are_named_and_keep_the_plan_from_running() {
     let mut setup = Setup::new(Settings::default()).await;
+    setup.world.remove(2);
+    let engine = setup.engine("ana");
+    let gone = plan(&engine, &setup.request(Some("version=1.2.0"))).await;
+    assert!(blockers(&gone).contains(&"artifact-missing".to_owned()), "{:?}", blockers(&gone));
+    assert_eq!(engine.apply(&gone, &Approval::yes()).await.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_in_another_account_is_refused_before_anything_is_read() {
+    let mut setup = Setup::new(Settings::default()).await;
+    let plan = plan(&setup.engine("ana"), &setup.request(None)).await;
     setup.environment = setup.environment.clone().expect_account("elsewhere");
     let engine = setup.engine("ana");
-    let wrong = plan(&engine, &setup.request(None)).await;
-    assert_eq!(blockers(&wrong), ["wrong-account"]);
-    assert_eq!(engine.apply(&wrong, &Approval::yes()).await.unwrap_err().kind(), ErrorKind::Refused);
-
-    setup.environment = setup.environment.clone().expect_account("simulated");
-    setup.world.remove(2);
-    let gone = plan(&setup.engine("ana"), &setup.request(Some("version=1.2.0"))).await;
-    assert!(blockers(&gone).contains(&"artifact-missing".to_owned()), "{:?}", blockers(&gone));
+    let component = name("web");
+    let refusals = [
+        engine.plan(&setup.request(None)).await.map(drop).unwrap_err(),
+        engine.status(&component).await.map(drop).unwrap_err(),
+        engine.history(&component, 5).await.map(drop).unwrap_err(),
+        engine.apply(&plan, &Approval::yes()).await.map(drop).unwrap_err(),
+    ];
+    for error in &refusals[..3] {
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().contains("elsewhere"), "{error}");
+    }
+    // Made under other rules.
+    assert_eq!(refusals[3].kind(), ErrorKind::Stale);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ pub(super) fn said(landing: &Landing) -> String {
         Landing::Applied(_) => "applied".to_owned(),
         Landing::NotApplied { why } => format!("not applied ({why})"),
         Landing::Running { what } => format!("running ({what})"),
+        Landing::Failed { why } => format!("landed and failed ({why})"),
         Landing::Superseded { by } => format!("superseded (by {by})"),
         Landing::Unknown { why } => format!("unknown ({why})"),
         other => format!("{other:?}"),

@@ -1,0 +1,324 @@
+//! Sending actions, and finding out what became of them.
+
+use std::collections::BTreeMap;
+
+use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result, Token};
+use serde_json::{Value, json};
+
+use crate::action::{Destination, EcsAction};
+use crate::arn::{Arn, TaskDefinitionArn};
+use crate::circumstances::CodeDeployGroup;
+use crate::client::Client;
+use crate::look::{CodeDeployInfo, Look, Service, Task, line};
+
+/// What a step that registers puts out under this name.
+const REGISTERED: &str = "task-definition";
+/// How many of a family's newest revisions are looked through for one that was registered.
+const NEWEST: usize = 5;
+
+/// Sends an action, once.
+pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &EcsAction) -> Result<Landing> {
+    match action {
+        EcsAction::StopServiceDeployment { deployment } => {
+            client.stop_deployment(deployment).await?;
+            Ok(Landing::applied())
+        }
+        EcsAction::RollBackAtHook { deployment, hook } => {
+            client.roll_back_at_hook(deployment, hook).await?;
+            Ok(Landing::applied())
+        }
+        EcsAction::StopCodeDeploy { deployment } => {
+            client.stop_code_deployment(deployment).await?;
+            Ok(Landing::applied())
+        }
+        EcsAction::CreateCodeDeploy { group, to } => create(client, cx, group, to).await,
+        EcsAction::UpdateService { service, to } => update(client, cx, service, to).await,
+        EcsAction::Register { from, pin } => {
+            let wanted = client.for_registering(from, pin).await.map_err(unsent)?;
+            let made = client.register(&wanted).await?;
+            Ok(Landing::Applied(registered(cx, &made)))
+        }
+        EcsAction::ShiftTraffic { listener, weights } => {
+            if let Some(superseded) = moved(client, cx).await?.1 {
+                return Ok(superseded);
+            }
+            client.shift_traffic(listener, weights).await?;
+            Ok(Landing::Applied(unmoved(cx)))
+        }
+        EcsAction::Restart { service } => {
+            if let Some(superseded) = ready(client, cx, service).await? {
+                return Ok(superseded);
+            }
+            Ok(set(client.restart().await?))
+        }
+        EcsAction::SetTasks { service, tasks } => {
+            if let Some(superseded) = ready(client, cx, service).await? {
+                return Ok(superseded);
+            }
+            Ok(set(client.set_tasks(*tasks).await?))
+        }
+        EcsAction::RunTask { run, container, command } => {
+            let run = destination(cx, run).map_err(unsent)?;
+            let command = container.as_deref().map(|container| (container, command.as_slice()));
+            let task = client.run_task(&run, cx.key.as_str(), command).await?;
+            Ok(Landing::Running { what: format!("task {} was started", short(&task)) })
+        }
+    }
+}
+
+/// Finds out what became of an action.
+pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsAction) -> Result<Landing> {
+    match action {
+        EcsAction::StopServiceDeployment { deployment } | EcsAction::RollBackAtHook { deployment, .. } => {
+            stopped(client, deployment).await
+        }
+        EcsAction::StopCodeDeploy { deployment } => {
+            let found = client.code_deployment(deployment).await?;
+            let asked = found.status == "Stopped" || found.rollback_info.is_some();
+            Ok(if asked {
+                presumed(None)
+            } else {
+                not_applied(format!("deployment {deployment} of CodeDeploy is {}", found.status))
+            })
+        }
+        EcsAction::CreateCodeDeploy { group, .. } => created(client, cx, group).await,
+        EcsAction::UpdateService { to, .. } => {
+            let to = destination(cx, to)?;
+            let look = client.intent().await?;
+            let token = look.token();
+            if cx.expected.as_ref() == Some(&token) {
+                return Ok(not_applied(format!("the service is still set to {}", place(&look))));
+            }
+            let there =
+                look.service.primary().and_then(|primary| primary.task_definition.as_ref()) == Some(&to);
+            Ok(match (there, &cx.expected) {
+                (true, _) => presumed(Some(token)),
+                (false, Some(_)) => {
+                    Landing::Superseded { by: format!("the service was set to {}", place(&look)) }
+                }
+                (false, None) => not_applied(format!("the service is set to {}", place(&look))),
+            })
+        }
+        EcsAction::Register { from, pin } => {
+            let wanted = client.for_registering(from, pin).await?;
+            let family = client.family(from.family(), NEWEST).await?;
+            for revision in family.active.iter().filter(|revision| *revision != from) {
+                // Whoever registered it: it is the revision that was wanted.
+                if client.task_definition(revision).await?.for_registering() == wanted.for_registering() {
+                    return Ok(Landing::Applied(registered(cx, revision).presumed()));
+                }
+            }
+            Ok(not_applied(format!("{} has no such revision", from.family())))
+        }
+        EcsAction::Restart { .. } => {
+            let look = client.intent().await?;
+            let token = look.token();
+            Ok(match &cx.expected {
+                Some(expected) if *expected == token => not_applied("no new deployment was made".to_owned()),
+                // A forced deployment leaves no mark of whose it is.
+                Some(_) => presumed(Some(token)),
+                None => Landing::Unknown { why: "which deployment ran before is not known".to_owned() },
+            })
+        }
+        EcsAction::SetTasks { tasks, .. } => {
+            let look = client.intent().await?;
+            Ok(match look.service.desired_count {
+                found if found == *tasks => presumed(Some(look.token())),
+                found => not_applied(format!("the service is set to {found} tasks")),
+            })
+        }
+        EcsAction::RunTask { .. } => Ok(match client.task_of(cx.key.as_str()).await? {
+            Some(task) => ran(cx, &task),
+            None => not_applied("ECS knows no task that was started by this step".to_owned()),
+        }),
+        EcsAction::ShiftTraffic { listener, weights } => {
+            let now = client.weights(listener).await?;
+            Ok(if now == *weights {
+                Landing::Applied(unmoved(cx).presumed())
+            } else {
+                not_applied("the listener has other weights".to_owned())
+            })
+        }
+    }
+}
+
+async fn update(client: &Client, cx: &ActionContext, service: &Arn, to: &Destination) -> Result<Landing> {
+    let to = destination(cx, to).map_err(unsent)?;
+    if let Some(superseded) = ready(client, cx, service).await? {
+        return Ok(superseded);
+    }
+    Ok(set(client.update_service(&to).await?))
+}
+
+/// Looks once more before the service is changed: that it is this one, and that nobody changed it since.
+async fn ready(client: &Client, cx: &ActionContext, service: &Arn) -> Result<Option<Landing>> {
+    let (look, superseded) = moved(client, cx).await?;
+    if look.service.arn != *service {
+        let what = format!("this is {}", look.service.arn);
+        return Err(
+            Error::new(ErrorKind::Refused, format!("change {service}"), what).with_effect(Effect::None)
+        );
+    }
+    Ok(superseded)
+}
+
+/// The service as ECS answered, with the deployment that was just made.
+fn set(changed: Option<Service>) -> Landing {
+    let receipt = Receipt::default();
+    Landing::Applied(match changed.map(|service| Look::new(service).token()) {
+        Some(token) => receipt.with_token(token),
+        None => receipt,
+    })
+}
+
+/// What a task that was run came to.
+fn ran(cx: &ActionContext, task: &Task) -> Landing {
+    let name = short(&task.arn);
+    if task.last_status != "STOPPED" {
+        return Landing::Running { what: format!("task {name} is {}", task.last_status) };
+    }
+    let codes: BTreeMap<_, _> =
+        task.containers.iter().map(|one| (one.name.as_str(), one.exit_code)).collect();
+    if codes.values().all(|code| *code == Some(0)) {
+        return Landing::Applied(unmoved(cx).with_output(json!({ "task": task.arn, "exit-codes": codes })));
+    }
+    let told: Vec<_> = codes
+        .iter()
+        .map(|(name, code)| match code {
+            Some(code) => format!("{name} ended with {code}"),
+            None => format!("{name} never ran"),
+        })
+        .collect();
+    let reason = task.stopped_reason.as_deref().unwrap_or("ECS gives no reason");
+    Landing::Failed { why: format!("task {name}: {}; {}", told.join(", "), line(reason)) }
+}
+
+fn short(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+async fn create(
+    client: &Client,
+    cx: &ActionContext,
+    group: &CodeDeployGroup,
+    to: &Destination,
+) -> Result<Landing> {
+    let to = destination(cx, to).map_err(unsent)?;
+    let (mut look, superseded) = moved(client, cx).await?;
+    if let Some(superseded) = superseded {
+        return Ok(superseded);
+    }
+    // CodeDeploy keeps it: this is how the deployment is found again when its answer is lost.
+    let id = client.create_code_deployment(group, &to, &mark(cx)).await?;
+    look.begin_code_deploy(&id);
+    let receipt = Receipt::default().with_token(look.token());
+    Ok(Landing::Applied(receipt.with_output(json!({ "deployment": id }))))
+}
+
+/// CodeDeploy keeps the description, so this is certain.
+async fn created(client: &Client, cx: &ActionContext, group: &CodeDeployGroup) -> Result<Landing> {
+    let newest = client.newest_code_deployments(group).await?;
+    let mine = newest.iter().find(|deployment| deployment.description.as_deref() == Some(&mark(cx)));
+    Ok(match mine {
+        Some(deployment) => {
+            let mut look = client.intent().await?;
+            if deployment.is_in_flight() {
+                look.begin_code_deploy(&deployment.deployment_id);
+            }
+            let receipt = Receipt::default().with_token(look.token());
+            Landing::Applied(receipt.with_output(json!({ "deployment": deployment.deployment_id })))
+        }
+        None => not_applied("CodeDeploy has no deployment of this run".to_owned()),
+    })
+}
+
+/// What a deployment of CodeDeploy is described with.
+fn mark(cx: &ActionContext) -> String {
+    format!("rollback {}", cx.key)
+}
+
+/// ECS does not say who stopped a deployment.
+async fn stopped(client: &Client, deployment: &Arn) -> Result<Landing> {
+    let found = client.described_deployment(deployment).await?;
+    Ok(match found {
+        Some(found) if found.is_returning() || found.status.starts_with("ROLLBACK") => presumed(None),
+        Some(found) => not_applied(format!("the deployment is {}", found.status)),
+        None => not_applied("ECS has no such deployment".to_owned()),
+    })
+}
+
+/// What the service is set to, and whether that is no longer what the engine expects.
+async fn moved(client: &Client, cx: &ActionContext) -> Result<(Look, Option<Landing>)> {
+    let look = client.intent().await.map_err(unsent)?;
+    let superseded = cx.expected.as_ref().filter(|expected| **expected != look.token()).map(|_| {
+        Landing::Superseded { by: format!("the service was changed: it is set to {}", place(&look)) }
+    });
+    Ok((look, superseded))
+}
+
+/// A receipt of something that leaves the service set to what it was.
+fn unmoved(cx: &ActionContext) -> Receipt {
+    match &cx.expected {
+        Some(token) => Receipt::default().with_token(token.clone()),
+        None => Receipt::default(),
+    }
+}
+
+/// A failure before anything was sent.
+fn unsent(error: Error) -> Error {
+    error.with_effect(Effect::None)
+}
+
+fn presumed(token: Option<Token>) -> Landing {
+    let receipt = Receipt::default().presumed();
+    Landing::Applied(match token {
+        Some(token) => receipt.with_token(token),
+        None => receipt,
+    })
+}
+
+fn not_applied(why: String) -> Landing {
+    Landing::NotApplied { why }
+}
+
+fn place(look: &Look) -> String {
+    let primary = look.service.primary().and_then(|primary| primary.task_definition.as_ref());
+    let set = || look.service.task_sets.iter().find(|set| set.status == "PRIMARY")?.task_definition.as_ref();
+    primary.or_else(set).map_or_else(|| "an unknown revision".to_owned(), TaskDefinitionArn::short)
+}
+
+/// Registering leaves the service as it is.
+fn registered(cx: &ActionContext, made: &TaskDefinitionArn) -> Receipt {
+    unmoved(cx).with_output(json!({ REGISTERED: made }))
+}
+
+/// The revision that is meant.
+fn destination(cx: &ActionContext, to: &Destination) -> Result<TaskDefinitionArn> {
+    match to {
+        Destination::Revision(arn) => Ok(arn.clone()),
+        Destination::RegisteredBy(step) => {
+            let put_out =
+                cx.outputs.get(step).and_then(|output| output.get(REGISTERED)).and_then(Value::as_str);
+            put_out.and_then(|arn| arn.parse().ok()).ok_or_else(|| {
+                let what = format!("step {step} put out no revision");
+                Error::new(ErrorKind::Corrupt, "find the revision that was registered", what)
+            })
+        }
+    }
+}
+
+impl Look {
+    /// A deployment of CodeDeploy that was just made and may not be listed yet.
+    fn begin_code_deploy(&mut self, id: &str) {
+        let begun = CodeDeployInfo {
+            deployment_id: id.to_owned(),
+            status: "Created".to_owned(),
+            ..CodeDeployInfo::default()
+        };
+        let mut all = vec![begun];
+        all.extend(
+            self.code_deploy.known().into_iter().flatten().filter(|other| other.deployment_id != id).cloned(),
+        );
+        self.code_deploy = rollback_core::Reading::Known(all);
+    }
+}

@@ -1,0 +1,196 @@
+//! What all targets of one session share.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use rollback_aws_support::pacing::ecs;
+use rollback_aws_support::verbatim::{self, Answer, Verbatim};
+use rollback_aws_support::{Batcher, Batchers, Call, Pacer, Quota, Session};
+use rollback_core::Result;
+use rollback_core::time::SystemClock;
+use serde_json::Value;
+
+use super::service::{self, Described};
+use crate::task_definition::Definition;
+
+/// For how long look-ups gather before they go out as one call. Nobody notices, and a thousand services need it.
+const TOGETHER: Duration = Duration::from_millis(2);
+/// How many services `DescribeServices` takes.
+const SERVICES: usize = 10;
+/// How many things that do not change are remembered, of each kind. More are read again.
+const REMEMBERED: usize = 8192;
+
+/// CodeDeploy documents no rates per API, and throttles early.
+const CODE_DEPLOY: Quota = Quota::new("codedeploy", "all", 10, 5.0);
+/// Elastic Load Balancing documents 40 describing calls with 10 a second more, and fewer for changes.
+const BALANCER: Quota = Quota::new("elasticloadbalancing", "describe", 40, 10.0);
+const BALANCER_CHANGES: Quota = Quota::new("elasticloadbalancing", "modify", 20, 3.0);
+
+/// The SDK's clients of one session, gathered look-ups, and what was read and does not change.
+pub(crate) struct Api {
+    session: Session,
+    pacer: Pacer,
+    pub(super) ecs: aws_sdk_ecs::Client,
+    pub(super) code_deploy: aws_sdk_codedeploy::Client,
+    pub(super) balancer: aws_sdk_elasticloadbalancingv2::Client,
+    /// By cluster, as it was configured.
+    pub(super) services: Batchers<String, String, Described>,
+    /// Task definitions in the form that is kept, by ARN and key. What is in them never changes.
+    pub(super) definitions: Memory<(String, String), Arc<Definition>>,
+    /// Service revisions, by ARN. They never change.
+    pub(super) revisions: Memory<String, Arc<Value>>,
+}
+
+impl Api {
+    pub(super) fn new(session: &Session, pacer: Pacer) -> Self {
+        let config = session.sending();
+        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(Verbatim).build();
+        let code_deploy = aws_sdk_codedeploy::config::Builder::from(config).interceptor(Verbatim).build();
+        let ecs = aws_sdk_ecs::Client::from_conf(ecs);
+        let caller = Caller { session: session.clone(), pacer: pacer.clone(), ecs: ecs.clone() };
+        let services = Batchers::new(move |cluster: &String| {
+            let (cluster, caller) = (cluster.clone(), caller.clone());
+            Batcher::new(Arc::new(SystemClock), SERVICES, TOGETHER, move |names| {
+                let (cluster, caller) = (cluster.clone(), caller.clone());
+                async move { service::describe(&caller, &cluster, names).await }
+            })
+        });
+        Self {
+            session: session.clone(),
+            pacer,
+            ecs,
+            code_deploy: aws_sdk_codedeploy::Client::from_conf(code_deploy),
+            balancer: aws_sdk_elasticloadbalancingv2::Client::new(config),
+            services,
+            definitions: Memory::new(REMEMBERED),
+            revisions: Memory::new(REMEMBERED),
+        }
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// A call of ECS that only looks.
+    pub(super) async fn read<T, E>(
+        &self,
+        operation: &'static str,
+        doing: impl Into<String>,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Answer>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let call = self.session.reads("ecs", operation, doing);
+        self.paced(ecs::quota(operation), verbatim::ask(&call, request)).await
+    }
+
+    /// A call of ECS that changes something.
+    pub(super) async fn change<T, E>(
+        &self,
+        operation: &'static str,
+        doing: impl Into<String>,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Answer>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let call = self.session.changes("ecs", operation, doing);
+        self.paced(ecs::quota(operation), verbatim::ask(&call, request)).await
+    }
+
+    /// A call of ECS that changes something, with this body.
+    pub(super) async fn change_with<T, E>(
+        &self,
+        operation: &'static str,
+        doing: impl Into<String>,
+        body: &Value,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Answer>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let call = self.session.changes("ecs", operation, doing);
+        self.paced(ecs::quota(operation), verbatim::send(&call, body, request)).await
+    }
+
+    /// A call of CodeDeploy.
+    pub(super) async fn deploy<T, E>(
+        &self,
+        call: Call,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Answer>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.paced(CODE_DEPLOY, verbatim::ask(&call, request)).await
+    }
+
+    /// A look of the load balancer's API, when it is its turn.
+    pub(super) async fn balance<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.paced(BALANCER, call).await
+    }
+
+    /// A change of the load balancer's API, when it is its turn.
+    pub(super) async fn rebalance<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.paced(BALANCER_CHANGES, call).await
+    }
+
+    async fn paced<T>(&self, quota: Quota, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.pacer.paced(self.session.scope(), quota, call).await
+    }
+}
+
+/// What a gathered look-up is made with.
+#[derive(Clone)]
+pub(super) struct Caller {
+    session: Session,
+    pacer: Pacer,
+    pub(super) ecs: aws_sdk_ecs::Client,
+}
+
+impl Caller {
+    /// As [`Api::read`].
+    pub(super) async fn read<T, E>(
+        &self,
+        operation: &'static str,
+        doing: impl Into<String>,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Answer>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let call = self.session.reads("ecs", operation, doing);
+        let made = verbatim::ask(&call, request);
+        self.pacer.paced(self.session.scope(), ecs::quota(operation), made).await
+    }
+}
+
+/// A bounded memory of what does not change.
+pub(super) struct Memory<K, V> {
+    most: usize,
+    kept: Mutex<HashMap<K, V>>,
+}
+
+impl<K: std::hash::Hash + Eq, V: Clone> Memory<K, V> {
+    fn new(most: usize) -> Self {
+        Self { most, kept: Mutex::default() }
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub(super) fn keep(&self, key: K, value: V) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= self.most {
+            kept.clear();
+        }
+        kept.insert(key, value);
+    }
+}

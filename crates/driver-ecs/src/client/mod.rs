@@ -1,0 +1,153 @@
+//! The calls: the only files, with those below, that know the SDK.
+//!
+//! Every call is made once: core repeats what may be repeated. Answers are taken as they came, so that fields which the SDK does
+//! not know are neither lost nor left out of a digest.
+
+mod api;
+mod balancer;
+mod change;
+mod code_deploy;
+mod definitions;
+mod deployments;
+mod gather;
+mod service;
+mod tasks;
+
+use std::sync::Arc;
+
+use rollback_aws_support::{Pacer, Session};
+use rollback_core::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+
+pub(crate) use self::api::Api;
+use crate::arn::Arn;
+use crate::config::{CodeDeployConfig, EcsConfig};
+use crate::look::Look;
+use crate::task_definition::FingerprintKey;
+
+/// One service, and how to ask about it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client {
+    api: Arc<Api>,
+    place: Arc<Place>,
+}
+
+/// Where the service is, and how it is read.
+struct Place {
+    /// As it was configured: a name, or an ARN.
+    cluster: String,
+    service: String,
+    group: Option<CodeDeployConfig>,
+    secret: Option<FingerprintKey>,
+    main_container: Option<String>,
+}
+
+/// One look, with what the service says of itself, word for word.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) look: Look,
+    /// Its entry in the answer of `DescribeServices`, with its tags.
+    pub(crate) described: Map<String, Value>,
+}
+
+/// How much a look reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What waiting for something needs: where it is and where it goes, and why it does not get there.
+    Course,
+    /// What choosing a way back needs as well: the balancers, and CodeDeploy's group.
+    Ways,
+    /// What a proof needs: every task and the health of every target.
+    Proof,
+    /// What became of earlier revisions.
+    Past,
+}
+
+impl Client {
+    pub(crate) fn new(session: &Session, pacer: Pacer, config: &EcsConfig) -> Result<Self> {
+        config.check()?;
+        let secret =
+            config.fingerprint_key.as_ref().map(|key| FingerprintKey::secret(key.as_bytes())).transpose()?;
+        let place = Place {
+            cluster: config.cluster.clone(),
+            service: config.service.clone(),
+            group: config.codedeploy.clone(),
+            secret,
+            main_container: config.main_container.clone(),
+        };
+        let api = session.clients(|session| Api::new(session, pacer));
+        Ok(Self { api, place: Arc::new(place) })
+    }
+
+    pub(crate) fn main_container(&self) -> Option<&str> {
+        self.place.main_container.as_deref()
+    }
+
+    /// The service's ARN and who is asking. Only the caller's identity is asked for; a cluster of another account or region is
+    /// refused.
+    pub(crate) async fn identify(&self) -> Result<(Arn, String)> {
+        let session = self.api.session();
+        let cluster = self.place.cluster.parse::<Arn>().ok();
+        if let Some(cluster) = &cluster
+            && cluster.region() != session.region()
+        {
+            let found =
+                format!("it is in {}, and these settings are for {}", cluster.region(), session.region());
+            return Err(Error::new(ErrorKind::Invalid, format!("use cluster {cluster}"), found)
+                .next("set region to that of the cluster"));
+        }
+        let caller = session.caller().await?;
+        if let Some(cluster) = &cluster {
+            caller.must_be_in(cluster.account())?;
+        }
+        let arn = format!(
+            "arn:{}:ecs:{}:{}:service/{}/{}",
+            caller.partition(),
+            session.region(),
+            caller.account(),
+            self.cluster_name(),
+            self.place.service
+        );
+        Ok((arn.parse()?, caller.arn().to_owned()))
+    }
+
+    fn cluster_name(&self) -> &str {
+        let cluster = self.place.cluster.as_str();
+        cluster.rsplit('/').next().unwrap_or(cluster)
+    }
+
+    /// The service, as errors call it.
+    fn shown(&self) -> String {
+        format!("service {} of cluster {}", self.place.service, self.cluster_name())
+    }
+
+    /// The key for values that may be secret: the installation's own, else the one that the account gives.
+    pub(crate) fn key(&self, account: &str) -> FingerprintKey {
+        self.place.secret.clone().unwrap_or_else(|| FingerprintKey::public(account))
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("service", &self.shown()).finish_non_exhaustive()
+    }
+}
+
+/// What a list in an answer holds.
+fn items<'a>(body: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    body.get(list).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+/// The texts of a list in an answer.
+fn texts(body: &Value, list: &str) -> Vec<String> {
+    items(body, list).filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The token of the next page.
+fn next(body: &Value) -> Option<String> {
+    text(body, "nextToken").filter(|token| !token.is_empty()).map(str::to_owned)
+}

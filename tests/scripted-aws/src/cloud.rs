@@ -1,0 +1,191 @@
+//! The handle to everything.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::calls::{Call, Outcome};
+use crate::faults::{Does, Injection};
+use crate::limits::Limits;
+use crate::protocol::{Answer, Asked, Fault, Reply, Request};
+use crate::world::World;
+use crate::{code_deploy, ecr, ecs, elb, others, sts};
+
+/// The longest that [`Cloud::settle`] lets pass.
+const LONGEST: Duration = Duration::from_secs(4 * 3600);
+
+/// One account in one region. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    world: Arc<Mutex<World>>,
+    released: Arc<Notify>,
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cloud {
+    /// Account `123456789012` in `eu-west-1`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of("123456789012", "eu-west-1")
+    }
+
+    /// Of another account or region.
+    #[must_use]
+    pub fn of(account: &str, region: &str) -> Self {
+        Self { world: Arc::new(Mutex::new(World::new(account, region))), released: Arc::default() }
+    }
+
+    /// The world, to look at and to change.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The logical time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.world().now()
+    }
+
+    /// Lets logical time pass.
+    pub fn tick(&self, by: Duration) {
+        self.world().advance(by);
+    }
+
+    /// Lets so much logical time pass at each call that comes in: so code that only asks and waits sees progress.
+    pub fn advance_per_call(&self, by: Duration) {
+        self.world().advance_per_call = by;
+    }
+
+    /// Lets time pass until nothing moves by itself, for four hours at most; whether it came to rest.
+    pub fn settle(&self) -> bool {
+        let mut world = self.world();
+        let step = Duration::from_secs(1);
+        let mut passed = Duration::ZERO;
+        while world.moves() && passed < LONGEST {
+            world.advance(step);
+            passed += step;
+        }
+        !world.moves()
+    }
+
+    /// Injects a fault.
+    pub fn inject(&self, injection: Injection) {
+        self.world().faults.add(injection);
+    }
+
+    /// Takes all faults back.
+    pub fn no_faults(&self) {
+        self.world().faults.clear();
+    }
+
+    /// Lets the calls go on that [`Does::Delays`] holds, and takes back the injections of it.
+    pub fn release(&self) {
+        self.world().faults.release();
+        self.released.notify_waiters();
+    }
+
+    /// Refuses calls that come faster than AWS documents, by the logical clock.
+    pub fn limit_rates(&self, limit: bool) {
+        self.world().limits = limit.then(Limits::default);
+    }
+
+    /// All calls so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.world().calls.clone()
+    }
+
+    /// How often an operation was called, whatever came of it.
+    #[must_use]
+    pub fn count(&self, operation: &str) -> usize {
+        self.world().calls.iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.world().calls.clear();
+    }
+
+    /// Asks in JSON, without HTTP and past faults, limits and records: for setting up.
+    ///
+    /// # Errors
+    /// With the service's error.
+    pub fn ask(&self, service: &str, operation: &str, input: &Value) -> Result<Value, Fault> {
+        dispatch(&mut self.world(), service, operation, input)
+    }
+
+    /// Answers a request.
+    #[must_use]
+    pub fn call(&self, request: &Request) -> Reply {
+        let mut world = self.world();
+        let pass = world.advance_per_call;
+        world.advance(pass);
+        let id = world.uuid();
+        match request.understand() {
+            Ok(asked) => answer(&mut world, &asked, &id),
+            Err((protocol, fault)) => Reply::Answered(Answer::refused(protocol, "", &id, world.now, &fault)),
+        }
+    }
+
+    /// Ends with the next [`release`](Self::release). To be made before the call that is to be held.
+    pub(crate) fn released(&self) -> tokio::sync::futures::OwnedNotified {
+        Arc::clone(&self.released).notified_owned()
+    }
+}
+
+fn answer(world: &mut World, asked: &Asked, id: &str) -> Reply {
+    let struck = world.faults.strike(&asked.service, &asked.operation);
+    let (outcome, reply) = match struck {
+        Some(Does::LosesRequest) => (Outcome::RequestLost, Reply::Closed),
+        Some(Does::Delays) => (Outcome::Held, Reply::Delayed),
+        Some(Does::Hangs) => (Outcome::Held, Reply::Hanging),
+        Some(Does::LosesAnswer) => match dispatch(world, &asked.service, &asked.operation, &asked.input) {
+            Ok(_) => (Outcome::AnswerLost, Reply::Closed),
+            Err(fault) => (Outcome::Refused(fault.code().to_owned()), Reply::Closed),
+        },
+        other => match result(world, asked, other) {
+            Ok(output) => (Outcome::Answered, Reply::Answered(Answer::done(asked, id, world.now, &output))),
+            Err(fault) => {
+                let answer = Answer::refused(asked.protocol, &asked.service, id, world.now, &fault);
+                (Outcome::Refused(fault.code().to_owned()), Reply::Answered(answer))
+            }
+        },
+    };
+    let (service, operation) = (asked.service.clone(), asked.operation.clone());
+    world.calls.push(Call { service, operation, at: world.now, input: asked.input.clone(), outcome });
+    reply
+}
+
+fn result(world: &mut World, asked: &Asked, struck: Option<Does>) -> Result<Value, Fault> {
+    let now = world.now;
+    if world.limits.as_mut().is_some_and(|limits| !limits.pass(&asked.service, &asked.operation, now)) {
+        return Err(Fault::throttled());
+    }
+    match struck {
+        Some(Does::Throttles) => Err(Fault::throttled()),
+        Some(Does::Denies) => Err(Fault::denied(&world.account, &asked.service, &asked.operation)),
+        Some(Does::Expires) => Err(Fault::expired()),
+        Some(Does::Breaks) => Err(Fault::broken()),
+        Some(Does::Refuses(fault)) => Err(fault),
+        _ => dispatch(world, &asked.service, &asked.operation, &asked.input),
+    }
+}
+
+fn dispatch(world: &mut World, service: &str, op: &str, input: &Value) -> Result<Value, Fault> {
+    match service {
+        "ecs" => ecs::handle(world, op, input),
+        "codedeploy" => code_deploy::handle(world, op, input),
+        "elasticloadbalancing" => elb::handle(world, op, input),
+        "ecr" => ecr::handle(world, op, input),
+        "sts" => sts::handle(world, op, input),
+        _ => others::handle(world, service, op, input),
+    }
+}
