@@ -75,7 +75,7 @@ impl Session {
             *request.uri_mut() = Uri::from(path.clone());
         }
         let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
-        let decision = lock(&self.shared.plan).decide(request.method().as_str(), &path);
+        let decision = lock(&self.shared.plan).decide(request.method().as_str(), &path, operation(&request));
         let number = lock(&self.shared.log).begin(request.method().as_str(), &path, &decision);
         if let Some(operation) = operation(&request) {
             lock(&self.shared.log).operation(number, operation);
