@@ -1,3 +1,13 @@
-//! The driver against the conformance kit.
+//! The driver against the conformance kit, on the scripted double of ECS.
 
-fn main() {}
+mod support;
+
+use std::process::ExitCode;
+
+use rollback_testkit::driver::{main_of, suite};
+
+use self::support::world::World;
+
+fn main() -> ExitCode {
+    main_of([suite("rolling", World::rolling), suite("breaker", World::breaker)])
+}

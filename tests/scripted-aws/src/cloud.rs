@@ -11,7 +11,7 @@ use crate::calls::{Call, Outcome};
 use crate::faults::{Does, Injection};
 use crate::limits::Limits;
 use crate::protocol::{Answer, Asked, Fault, Reply, Request};
-use crate::world::World;
+use crate::world::{Followed, World};
 use crate::{code_deploy, ecr, ecs, elb, others, sts};
 
 /// The longest that [`Cloud::settle`] lets pass.
@@ -62,6 +62,13 @@ impl Cloud {
     /// Lets so much logical time pass at each call that comes in: so code that only asks and waits sees progress.
     pub fn advance_per_call(&self, by: Duration) {
         self.world().advance_per_call = by;
+    }
+
+    /// Has the logical time follow a clock, such as the one of the code under test: what it tells is how much time has
+    /// passed since some moment, and it is asked at each call.
+    pub fn follow(&self, clock: impl Fn() -> Duration + Send + Sync + 'static) {
+        let seen = clock();
+        self.world().followed = Some(Followed { clock: Box::new(clock), seen });
     }
 
     /// Lets time pass until nothing moves by itself, for four hours at most; whether it came to rest.
@@ -126,8 +133,7 @@ impl Cloud {
     #[must_use]
     pub fn call(&self, request: &Request) -> Reply {
         let mut world = self.world();
-        let pass = world.advance_per_call;
-        world.advance(pass);
+        world.catch_up();
         let id = world.uuid();
         match request.understand() {
             Ok(asked) => answer(&mut world, &asked, &id),

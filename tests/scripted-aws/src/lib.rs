@@ -19,6 +19,7 @@ mod world;
 pub use self::calls::{Call, Outcome};
 pub use self::cloud::Cloud;
 pub use self::ecs::{Behaviour, ServiceView, TaskView};
+pub use self::elb::{Target, Traffic};
 pub use self::faults::{Does, Injection};
 pub use self::http::Server;
 pub use self::images::Images;

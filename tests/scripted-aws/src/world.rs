@@ -16,6 +16,12 @@ const START: i64 = 1_767_603_600;
 /// Time passes in steps of this length while something moves.
 const STEP: Duration = Duration::from_secs(1);
 
+/// A clock that the logical time follows.
+pub(crate) struct Followed {
+    pub(crate) clock: Box<dyn Fn() -> Duration + Send + Sync>,
+    pub(crate) seen: Duration,
+}
+
 /// All that the double knows, behind [`Cloud`](crate::Cloud)'s lock. Each service has a state of its own.
 #[non_exhaustive]
 pub struct World {
@@ -27,6 +33,8 @@ pub struct World {
     pub images: Images,
     pub(crate) now: Timestamp,
     pub(crate) advance_per_call: Duration,
+    /// What tells the time that has passed, and how much of it was taken over.
+    pub(crate) followed: Option<Followed>,
     pub(crate) calls: Vec<Call>,
     pub(crate) faults: Faults,
     pub(crate) limits: Option<Limits>,
@@ -52,6 +60,7 @@ impl World {
             images: Images::default(),
             now: Timestamp::from_second(START).unwrap_or_default(),
             advance_per_call: Duration::ZERO,
+            followed: None,
             calls: Vec::new(),
             faults: Faults::default(),
             limits: None,
@@ -105,6 +114,17 @@ impl World {
             ecs::step(self);
             code_deploy::step(self);
         }
+    }
+
+    /// Lets the time pass that a call brings with it.
+    pub(crate) fn catch_up(&mut self) {
+        let mut pass = self.advance_per_call;
+        if let Some(followed) = &mut self.followed {
+            let told = (followed.clock)();
+            pass += told.saturating_sub(followed.seen);
+            followed.seen = followed.seen.max(told);
+        }
+        self.advance(pass);
     }
 
     /// Whether anything would change by itself as time passes.

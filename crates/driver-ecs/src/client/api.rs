@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::BoxFuture;
 use rollback_aws_support::pacing::ecs;
 use rollback_aws_support::verbatim::{self, Answer, Verbatim};
 use rollback_aws_support::{Batcher, Batchers, Call, Pacer, Quota, Session};
@@ -30,6 +31,19 @@ const CODE_DEPLOY: Quota = Quota::new("codedeploy", "all", 10, 5.0);
 /// Elastic Load Balancing documents 40 describing calls with 10 a second more, and fewer for changes.
 const BALANCER: Quota = Quota::new("elasticloadbalancing", "describe", 40, 10.0);
 const BALANCER_CHANGES: Quota = Quota::new("elasticloadbalancing", "modify", 20, 3.0);
+
+/// An error of one of the SDK's operations.
+pub(super) trait Failure: ProvideErrorMetadata + std::error::Error + Send + 'static {}
+
+impl<E: ProvideErrorMetadata + std::error::Error + Send + 'static> Failure for E {}
+
+/// A request of the SDK that is ready to be sent.
+pub(super) trait Sending<T, E>:
+    Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>> + Send
+{
+}
+
+impl<T, E, F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>> + Send> Sending<T, E> for F {}
 
 /// The SDK's clients of one session, gathered look-ups, and what was read and does not change.
 pub(crate) struct Api {
@@ -77,68 +91,72 @@ impl Api {
     }
 
     /// A call of ECS that only looks.
-    pub(super) async fn read<T, E>(
-        &self,
+    pub(super) fn read<'a, T: 'a, E: Failure>(
+        &'a self,
         operation: &'static str,
         doing: impl Into<String>,
-        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Answer>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
         let call = self.session.reads("ecs", operation, doing);
-        self.paced(ecs::quota(operation), verbatim::ask(&call, request)).await
+        self.asked(ecs::quota(operation), call, request)
     }
 
     /// A call of ECS that changes something.
-    pub(super) async fn change<T, E>(
-        &self,
+    pub(super) fn change<'a, T: 'a, E: Failure>(
+        &'a self,
         operation: &'static str,
         doing: impl Into<String>,
-        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Answer>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
         let call = self.session.changes("ecs", operation, doing);
-        self.paced(ecs::quota(operation), verbatim::ask(&call, request)).await
+        self.asked(ecs::quota(operation), call, request)
     }
 
     /// A call of ECS that changes something, with this body.
-    pub(super) async fn change_with<T, E>(
-        &self,
+    pub(super) fn change_with<'a, T: 'a, E: Failure>(
+        &'a self,
         operation: &'static str,
         doing: impl Into<String>,
-        body: &Value,
-        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Answer>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+        body: &'a Value,
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
         let call = self.session.changes("ecs", operation, doing);
-        self.paced(ecs::quota(operation), verbatim::send(&call, body, request)).await
+        Box::pin(async move { self.paced(ecs::quota(operation), verbatim::send(&call, body, request)).await })
     }
 
     /// A call of CodeDeploy.
-    pub(super) async fn deploy<T, E>(
-        &self,
+    pub(super) fn deploy<'a, T: 'a, E: Failure>(
+        &'a self,
         call: Call,
-        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Answer>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        self.paced(CODE_DEPLOY, verbatim::ask(&call, request)).await
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        self.asked(CODE_DEPLOY, call, request)
+    }
+
+    /// The SDK's futures are large: as one allocation each they leave room on the stack.
+    fn asked<'a, T: 'a, E: Failure>(
+        &'a self,
+        quota: Quota,
+        call: Call,
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move { self.paced(quota, verbatim::ask(&call, request)).await })
     }
 
     /// A look of the load balancer's API, when it is its turn.
-    pub(super) async fn balance<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        self.paced(BALANCER, call).await
+    pub(super) fn balance<'a, T: 'a>(
+        &'a self,
+        call: impl Future<Output = Result<T>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>> {
+        Box::pin(self.paced(BALANCER, call))
     }
 
     /// A change of the load balancer's API, when it is its turn.
-    pub(super) async fn rebalance<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        self.paced(BALANCER_CHANGES, call).await
+    pub(super) fn rebalance<'a, T: 'a>(
+        &'a self,
+        call: impl Future<Output = Result<T>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>> {
+        Box::pin(self.paced(BALANCER_CHANGES, call))
     }
 
     async fn paced<T>(&self, quota: Quota, call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -156,18 +174,17 @@ pub(super) struct Caller {
 
 impl Caller {
     /// As [`Api::read`].
-    pub(super) async fn read<T, E>(
-        &self,
+    pub(super) fn read<'a, T: 'a, E: Failure>(
+        &'a self,
         operation: &'static str,
         doing: impl Into<String>,
-        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Answer>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
         let call = self.session.reads("ecs", operation, doing);
-        let made = verbatim::ask(&call, request);
-        self.pacer.paced(self.session.scope(), ecs::quota(operation), made).await
+        Box::pin(async move {
+            let made = verbatim::ask(&call, request);
+            self.pacer.paced(self.session.scope(), ecs::quota(operation), made).await
+        })
     }
 }
 

@@ -28,7 +28,7 @@ impl Client {
         look.at = at;
         look.tasks = reading(tasks)?;
         look.deployments = reading(deployments)?;
-        self.fill(&mut look, &entry, depth).await?;
+        Box::pin(self.fill(&mut look, &entry, depth)).await?;
         Ok(Seen { look, described: entry })
     }
 

@@ -43,7 +43,7 @@ pub(super) fn step(world: &mut World, service: &mut Service) {
     let ready = world.now >= since + SHORTEST;
     match stage {
         "SCALE_UP" => {
-            let good = service.primary().map_or(0, |primary| counts(world, &primary.id).good);
+            let good = service.primary().map_or(0, |primary| counts(world, service, &primary.id).good);
             if ready && good >= service.desired {
                 next(world, service);
             }
@@ -68,7 +68,7 @@ fn scale(world: &mut World, service: &mut Service) {
     let reached = moving.stage.and_then(at) >= at("SCALE_UP");
     let Some(primary) = service.primary() else { return };
     let (id, launches) = (primary.id.clone(), primary.launches);
-    let live = counts(world, &id).live;
+    let live = counts(world, service, &id).live;
     if reached && launches && live < service.desired {
         let count = service.desired - live;
         start(world, service, &id, count);

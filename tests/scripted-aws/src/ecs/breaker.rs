@@ -10,14 +10,15 @@ use crate::world::World;
 /// Counts the tasks of the primary deployment that ended without being told to. A healthy one sets the count back.
 pub(super) fn count(world: &mut World, service: &mut Service) {
     let resets = setting(service, "resetOnHealthyTask").and_then(Value::as_bool).unwrap_or(true);
-    let Some(primary) = service.primary_mut() else { return };
-    let id = primary.id.clone();
+    let Some(id) = service.primary().map(|primary| primary.id.clone()) else { return };
     let mut failed = 0;
-    for task in world.ecs.tasks.iter_mut().filter(|task| task.belongs_to(&id) && task.failed) {
+    for task in world.ecs.tasks.of_mut(service).iter_mut().filter(|task| task.belongs_to(&id) && task.failed)
+    {
         task.failed = false;
         failed += 1;
     }
-    let healthy = world.ecs.tasks.iter().any(|task| task.belongs_to(&id) && task.is_good());
+    let healthy = world.ecs.tasks.of(service).iter().any(|task| task.belongs_to(&id) && task.is_good());
+    let Some(primary) = service.primary_mut() else { return };
     // Only a rollout is watched; a task that dies later is replaced.
     let rolling = primary.rollout == Rollout::InProgress;
     if failed == 0 && !(healthy && resets) {
@@ -90,7 +91,7 @@ fn fail(world: &mut World, service: &mut Service) {
         moving.stage = None;
     }
     let starting = |task: &&mut super::model::Task| task.belongs_to(&id) && task.phase < Phase::Running;
-    for task in world.ecs.tasks.iter_mut().filter(starting) {
+    for task in world.ecs.tasks.of_mut(service).iter_mut().filter(starting) {
         let reason = format!("Scaling activity initiated by (deployment {id})");
         super::life::end(task, "ServiceSchedulerInitiated", reason, now);
     }

@@ -28,7 +28,8 @@ pub(super) fn begin(world: &mut World, service: &mut Service, task_definition: &
 
 /// The revisions that have tasks, newest first.
 fn running(world: &World, service: &Service) -> Vec<String> {
-    let live = |id: &str| world.ecs.tasks.iter().any(|task| task.belongs_to(id) && task.is_live());
+    let own = world.ecs.tasks.of(service);
+    let live = |id: &str| own.iter().any(|task| task.belongs_to(id) && task.is_live());
     let with_tasks = service.deployments.iter().filter(|deployment| live(&deployment.id));
     let mut sources: Vec<String> = Vec::new();
     for deployment in with_tasks {
@@ -67,6 +68,7 @@ pub(super) fn deployment(
         failed_tasks: 0,
         launches: true,
         target_groups,
+        external_id: None,
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn describe(world: &World, input: &Value) -> Result<Value, Fault> {
 
 fn render(world: &World, name: &str) -> Value {
     let Some(cluster) = world.ecs.clusters.get(name) else { return Value::Null };
-    let tasks = || world.ecs.tasks.iter().filter(|task| task.cluster == name);
+    let tasks = || world.ecs.tasks.in_cluster(name, None);
     let services = world.ecs.services.values();
     json!({
         "clusterArn": cluster.arn,

@@ -63,7 +63,7 @@ pub(super) fn start(world: &mut World, order: Order) -> String {
     let arn = world.arn("ecs", &format!("task/{}/{id}", order.cluster));
     let cluster_arn = world.arn("ecs", &format!("cluster/{}", order.cluster));
     let behaviour = behaviour(world, &order.images);
-    let number = world.ecs.tasks.len() + 10;
+    let number = world.ecs.tasks.started() + 10;
     let task = Task {
         arn,
         cluster_arn,
@@ -117,15 +117,15 @@ fn containers(world: &World, order: &Order) -> Vec<Container> {
 
 pub(super) fn step(world: &mut World) {
     let now = world.now;
-    for task in &mut world.ecs.tasks {
+    world.ecs.tasks.retain_mut(|task| {
         // More than one phase may have passed where time jumped.
         for _ in 0..6 {
             if !advance(task, now) {
                 break;
             }
         }
-    }
-    world.ecs.tasks.retain(|task| task.stopped_at.is_none_or(|at| now < at + KEPT));
+        task.stopped_at.is_none_or(|at| now < at + KEPT)
+    });
 }
 
 /// Brings a task one phase on, if it is time; whether it was.

@@ -21,6 +21,8 @@ pub(crate) struct Target {
     pub(crate) healthy: Option<bool>,
     /// Whether its task is being stopped.
     pub(crate) draining: bool,
+    /// What it runs: `web:2`.
+    pub(crate) task_definition: String,
 }
 
 /// A task set of a service that CodeDeploy moves.
@@ -42,7 +44,7 @@ pub(crate) struct TaskSet {
 
 /// The targets that ECS has registered in a target group now.
 pub(crate) fn targets_of(world: &World, target_group: &str) -> Vec<Target> {
-    let registered = world.ecs.tasks.iter().filter(|task| {
+    let registered = world.ecs.tasks.all().filter(|task| {
         // A task is registered when it begins to run, and deregistered when it begins to stop.
         let there = matches!(task.phase, Phase::Running | Phase::Deactivating);
         there && task.target_groups.iter().any(|group| group == target_group)
@@ -55,6 +57,7 @@ pub(crate) fn targets_of(world: &World, target_group: &str) -> Vec<Target> {
                 since: task.started_at?,
                 healthy: task.healthy,
                 draining: task.phase == Phase::Deactivating,
+                task_definition: names::short(&task.task_definition).to_owned(),
             })
         })
         .collect()
@@ -76,14 +79,15 @@ pub(crate) fn task_sets(world: &World, cluster: &str, service: &str) -> Vec<Task
             status: set.status.to_owned(),
             target_group: set.target_groups.first().cloned(),
             desired: if set.status == "DRAINING" { 0 } else { service.desired },
-            healthy: counts(world, &set.id).good,
+            healthy: counts(world, service, &set.id).good,
         })
         .collect();
     all.sort_by_key(|set| set.status != "PRIMARY");
     all
 }
 
-/// Starts a task set beside those that are there, with as many tasks as the service is to have; its id.
+/// Starts a task set beside those that are there, with as many tasks as the service is to have and with the
+/// deployment of CodeDeploy as its external id; its id.
 ///
 /// # Errors
 /// With ECS's error where the service or the task definition is not there, or is not ACTIVE.
@@ -93,6 +97,7 @@ pub(crate) fn create_task_set(
     service: &str,
     task_definition: &str,
     target_group: Option<&str>,
+    external_id: &str,
 ) -> Result<String, Fault> {
     let arn = names::startable(world, task_definition)?.arn.clone();
     let group = target_group.map(str::to_owned);
@@ -100,7 +105,11 @@ pub(crate) fn create_task_set(
         if service.status != "ACTIVE" {
             return Err(Fault::new("ServiceNotActiveException", "Service was not ACTIVE."));
         }
-        Ok(sets::add(world, service, &arn, group, "ACTIVE"))
+        let id = sets::add(world, service, &arn, group, "ACTIVE");
+        if let Some(made) = service.task_sets.iter_mut().find(|set| set.id == id) {
+            made.external_id = Some(external_id.to_owned());
+        }
+        Ok(id)
     })
 }
 

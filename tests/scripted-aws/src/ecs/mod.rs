@@ -18,6 +18,7 @@ mod scheduler;
 mod services;
 mod task_definitions;
 mod task_sets;
+mod task_table;
 mod tasks;
 mod update;
 mod view;
@@ -43,7 +44,7 @@ pub(crate) struct State {
     families: BTreeMap<String, Vec<TaskDefinition>>,
     /// By cluster and name.
     services: BTreeMap<(String, String), Service>,
-    tasks: Vec<Task>,
+    tasks: task_table::Tasks,
     behaviours: behaviour::Behaviours,
 }
 
@@ -83,6 +84,13 @@ pub(crate) fn step(world: &mut World) {
     life::step(world);
     let keys: Vec<_> = world.ecs.services.keys().cloned().collect();
     for key in keys {
+        let rests = |service: &Service| {
+            !scheduler::moves(service) && !world.ecs.tasks.of(service).iter().any(Task::moves)
+        };
+        // What waits at a hook is looked at all the same: the hook may time out.
+        if world.ecs.services.get(&key).is_some_and(|service| service.moving().is_none() && rests(service)) {
+            continue;
+        }
         let Some(mut service) = world.ecs.services.remove(&key) else { continue };
         scheduler::step(world, &mut service);
         world.ecs.services.insert(key, service);
@@ -91,7 +99,7 @@ pub(crate) fn step(world: &mut World) {
 
 /// Whether anything would change by itself. What waits for somebody's word does not count.
 pub(crate) fn moves(world: &World) -> bool {
-    world.ecs.tasks.iter().any(Task::moves) || world.ecs.services.values().any(scheduler::moves)
+    world.ecs.tasks.all().any(Task::moves) || world.ecs.services.values().any(scheduler::moves)
 }
 
 /// Does something with a service that is taken out of the world meanwhile, and put back whatever comes of it.

@@ -98,6 +98,8 @@ pub(super) struct Deployment {
     pub(super) launches: bool,
     /// The target groups that its tasks are registered in.
     pub(super) target_groups: Vec<String>,
+    /// Of a task set: the deployment of CodeDeploy that made it.
+    pub(super) external_id: Option<String>,
 }
 
 /// The states of a service deployment.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::breaker;
 use super::model::{
-    Container, Controller, Deployment, Phase, Revision, Rollout, Service, ServiceDeployment, Task,
+    Container, Controller, Deployment, Event, Phase, Revision, Rollout, Service, ServiceDeployment, Task,
 };
 use super::scheduler::{Counts, counts};
 use super::{hooks, task_sets};
@@ -24,41 +24,13 @@ const SETTINGS: &[&str] = &[
     "networkConfiguration",
     "healthCheckGracePeriodSeconds",
     "availabilityZoneRebalancing",
+    "enableECSManagedTags",
+    "enableExecuteCommand",
+    "propagateTags",
 ];
 
 pub(super) fn service(world: &World, service: &Service, tags: bool) -> Value {
-    let owners = service.deployments.iter().chain(&service.task_sets);
-    let all = owners.map(|owner| counts(world, &owner.id)).fold(Counts::default(), |sum, one| Counts {
-        running: sum.running + one.running,
-        pending: sum.pending + one.pending,
-        ..sum
-    });
-    let events = service.events.iter();
-    let mut told = json!({
-        "serviceArn": service.arn,
-        "serviceName": service.name,
-        "clusterArn": service.cluster_arn,
-        "status": service.status,
-        "desiredCount": service.desired,
-        "runningCount": all.running,
-        "pendingCount": all.pending,
-        "taskDefinition": service.task_definition,
-        "deployments": service.deployments.iter().map(|one| deployment(world, service, one)).collect::<Vec<_>>(),
-        "events": events
-            .map(|event| json!({ "id": event.id, "createdAt": epoch(event.at), "message": event.message }))
-            .collect::<Vec<_>>(),
-        "createdAt": epoch(service.created_at),
-        "createdBy": format!("arn:aws:iam::{}:role/deployer", world.account),
-        "schedulingStrategy": "REPLICA",
-        "platformFamily": "Linux",
-        "enableECSManagedTags": service.settings.get("enableECSManagedTags").unwrap_or(&json!(false)),
-        "enableExecuteCommand": service.settings.get("enableExecuteCommand").unwrap_or(&json!(false)),
-        "propagateTags": service.settings.get("propagateTags").unwrap_or(&json!("NONE")),
-        "loadBalancers": [],
-        "serviceRegistries": [],
-        "placementConstraints": [],
-        "placementStrategy": [],
-    });
+    let mut told = whole(world, service);
     for name in SETTINGS {
         if let Some(value) = service.settings.get(*name) {
             told[*name] = value.clone();
@@ -79,13 +51,46 @@ pub(super) fn service(world: &World, service: &Service, tags: bool) -> Value {
     told
 }
 
+/// What is told of every service.
+fn whole(world: &World, service: &Service) -> Value {
+    let owners = service.deployments.iter().chain(&service.task_sets);
+    let all = owners.map(|owner| counts(world, service, &owner.id)).fold(Counts::default(), |sum, one| {
+        Counts { running: sum.running + one.running, pending: sum.pending + one.pending, ..sum }
+    });
+    let event =
+        |event: &Event| json!({ "id": event.id, "createdAt": epoch(event.at), "message": event.message });
+    json!({
+        "serviceArn": service.arn,
+        "serviceName": service.name,
+        "clusterArn": service.cluster_arn,
+        "status": service.status,
+        "desiredCount": service.desired,
+        "runningCount": all.running,
+        "pendingCount": all.pending,
+        "taskDefinition": service.task_definition,
+        "deployments": service.deployments.iter().map(|one| deployment(world, service, one)).collect::<Vec<_>>(),
+        "events": service.events.iter().map(event).collect::<Vec<_>>(),
+        "createdAt": epoch(service.created_at),
+        "createdBy": format!("arn:aws:iam::{}:role/deployer", world.account),
+        "schedulingStrategy": "REPLICA",
+        "platformFamily": "Linux",
+        "enableECSManagedTags": false,
+        "enableExecuteCommand": false,
+        "propagateTags": "NONE",
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "placementConstraints": [],
+        "placementStrategy": [],
+    })
+}
+
 /// What is told of the services that ECS moves itself.
 fn native(world: &World, service: &Service, told: &mut Value) {
     if let Some(controller) = service.settings.get("deploymentController") {
         told["deploymentController"] = controller.clone();
     }
     told["currentServiceDeployment"] = json!(service.history.first().map(|newest| &newest.arn));
-    let with_tasks = service.deployments.iter().map(|one| (one, counts(world, &one.id)));
+    let with_tasks = service.deployments.iter().map(|one| (one, counts(world, service, &one.id)));
     told["currentServiceRevisions"] = with_tasks
         .filter(|(one, counts)| one.status == "PRIMARY" || counts.live > 0)
         .map(|(one, counts)| {
@@ -100,7 +105,7 @@ fn native(world: &World, service: &Service, told: &mut Value) {
 }
 
 fn deployment(world: &World, service: &Service, deployment: &Deployment) -> Value {
-    let counts = counts(world, &deployment.id);
+    let counts = counts(world, service, &deployment.id);
     let wanted = if deployment.status == "PRIMARY" { service.desired } else { counts.live };
     json!({
         "id": deployment.id,
@@ -170,7 +175,8 @@ fn circuit_breaker(service: &Service, one: &ServiceDeployment) -> Value {
 
 fn revision_summary(world: &World, service: &Service, revision: Option<&Revision>, arn: &str) -> Value {
     let all = service.deployments.iter().filter(|deployment| deployment.revision == arn);
-    let all: Vec<_> = all.map(|deployment| (deployment.status, counts(world, &deployment.id))).collect();
+    let all: Vec<_> =
+        all.map(|deployment| (deployment.status, counts(world, service, &deployment.id))).collect();
     let primary = all.iter().any(|(status, _)| *status == "PRIMARY");
     let sum = |count: fn(&Counts) -> u32| all.iter().map(|(_, counts)| count(counts)).sum::<u32>();
     json!({

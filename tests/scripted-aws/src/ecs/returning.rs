@@ -49,7 +49,8 @@ pub(super) fn go_back(world: &mut World, service: &mut Service, to: Option<Strin
 
 /// Makes a revision the primary deployment: in blue/green the one whose tasks still run, else a new one; its id.
 fn promote(world: &mut World, service: &mut Service, arn: &str) -> String {
-    let kept = service.deployments.iter().find(|d| d.revision == arn && counts(world, &d.id).live > 0);
+    let kept =
+        service.deployments.iter().find(|d| d.revision == arn && counts(world, service, &d.id).live > 0);
     let kept = kept.filter(|_| service.is_blue_green()).map(|deployment| deployment.id.clone());
     for deployment in &mut service.deployments {
         deployment.status = "ACTIVE";

@@ -26,9 +26,15 @@ pub(super) struct Counts {
     pub(super) there: u32,
 }
 
-pub(super) fn counts(world: &World, owner: &str) -> Counts {
+pub(super) fn counts(world: &World, service: &Service, owner: &str) -> Counts {
     let mut counts = Counts::default();
-    for task in world.ecs.tasks.iter().filter(|task| task.belongs_to(owner) && task.phase != Phase::Stopped) {
+    for task in world
+        .ecs
+        .tasks
+        .of(service)
+        .iter()
+        .filter(|task| task.belongs_to(owner) && task.phase != Phase::Stopped)
+    {
         counts.there += 1;
         counts.live += u32::from(task.is_live());
         counts.pending += u32::from(task.phase < Phase::Running);
@@ -83,7 +89,7 @@ fn drain(world: &mut World, service: &mut Service) {
     for owner in &owners {
         stop(world, service, owner, u32::MAX);
     }
-    if owners.iter().all(|owner| counts(world, owner).there == 0) {
+    if owners.iter().all(|owner| counts(world, service, owner).there == 0) {
         service.status = "INACTIVE";
     }
 }
@@ -132,35 +138,39 @@ pub(super) fn roll(world: &mut World, service: &mut Service) {
         service.deployments.iter().filter(|d| d.id != id).map(|deployment| deployment.id.clone()).collect();
     let most = u32::try_from(share(service, "maximumPercent", 200) / 100).unwrap_or(u32::MAX);
     let least = u32::try_from(share(service, "minimumHealthyPercent", 100).div_ceil(100)).unwrap_or(u32::MAX);
-    let new = counts(world, &id);
-    let old = |world: &World| {
-        earlier
-            .iter()
-            .map(|owner| counts(world, owner))
-            .fold((0, 0), |(live, good), c| (live + c.live, good + c.good))
-    };
+    let new = counts(world, service, &id);
+    let old = sum(world, service, &earlier);
     if new.live > service.desired {
         stop(world, service, &id, new.live - service.desired);
     }
     if launches {
-        let room = most.saturating_sub(new.live + old(world).0);
+        let room = most.saturating_sub(new.live + old.live);
         let wanted = service.desired.saturating_sub(new.live).min(room);
         start(world, service, &id, wanted);
     }
     // A deployment that failed leaves the earlier tasks alone.
-    let (old_live, old_good) = old(world);
-    if old_live > 0 && launches {
-        let may =
-            old_live.saturating_sub(old_good) + (new.good + old_good).saturating_sub(least).min(old_good);
-        stop_earlier(world, service, &earlier, may);
+    if old.live > 0 && launches {
+        let spare = (new.good + old.good).saturating_sub(least).min(old.good);
+        stop_earlier(world, service, &earlier, old.live.saturating_sub(old.good) + spare);
     }
+}
+
+/// How many tasks of several deployments there are.
+fn sum(world: &World, service: &Service, owners: &[String]) -> Counts {
+    owners.iter().map(|owner| counts(world, service, owner)).fold(Counts::default(), |sum, one| Counts {
+        live: sum.live + one.live,
+        pending: sum.pending + one.pending,
+        running: sum.running + one.running,
+        good: sum.good + one.good,
+        there: sum.there + one.there,
+    })
 }
 
 /// Stops tasks of earlier deployments: those that are no good first.
 fn stop_earlier(world: &mut World, service: &mut Service, earlier: &[String], may: u32) {
     let mut left = may;
     for owner in earlier.iter().rev() {
-        let live = counts(world, owner).live;
+        let live = counts(world, service, owner).live;
         let count = live.min(left);
         stop(world, service, owner, count);
         left -= count;
@@ -218,8 +228,13 @@ fn no_room(world: &mut World, service: &mut Service) {
 /// Stops tasks of a deployment: those that are not healthy first, then the youngest.
 pub(super) fn stop(world: &mut World, service: &mut Service, owner: &str, count: u32) {
     let now = world.now;
-    let mut live: Vec<_> =
-        world.ecs.tasks.iter_mut().filter(|task| task.belongs_to(owner) && task.is_live()).collect();
+    let mut live: Vec<_> = world
+        .ecs
+        .tasks
+        .of_mut(service)
+        .iter_mut()
+        .filter(|task| task.belongs_to(owner) && task.is_live())
+        .collect();
     live.sort_by_key(|task| (task.is_good(), std::cmp::Reverse(task.created_at)));
     let mut ids = Vec::new();
     for task in live.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
@@ -243,9 +258,9 @@ fn listed(ids: &[String]) -> String {
 pub(super) fn complete(world: &mut World, service: &mut Service) {
     let Some(primary) = service.primary() else { return };
     let (id, completed) = (primary.id.clone(), primary.rollout == Rollout::Completed);
-    let new = counts(world, &id);
+    let new = counts(world, service, &id);
     let others = service.deployments.iter().filter(|deployment| deployment.id != id);
-    let left: u32 = others.map(|deployment| counts(world, &deployment.id).there).sum();
+    let left: u32 = others.map(|deployment| counts(world, service, &deployment.id).there).sum();
     let reached = new.good == service.desired && new.there == service.desired && left == 0;
     if !reached || !primary.launches || service.steady {
         return;

@@ -14,7 +14,7 @@ fn invalid(message: impl Into<String>) -> Fault {
 pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, Fault> {
     let cluster = names::cluster(world, input)?;
     let name = required(input, "serviceName", "InvalidParameterException")?.to_owned();
-    let key = (cluster.clone(), name.clone());
+    let key = (cluster, name);
     if world.ecs.services.get(&key).is_some_and(|service| service.status != "INACTIVE") {
         return Err(invalid("Creation of service was not idempotent."));
     }
@@ -30,16 +30,36 @@ pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, Fault> {
         None => return Err(invalid("TaskDefinition cannot be blank.")),
     };
     let desired = count(input)?.unwrap_or(0);
-    let mut service = Service {
+    let mut service = new(world, &key, controller, &task_definition, input);
+    service.desired = desired;
+    match controller {
+        Controller::Ecs => changes::begin(world, &mut service, &task_definition),
+        Controller::CodeDeploy => task_sets::first(world, &mut service),
+        Controller::External => {}
+    }
+    let answer = json!({ "service": render::service(world, &service, true) });
+    world.ecs.services.insert(key, service);
+    Ok(answer)
+}
+
+/// A service with nothing in it.
+fn new(
+    world: &World,
+    (cluster, name): &(String, String),
+    controller: Controller,
+    task_definition: &str,
+    input: &Value,
+) -> Service {
+    Service {
         arn: world.arn("ecs", &format!("service/{cluster}/{name}")),
         cluster_arn: world.arn("ecs", &format!("cluster/{cluster}")),
-        cluster,
-        name,
+        cluster: cluster.clone(),
+        name: name.clone(),
         status: "ACTIVE",
-        desired,
+        desired: 0,
         controller,
         settings: settings(input),
-        task_definition: task_definition.clone(),
+        task_definition: task_definition.to_owned(),
         created_at: world.now,
         tags: list(input, "tags").to_vec(),
         events: Vec::new(),
@@ -50,15 +70,7 @@ pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, Fault> {
         last_completed: None,
         steady: false,
         impaired_at: None,
-    };
-    match controller {
-        Controller::Ecs => changes::begin(world, &mut service, &task_definition),
-        Controller::CodeDeploy => task_sets::first(world, &mut service),
-        Controller::External => {}
     }
-    let answer = json!({ "service": render::service(world, &service, true) });
-    world.ecs.services.insert(key, service);
-    Ok(answer)
 }
 
 /// The desired count that is asked for, if any is.

@@ -68,16 +68,18 @@ pub(super) fn step(world: &mut World, service: &mut Service) {
     let sets: Vec<_> = service.task_sets.iter().map(|set| (set.id.clone(), set.status)).collect();
     for (id, status) in &sets {
         let wanted = if *status == "DRAINING" { 0 } else { service.desired };
-        let live = counts(world, id).live;
+        let live = counts(world, service, id).live;
         if live < wanted {
             start(world, service, id, wanted - live);
         } else if live > wanted {
             stop(world, service, id, live - wanted);
         }
     }
-    service.task_sets.retain(|set| set.status != "DRAINING" || counts(world, &set.id).there > 0);
+    let gone = |set: &Deployment| set.status == "DRAINING" && counts(world, service, &set.id).there == 0;
+    let gone: Vec<_> = service.task_sets.iter().filter(|set| gone(set)).map(|set| set.id.clone()).collect();
+    service.task_sets.retain(|set| !gone.contains(&set.id));
     let settled = service.task_sets.iter().all(|set| {
-        let counts = counts(world, &set.id);
+        let counts = counts(world, service, &set.id);
         set.status != "DRAINING" && counts.good == service.desired && counts.there == service.desired
     });
     if settled && !service.steady {
@@ -89,23 +91,11 @@ pub(super) fn step(world: &mut World, service: &mut Service) {
 }
 
 pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Value {
-    let counts = counts(world, &set.id);
+    let counts = counts(world, service, &set.id);
     let wanted = if set.status == "DRAINING" { 0 } else { service.desired };
     let steady = counts.good == wanted && counts.there == wanted;
     let id = set.id.trim_start_matches("ecs-svc/");
     let settings = Value::Object(service.settings.clone());
-    let container = list(&settings, "loadBalancers").first().cloned().unwrap_or_default();
-    let balancers: Vec<_> = set
-        .target_groups
-        .iter()
-        .map(|group| {
-            json!({
-                "targetGroupArn": group,
-                "containerName": container["containerName"],
-                "containerPort": container["containerPort"],
-            })
-        })
-        .collect();
     let by = if service.controller == Controller::CodeDeploy { "CODE_DEPLOY" } else { "EXTERNAL" };
     json!({
         "id": set.id,
@@ -113,6 +103,7 @@ pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Valu
         "serviceArn": service.arn,
         "clusterArn": service.cluster_arn,
         "startedBy": by,
+        "externalId": set.external_id,
         "status": set.status,
         "taskDefinition": set.task_definition,
         "computedDesiredCount": wanted,
@@ -123,13 +114,22 @@ pub(super) fn render(world: &World, service: &Service, set: &Deployment) -> Valu
         "launchType": settings["launchType"],
         "platformVersion": settings["platformVersion"],
         "networkConfiguration": settings["networkConfiguration"],
-        "loadBalancers": balancers,
+        "loadBalancers": balancers(&settings, set),
         "serviceRegistries": [],
         "scale": { "value": 100.0, "unit": "PERCENT" },
         "stabilityStatus": if steady { "STEADY_STATE" } else { "STABILIZING" },
         "stabilityStatusAt": epoch(set.updated_at),
         "tags": [],
     })
+}
+
+/// The service's load balancers, with the target groups of this task set.
+fn balancers(settings: &Value, set: &Deployment) -> Vec<Value> {
+    let first = list(settings, "loadBalancers").first().cloned().unwrap_or_default();
+    let (name, port) = (&first["containerName"], &first["containerPort"]);
+    let balancer =
+        |group: &String| json!({ "targetGroupArn": group, "containerName": name, "containerPort": port });
+    set.target_groups.iter().map(balancer).collect()
 }
 
 fn refuse_native(service: &Service) -> Result<(), Fault> {

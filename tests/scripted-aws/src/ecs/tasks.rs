@@ -28,15 +28,14 @@ pub(super) fn list_all(world: &World, input: &Value) -> Result<Value, Fault> {
     let family =
         |task: &Task| names::task_definition(world, &task.task_definition).map(|one| one.family.as_str());
     let fits = |task: &&Task| {
-        task.cluster == cluster
-            && service.is_none_or(|name| task.service.as_deref() == Some(name))
-            // Nothing is ever wanted to be PENDING.
-            && (if task.is_live() { desired == "RUNNING" } else { desired == "STOPPED" })
+        // Nothing is ever wanted to be PENDING.
+        (if task.is_live() { desired == "RUNNING" } else { desired == "STOPPED" })
             && text(input, "launchType").is_none_or(|launch| task.launch_type == launch)
             && text(input, "startedBy").is_none_or(|by| task.started_by.as_deref() == Some(by))
             && text(input, "family").is_none_or(|wanted| family(task) == Some(wanted))
     };
-    let all: Vec<_> = world.ecs.tasks.iter().filter(fits).map(|task| task.arn.clone()).collect();
+    let all: Vec<_> =
+        world.ecs.tasks.in_cluster(&cluster, service).filter(fits).map(|task| task.arn.clone()).collect();
     let (arns, next) = names::page(all, input, 100)?;
     Ok(json!({ "taskArns": arns, "nextToken": next }))
 }
@@ -54,7 +53,7 @@ pub(super) fn describe(world: &World, input: &Value) -> Result<Value, Fault> {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in wanted {
         let id = names::short(name);
-        match world.ecs.tasks.iter().find(|task| task.cluster == cluster && task.id() == id) {
+        match world.ecs.tasks.find(&cluster, id) {
             Some(task) => found.push(render::task(task, tags)),
             None => {
                 let arn = world.arn("ecs", &format!("task/{cluster}/{id}"));
@@ -83,7 +82,7 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, Fault> {
         return Ok(json!({ "tasks": [], "failures": [failure] }));
     }
     let order = Order {
-        cluster,
+        cluster: cluster.clone(),
         service: None,
         group: text(input, "group").map_or_else(|| format!("family:{family}"), str::to_owned),
         started_by: text(input, "startedBy").map(str::to_owned),
@@ -95,7 +94,7 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, Fault> {
         tags: list(input, "tags").to_vec(),
     };
     let ids: Vec<_> = (0..count).map(|_| life::start(world, order.clone())).collect();
-    let started = world.ecs.tasks.iter().filter(|task| ids.iter().any(|id| id == task.id()));
+    let started = ids.iter().filter_map(|id| world.ecs.tasks.find(&cluster, id));
     let tasks: Vec<_> = started.map(|task| render::task(task, true)).collect();
     Ok(json!({ "tasks": tasks, "failures": [] }))
 }
@@ -105,7 +104,7 @@ pub(super) fn stop(world: &mut World, input: &Value) -> Result<Value, Fault> {
     let id = names::short(required(input, "task", "InvalidParameterException")?).to_owned();
     let reason = text(input, "reason").unwrap_or("Task stopped by user").to_owned();
     let now = world.now;
-    let task = world.ecs.tasks.iter_mut().find(|task| task.cluster == cluster && task.id() == id);
+    let task = world.ecs.tasks.find_mut(&cluster, &id);
     let task = task.ok_or_else(|| invalid("The referenced task was not found."))?;
     life::end(task, "UserInitiated", reason, now);
     let (told, service) = (render::task(task, false), task.service.clone());

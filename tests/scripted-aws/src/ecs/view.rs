@@ -123,8 +123,7 @@ impl Cloud {
     pub fn service(&self, cluster: &str, name: &str) -> Option<ServiceView> {
         let world = self.world();
         let service = world.ecs.services.get(&(cluster.to_owned(), name.to_owned()))?;
-        let own = |task: &&Task| task.cluster == cluster && task.service.as_deref() == Some(name);
-        let there = world.ecs.tasks.iter().filter(own).filter(|task| task.phase != Phase::Stopped);
+        let there = world.ecs.tasks.of(service).iter().filter(|task| task.phase != Phase::Stopped);
         Some(ServiceView {
             status: service.status.to_owned(),
             task_definition: super::names::short(&service.task_definition).to_owned(),

@@ -1,5 +1,7 @@
 //! Faults, limits and records.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rollback_scripted_aws::{Cloud, Does, Injection, Outcome, Reply, Request};
@@ -97,4 +99,35 @@ fn each_call_can_let_time_pass() {
     let _ = cloud.call(&Request::json("ecs", "ListServices", &json!({})));
     assert_eq!(cloud.now().duration_since(before).as_secs(), 7);
     assert_eq!(cloud.calls()[0].outcome, Outcome::Refused("ClusterNotFoundException".to_owned()));
+}
+
+#[test]
+fn the_logical_time_follows_a_clock() {
+    let cloud = Cloud::new();
+    let told = Arc::new(AtomicU64::new(100));
+    let clock = Arc::clone(&told);
+    cloud.follow(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
+    let before = cloud.now();
+    told.store(130, Ordering::SeqCst);
+    let _ = cloud.call(&Request::json("ecs", "ListServices", &json!({})));
+    assert_eq!(cloud.now().duration_since(before).as_secs(), 30);
+}
+
+#[test]
+fn a_thousand_services_go_on_together() {
+    let cloud = cloud(&json!({}));
+    let name = |number: usize| format!("web{number}");
+    for number in 0..1000 {
+        let input = json!({ "cluster": "prod", "serviceName": name(number), "taskDefinition": "web:1", "desiredCount": 2 });
+        cloud.ask("ecs", "CreateService", &input).expect("it is valid");
+    }
+    assert!(cloud.settle());
+    for number in 0..1000 {
+        cloud.deploy("prod", &name(number), "web:2").expect("it is valid");
+        cloud.tick(Duration::from_millis(200));
+    }
+    assert!(cloud.settle());
+    let moved =
+        |number: usize| cloud.service("prod", &name(number)).is_some_and(|one| one.healthy() == ["web:2"; 2]);
+    assert!((0..1000).all(moved));
 }
