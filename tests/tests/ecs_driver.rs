@@ -11,9 +11,7 @@ use rollback_tests::{Binaries, Site};
 const BINARIES: Binaries = rollback_tests::binaries!();
 
 fn main() -> ExitCode {
-    Suite::new("ecs-driver")
-        .case("a_version_that_is_bad_goes_back_to_the_one_before", true, back)
-        .run()
+    Suite::new("ecs-driver").case("a_version_that_is_bad_goes_back_to_the_one_before", true, back).run()
 }
 
 struct Shop {
@@ -27,7 +25,8 @@ impl Shop {
         let bed = need(EcsBed::shared())?;
         let service = bed.service(1)?;
         let proxy = Proxy::http(("127.0.0.1", bed.ministack().server().port()))?;
-        let site = Site::plain(BINARIES)?.with_environment(service.account().behind(proxy.port()).environment());
+        let site =
+            Site::plain(BINARIES)?.with_environment(service.account().behind(proxy.port()).environment());
         site.write_configuration(&format!(
             "[components.web]\ndriver = \"ecs\"\ncluster = \"{}\"\nservice = \"{}\"\n",
             service.cluster(),
@@ -46,7 +45,13 @@ async fn back() -> CaseResult {
             let ran = shop.site.run(line).unwrap();
             eprintln!("$ {line}\n{:?}\n{}\n{}", ran.code, ran.out, ran.err);
             let log = shop.proxy.log();
-            eprintln!("{:?}", log[before..].iter().map(|e| e.operation.clone().unwrap_or(e.path.clone())).collect::<Vec<_>>());
+            eprintln!(
+                "{:?}",
+                log[before..]
+                    .iter()
+                    .map(|e| e.operation.clone().unwrap_or(e.path.clone()))
+                    .collect::<Vec<_>>()
+            );
         }
         eprintln!("runs {:?}", shop.service.running_images());
     };

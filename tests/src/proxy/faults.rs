@@ -310,8 +310,9 @@ mod tests {
     fn an_operation_is_told_apart_from_others_with_the_same_path() {
         let rule = Rule::new(Fault::Hang).operation("UpdateService").nth(2);
         let mut plan = Deciding::new(Faults::none().rule(rule));
-        let found = [Some("UpdateService"), None, Some("ListTasks"), Some("UpdateService"), Some("UpdateService")]
-            .map(|operation| plan.decide("POST", "/", operation).fault.is_some());
+        let found =
+            [Some("UpdateService"), None, Some("ListTasks"), Some("UpdateService"), Some("UpdateService")]
+                .map(|operation| plan.decide("POST", "/", operation).fault.is_some());
         assert_eq!(found, [false, false, false, true, false]);
     }
 
