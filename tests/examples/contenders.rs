@@ -1,4 +1,4 @@
-//! What it takes to put an ECS service back with what people use today: time until ECS took the rollback, time until it
+//! What it takes to put an ECS service back with what people use today, and with this command: time until ECS took the rollback, time until it
 //! is done, and calls, with 40 ms on the way of each request.
 //!
 //! ```console
@@ -6,7 +6,8 @@
 //! $ cargo run -p rollback-tests --example contenders
 //! ```
 //!
-//! `AWS_CLI` names the AWS command, if not the first one on the search path is to be taken.
+//! `AWS_CLI` names the AWS command, if not the first one on the search path is to be taken, and `ROLLBACK` ours: without it the
+//! debug build is measured.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +22,7 @@ const LATENCY: Duration = Duration::from_millis(40);
 /// As many revisions are younger than the good one.
 const BAD: usize = 19;
 const ROUNDS: usize = 3;
+const OURS: &str = "rollback";
 
 /// One way back.
 struct Contender {
@@ -30,10 +32,11 @@ struct Contender {
     by: fn() -> String,
 }
 
-const CONTENDERS: [Contender; 3] = [
+const CONTENDERS: [Contender; 4] = [
     Contender { name: "runbook, revision known", script: "by-revision", by: || "1".to_owned() },
     Contender { name: "runbook, found by tag", script: "by-tag", by: || "v1".to_owned() },
     Contender { name: "ecs-deploy", script: "ecs-deploy", by: || "1".to_owned() },
+    Contender { name: OURS, script: "", by: String::new },
 ];
 
 /// What one run took.
@@ -47,7 +50,11 @@ struct Took {
 fn main() -> Result<()> {
     let bed = EcsBed::start("contenders")?;
     println!("{:28} {:>12} {:>6} {:>10} {:>6}", "", "accepted", "calls", "done", "calls");
-    for contender in &CONTENDERS {
+    // Names of contenders, if not all of them are wanted.
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    for contender in
+        CONTENDERS.iter().filter(|c| wanted.is_empty() || wanted.iter().any(|name| name == c.name))
+    {
         let mut all = (0..ROUNDS).map(|_| run(&bed, contender)).collect::<Result<Vec<Took>>>()?;
         all.sort_by_key(|took| took.accepted);
         let Some(took) = all.get(ROUNDS / 2) else { continue };
@@ -71,7 +78,10 @@ fn run(bed: &EcsBed, contender: &Contender) -> Result<Took> {
     proxy.faults(Faults::none().rule(Rule::new(Fault::delay(LATENCY))));
 
     let began = SystemClock.monotonic();
-    let ran = script(&service, &proxy, contender)?;
+    let ran = match contender.name {
+        OURS => ours(&service, &proxy)?,
+        _ => script(&service, &proxy, contender)?,
+    };
     let done = SystemClock.monotonic() - began;
     if ran.code != Some(0) {
         return Err(format!("{}: {ran}", contender.name).into());
@@ -92,6 +102,20 @@ fn outdated(service: &EcsService) -> Result<()> {
     }
     service.deploy("v2")?;
     service.until_rolled_out("v2")
+}
+
+/// The command of this workspace, as it was built last, or the one that `ROLLBACK` names.
+fn ours(service: &EcsService, proxy: &Proxy) -> Result<Ran> {
+    let folder = tempfile::tempdir()?;
+    let (cluster, name) = (service.cluster(), service.name());
+    let settings =
+        format!("[components.web]\ndriver = \"ecs\"\ncluster = \"{cluster}\"\nservice = \"{name}\"\n");
+    std::fs::write(folder.path().join("rollback.toml"), settings)?;
+    let built = std::env::current_exe()?.with_file_name("../e2e-rollback");
+    let mut command = Command::new(std::env::var_os("ROLLBACK").map_or(built, PathBuf::from));
+    command.args(["run", "web", "--to", "revision=1", "--yes"]).current_dir(folder.path());
+    command.envs(service.account().behind(proxy.port()).environment());
+    Running::start(command)?.end()
 }
 
 fn script(service: &EcsService, proxy: &Proxy, contender: &Contender) -> Result<Ran> {
