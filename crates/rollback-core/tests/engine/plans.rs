@@ -120,7 +120,7 @@ async fn a_machine_local_store_is_refused_where_many_operate() {
 
 #[tokio::test(start_paused = true)]
 async fn blockers_are_named_and_keep_the_plan_from_running() {
-    let mut setup = Setup::new(Settings::default()).await;
+    let setup = Setup::new(Settings::default()).await;
     setup.world.remove(2);
     let engine = setup.engine("ana");
     let gone = plan(&engine, &setup.request(Some("version=1.2.0"))).await;
