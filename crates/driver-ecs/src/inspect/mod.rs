@@ -1,8 +1,9 @@
 //! Checks before acting: what somebody should know of a destination before the service is moved to it. Plans and
 //! `rollback check` ask the same.
 //!
-//! What can be decided without AWS is decided here, of plain [`Facts`]; [`Surroundings`] asks for them. Nothing here refuses:
-//! what may not or cannot be read is said, with AWS's words for the permission that is missing.
+//! What can be decided without AWS is decided here, of plain [`Facts`]; [`Surroundings`] asks for them. Only what is known for
+//! certain stops a plan (an image that is gone or archived, a revision that was deleted). What may not or cannot be read is said, with
+//! AWS's words for the permission that is missing, and refuses nothing.
 //!
 //! | what is checked | API, and the IAM action of the same name | without it |
 //! |---|---|---|
