@@ -79,6 +79,18 @@ fn native(look: &Look) -> Course {
             // The service stays set to it: this is what has to be left.
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
+        // Nobody but us gives up here.
+        "IN_PROGRESS"
+            if moving.is_none_or(|moving| !moving.is_returning()) && keeps_failing(look, primary) =>
+        {
+            let text = format!(
+                "{} tasks of {} failed one after the other, and no circuit breaker ends that",
+                primary.failed_tasks,
+                name(primary)
+            );
+            let phase = Phase::Failed(with_reasons(look, text));
+            Course { settled: earlier, heading: primary.task_definition.clone(), phase }
+        }
         // ECS calls a rollout completed that only waits: hooks and bake time come before.
         "COMPLETED" if moving.is_none() => at_rest(look, primary),
         _ => {
@@ -88,6 +100,15 @@ fn native(look: &Look) -> Course {
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
     }
+}
+
+/// Whether so many tasks failed that ECS's circuit breaker would have given up, were it on: half of those that are wanted, at
+/// least 3 and at most 200, one after the other
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
+fn keeps_failing(look: &Look, primary: &Deployment) -> bool {
+    let threshold = primary.desired_count.max(look.service.desired_count).div_ceil(2).clamp(3, 200);
+    let guarded = look.service.deployment_configuration.deployment_circuit_breaker.enable;
+    !guarded && primary.running_count == 0 && primary.failed_tasks >= threshold
 }
 
 /// Where ECS tells no state of the rollout, its counts have to do.

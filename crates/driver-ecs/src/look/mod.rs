@@ -16,9 +16,9 @@ use serde_json::json;
 
 pub use self::course::Course;
 pub use self::data::{
-    Attachment, CircuitBreaker, CodeDeployError, CodeDeployInfo, CodeDeployRollback, ContainerImage,
-    ControllerKind, Deployment, Detail, Event, LifecycleHook, RevisionRef, RolledBack, Service,
-    ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
+    Attachment, BreakerConfiguration, CircuitBreaker, CodeDeployError, CodeDeployInfo, CodeDeployRollback,
+    ContainerImage, ControllerKind, Deployment, DeploymentConfiguration, Detail, Event, LifecycleHook,
+    RevisionRef, RolledBack, Service, ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
 };
 pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;

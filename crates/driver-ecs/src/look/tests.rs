@@ -516,3 +516,25 @@ fn what_a_revision_did_before_its_deployment_began_is_no_reason() {
     let reasons = look.reasons();
     assert!(reasons.len() == 1 && reasons[0].contains("task now"), "{reasons:?}");
 }
+
+#[test]
+fn tasks_that_fail_without_a_breaker_are_a_failure_all_the_same() {
+    let failing = |failed: u32, running: u32, breaker: bool| {
+        let mut primary = deployment("2", "PRIMARY", 42, "IN_PROGRESS", (2, running));
+        primary["failedTasks"] = json!(failed);
+        let mut service = service(json!([primary, deployment("1", "ACTIVE", 41, "COMPLETED", (2, 2))]));
+        service["deploymentConfiguration"] =
+            json!({ "deploymentCircuitBreaker": { "enable": breaker, "rollback": false } });
+        look(service).course()
+    };
+    let course = failing(3, 0, false);
+    assert!(
+        matches!(&course.phase, Phase::Failed(why) if why.contains("3 tasks of web:42")),
+        "{:?}",
+        course.phase
+    );
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    for course in [failing(2, 0, false), failing(3, 1, false), failing(9, 0, true)] {
+        assert!(matches!(course.phase, Phase::Progressing(_)), "{:?}", course.phase);
+    }
+}
