@@ -77,7 +77,8 @@ impl<'a> Question<'a> {
     /// Refuses where nothing is left to do: at rest, on the same content and images, on every part.
     fn not_there_yet(&self) -> Result<(), String> {
         let heading = self.view.observed.heading.as_ref();
-        let set = heading.is_some_and(|heading| heading.task_definition == self.goal().task_definition);
+        let same = |heading: &EcsSnapshot| heading.task_definition == self.goal().task_definition;
+        let set = heading.is_some_and(same) && self.goal().registration != Registration::Unregistered;
         if let (true, Phase::Failed(why)) = (set, &self.view.observed.phase) {
             let name = self.goal().task_definition.short();
             return Err(format!(
@@ -122,6 +123,10 @@ impl<'a> Question<'a> {
         match self.goal().registration {
             Registration::DeleteInProgress => return Some(format!("{name} is being deleted")),
             Registration::Inactive => return Some(format!("{name} is INACTIVE")),
+            Registration::Unregistered => {
+                let family = self.goal().task_definition.family();
+                return Some(format!("no revision of {family} has this image"));
+            }
             Registration::Active | Registration::Unknown => {}
         }
         if self.found(finding::REVISION_INACTIVE) {
