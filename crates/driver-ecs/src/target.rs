@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use rollback_aws_support::{AwsSettings, Pacer, Session};
-use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Standing};
+use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Phase, Standing};
 use rollback_core::time::Lasting;
 use rollback_core::{
     ActionContext, Bound, Capabilities, DynTarget, Error, ErrorKind, Evidence, Goal, Landing, Observation,
@@ -122,6 +122,8 @@ impl Target for EcsTarget {
             },
         })?;
         let lagging = after.is_some_and(|after| look.is_before(after));
+        let arrived = after.is_some_and(|after| look.has_arrived(after));
+        let observed = if arrived { observed.in_phase(Phase::Settled) } else { observed };
         Ok(observed.lagging(lagging).reverted(after.and_then(|after| look.went_back(after))))
     }
 

@@ -6,10 +6,12 @@ use futures_util::future::{join, join3};
 use rollback_core::{Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
 
+use super::code_deploy::GroupName;
 use super::deployments::{self, named};
 use super::service::Described;
 use super::{Client, Depth, Seen, balancer, items, text};
 use crate::arn::TaskDefinitionArn;
+use crate::circumstances::CodeDeployGroup;
 use crate::look::{Look, Service, ServiceDeployment};
 
 /// How many of the newest deployments are read in full: the last one for its reason, and the one before for where it went back to.
@@ -34,11 +36,20 @@ impl Client {
 
     /// What the service is set to, and nothing else: what a token is made of.
     pub(crate) async fn intent(&self) -> Result<Look> {
+        self.intent_of(None).await
+    }
+
+    /// The same of a service that this group moves, whether or not its task sets tell so.
+    pub(crate) async fn intent_through(&self, group: &CodeDeployGroup) -> Result<Look> {
+        self.intent_of(Some((group.application.clone(), group.group.clone()))).await
+    }
+
+    async fn intent_of(&self, group: Option<GroupName>) -> Result<Look> {
         let (service, described) = self.service().await?;
         let by_others = service.deployment_controller.kind == "CODE_DEPLOY";
         let mut look = Look::new(service);
         if by_others {
-            let moved = self.code_deploy(&described.entry).await?;
+            let moved = self.code_deploy(&described.entry, group, Depth::Course).await?;
             look.code_deploy = Reading::Known(moved.deployments);
         }
         Ok(look)
@@ -49,7 +60,7 @@ impl Client {
         let wanted = revisions_wanted(look, entry, depth);
         let by_others = look.service.deployment_controller.kind == "CODE_DEPLOY";
         let restless = is_restless(&look.service);
-        let moved = async { if by_others { Some(self.code_deploy(entry).await) } else { None } };
+        let moved = async { if by_others { Some(self.code_deploy(entry, None, depth).await) } else { None } };
         let stopped = async { if restless { Some(self.stopped_tasks().await) } else { None } };
         let known = definitions_wanted(look);
         let groups = groups(entry);
@@ -57,7 +68,7 @@ impl Client {
         let ways = depth == Depth::Ways;
         let balanced = async {
             if depth == Depth::Past {
-                (Reading::Absent, None)
+                (Reading::Absent, Reading::Absent)
             } else {
                 self.balanced(look, &groups, ways).await
             }

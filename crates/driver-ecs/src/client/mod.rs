@@ -4,6 +4,7 @@
 //! not know are neither lost nor left out of a digest.
 
 mod api;
+mod app_spec;
 mod around;
 mod artifacts;
 mod balancer;

@@ -1,5 +1,7 @@
 //! What the tests of the driver share.
 
+pub(crate) mod blue_green;
+pub(crate) mod clock;
 pub(crate) mod world;
 
 use std::time::Duration;
