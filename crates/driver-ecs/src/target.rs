@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use rollback_aws_support::{AwsSettings, Pacer, Session};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Phase, Standing};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Bound, Capabilities, DynTarget, Error, ErrorKind, Evidence, Goal, Landing, Observation,
-    Reading, Result, Target, TargetId, TargetInfo, Token,
+    ActionContext, Bound, Capabilities, Digest, DynTarget, Error, ErrorKind, Evidence, Goal, Landing,
+    Observation, Reading, Result, Target, TargetId, TargetInfo, Token,
 };
 use std::sync::Arc;
 
 use crate::act;
 use crate::action::EcsAction;
 use crate::arn::TaskDefinitionArn;
-use crate::client::{Client, Depth, Seen};
+use crate::client::{Client, Depth, Registered, Seen};
 use crate::config::EcsConfig;
 use crate::coupled::Coupled;
 use crate::history::{self, Candidate};
 use crate::inspect;
+use crate::look::Look;
 use crate::snapshot::EcsSnapshot;
 use crate::strategy::{
     CodeDeployDeployment, CodeDeployStop, NativeStop, ReRegister, ShiftTraffic, UpdateService,
@@ -156,6 +158,7 @@ impl Target for EcsTarget {
                 family.registered_at.insert(arn.clone(), at);
             }
         }
+        let named = self.named_now(&seen.look, &read).await;
         // Once more, now that it is known when each was registered.
         let standing: BTreeMap<_, _> = history::candidates(&seen.look, &family, most)
             .into_iter()
@@ -166,6 +169,9 @@ impl Target for EcsTarget {
             candidate.standing =
                 standing.get(&candidate.task_definition).copied().unwrap_or(candidate.standing);
             let mut snapshot = self.snapshot(&seen, &candidate.task_definition, &one.definition)?;
+            if let Some(digests) = named.get(&candidate.task_definition) {
+                snapshot.digests.clone_from(digests);
+            }
             (snapshot.registered_at, snapshot.registration) = (one.registered_at, one.registration);
             snapshot.coupled = self.client.coupled_of(&candidate.task_definition, &seen.look);
             entries.push(entry(snapshot, &candidate));
@@ -196,6 +202,21 @@ impl Target for EcsTarget {
 }
 
 impl EcsTarget {
+    /// Which images revisions would run now, where ECS keeps no record of what they ran.
+    async fn named_now(
+        &self,
+        look: &Look,
+        read: &BTreeMap<TaskDefinitionArn, Registered>,
+    ) -> BTreeMap<TaskDefinitionArn, BTreeMap<String, Digest>> {
+        if look.deployments != Reading::Absent {
+            return BTreeMap::new();
+        }
+        let unknown = read.iter().filter(|(arn, _)| look.resolved(arn).is_empty());
+        let asked = unknown
+            .map(|(arn, one)| async move { (arn.clone(), self.client.named_now(&one.definition).await) });
+        join_all(asked).await.into_iter().collect()
+    }
+
     /// A revision that is older than what was listed.
     async fn exactly(&self, family: &str, revision: &str, seen: &Seen) -> Result<Option<Candidate>> {
         let place = &seen.look.service.arn;

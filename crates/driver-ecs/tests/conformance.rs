@@ -1,13 +1,16 @@
 //! The driver against the conformance kit, on the scripted double of ECS.
 
+#[path = "support/blue_green.rs"]
+mod blue_green;
 mod support;
+#[path = "support/world.rs"]
+mod world;
 
 use std::process::ExitCode;
 
 use rollback_testkit::driver::{main_of, suite};
 
-use self::support::blue_green;
-use self::support::world::World;
+use self::world::World;
 
 fn main() -> ExitCode {
     main_of([

@@ -65,7 +65,7 @@ impl Client {
         let known = definitions_wanted(look);
         let groups = groups(entry);
         let early = self.definitions(known.iter().cloned());
-        let ways = depth == Depth::Ways;
+        let ways = depth == Depth::Ways && !by_others;
         let balanced = async {
             if depth == Depth::Past {
                 (Reading::Absent, Reading::Absent)
@@ -94,6 +94,11 @@ impl Client {
         // Those that only revisions and CodeDeploy's deployments name.
         let late: BTreeSet<_> = definitions_wanted(look).difference(&known).cloned().collect();
         look.definitions.extend(self.definitions(late).await);
+        if by_others {
+            // Service deployments are ECS's own alone.
+            look.deployments = Reading::Absent;
+            self.name_images(look).await;
+        }
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod code_deploy;
 mod definitions;
 mod deployments;
 mod gather;
+mod registry;
 mod service;
 mod surroundings;
 mod tasks;
@@ -24,6 +25,7 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
 pub(crate) use self::api::Api;
+pub(crate) use self::definitions::Registered;
 pub(crate) use self::surroundings::Surroundings;
 use crate::arn::Arn;
 use crate::config::{CodeDeployConfig, EcsConfig};

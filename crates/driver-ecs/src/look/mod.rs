@@ -51,6 +51,8 @@ pub struct Look {
     pub traffic: Reading<Traffic>,
     /// The content of every task definition that is named in here, as far as it could be read.
     pub definitions: BTreeMap<TaskDefinitionArn, Definition>,
+    /// What the tags of revisions name in their registries at this look, by container; asked where nothing else tells it.
+    pub(crate) images: BTreeMap<TaskDefinitionArn, BTreeMap<String, Digest>>,
     /// The backend's own time at this look, from its answers.
     pub at: Option<Timestamp>,
 }
@@ -70,6 +72,7 @@ impl Look {
             group: None,
             traffic: Reading::Absent,
             definitions: BTreeMap::new(),
+            images: BTreeMap::new(),
             at: None,
         }
     }
@@ -205,7 +208,8 @@ impl Look {
         Ok(observed)
     }
 
-    /// The digests that ECS resolved a revision's images to when it last deployed it, else those that all its tasks run.
+    /// The digests that ECS resolved a revision's images to when it last deployed it, else those that all its tasks run, else what its
+    /// tags name now, if that was asked.
     #[must_use]
     pub fn resolved(&self, arn: &TaskDefinitionArn) -> BTreeMap<String, Digest> {
         let revisions = self.revisions.known().into_iter().flatten();
@@ -223,7 +227,7 @@ impl Look {
         let tasks: Vec<_> =
             self.running().filter(|task| task.task_definition.as_ref() == Some(arn)).collect();
         let mut all = tasks.iter().map(|task| task.digests());
-        let Some(first) = all.next() else { return BTreeMap::new() };
+        let Some(first) = all.next() else { return self.images.get(arn).cloned().unwrap_or_default() };
         if all.all(|other| other == first) { first } else { BTreeMap::new() }
     }
 

@@ -14,8 +14,7 @@ use rollback_testkit::driver::{Fault, Fixture, Release};
 use rollback_testkit::sim::ManualClock;
 use serde_json::{Value, json};
 
-use super::session;
-use super::world::{CLUSTER, SECRET, SERVICE, image};
+use crate::support::{CLUSTER, SECRET, SERVICE, image, session};
 
 /// The calls that change a service that CodeDeploy moves, or that would.
 const CHANGES: [(&str, &str); 4] = [
