@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollback_core::environment::Environment;
+use rollback_core::report::ComponentReport;
 use rollback_core::store::MemoryStore;
 use rollback_core::time::{Clock, Lasting};
 use rollback_core::{
-    Approval, ComponentName, ComponentReport, Engine, EnvironmentName, Plan, Planned, Report, Request, State,
+    Approval, ComponentName, Engine, EnvironmentName, Plan, Planned, Report, Request, State,
 };
 use rollback_scripted_aws::{Behaviour, Does, Fault as Refusal, Injection};
 use rollback_testkit::driver::{Fixture as _, Release};
