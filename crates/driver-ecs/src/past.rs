@@ -1,7 +1,10 @@
 //! What a service could be put back to.
 
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Standing};
-use rollback_core::{Result, Snapshot as _};
+use rollback_core::{Digest, Reading, Result, Snapshot as _};
 
 use crate::arn::TaskDefinitionArn;
 use crate::client::{Client, Registered, Seen};
@@ -88,12 +91,34 @@ impl Past<'_> {
         family.registered_at.extend(times);
         // Once more, now that it is known when each was registered: that tells what was never deployed.
         let standing = candidates(&self.seen.look, &family, usize::MAX);
+        let named = self.named_now(&read).await;
         let entries = wanted.iter().filter_map(|candidate| {
             let one = read.get(&candidate.task_definition)?;
             let again = standing.iter().find(|other| other.task_definition == candidate.task_definition);
-            Some(self.entry(again.unwrap_or(candidate), one))
+            let entry = self.entry(again.unwrap_or(candidate), one);
+            Some(entry.map(|mut entry| {
+                if let Some(digests) = named.get(&candidate.task_definition) {
+                    entry.snapshot.digests.clone_from(digests);
+                }
+                entry
+            }))
         });
         entries.collect()
+    }
+
+    /// Which images revisions would run now, where ECS keeps no record of what they ran.
+    async fn named_now(
+        &self,
+        read: &BTreeMap<TaskDefinitionArn, Registered>,
+    ) -> BTreeMap<TaskDefinitionArn, BTreeMap<String, Digest>> {
+        let look = &self.seen.look;
+        if look.deployments != Reading::Absent {
+            return BTreeMap::new();
+        }
+        let unknown = read.iter().filter(|(arn, _)| look.resolved(arn).is_empty());
+        let asked = unknown
+            .map(|(arn, one)| async move { (arn.clone(), self.client.named_now(&one.definition).await) });
+        join_all(asked).await.into_iter().collect()
     }
 
     fn entry(&self, candidate: &Candidate, one: &Registered) -> Result<HistoryEntry<EcsSnapshot>> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rollback_aws_support::{AwsSettings, Pacer, Session};
-use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
+use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Phase};
 use rollback_core::time::Lasting;
 use rollback_core::{
     ActionContext, Bound, Capabilities, DynTarget, Error, ErrorKind, Evidence, Goal, Landing, Observation,
@@ -112,6 +112,8 @@ impl Target for EcsTarget {
             },
         })?;
         let lagging = after.is_some_and(|after| look.is_before(after));
+        let arrived = after.is_some_and(|after| look.has_arrived(after));
+        let observed = if arrived { observed.in_phase(Phase::Settled) } else { observed };
         Ok(observed.lagging(lagging).reverted(after.and_then(|after| look.went_back(after))))
     }
 

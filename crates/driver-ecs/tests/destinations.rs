@@ -55,7 +55,11 @@ async fn what_was_only_registered_is_never_what_ran_before() {
         calls
     });
     assert_eq!(calls.get("ListTaskDefinitions"), None, "{calls:?}");
-    assert_eq!(calls.get("DescribeServices"), Some(&1), "what was just looked at is not read again: {calls:?}");
+    assert_eq!(
+        calls.get("DescribeServices"),
+        Some(&1),
+        "what was just looked at is not read again: {calls:?}"
+    );
 }
 
 #[tokio::test]

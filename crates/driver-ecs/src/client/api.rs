@@ -16,6 +16,8 @@ use rollback_core::Result;
 use rollback_core::time::SystemClock;
 use serde_json::Value;
 
+use super::app_spec::SpecId;
+use super::code_deploy::GroupName;
 use super::service::{self, Described};
 use super::surroundings::Surroundings;
 use crate::task_definition::Definition;
@@ -60,6 +62,12 @@ pub(crate) struct Api {
     pub(super) definitions: Memory<(String, String), Arc<Definition>>,
     /// Service revisions, by ARN. They never change.
     pub(super) revisions: Memory<String, Arc<Value>>,
+    /// The contents of AppSpecs, by application and hash.
+    pub(super) specs: Memory<SpecId, String>,
+    /// The deployment group that made a deployment of CodeDeploy, by its id.
+    pub(super) makers: Memory<String, GroupName>,
+    /// The deployment group that was last seen to move a service, by cluster and service as they were configured.
+    pub(super) groups: Memory<(String, String), GroupName>,
 }
 
 impl Api {
@@ -86,6 +94,9 @@ impl Api {
             services,
             definitions: Memory::new(REMEMBERED),
             revisions: Memory::new(REMEMBERED),
+            specs: Memory::new(REMEMBERED),
+            makers: Memory::new(REMEMBERED),
+            groups: Memory::new(REMEMBERED),
         }
     }
 

@@ -7,10 +7,12 @@ use futures_util::future::{join, join3, join4};
 use rollback_core::{Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
 
+use super::code_deploy::GroupName;
 use super::deployments::{self, named};
 use super::service::Described;
 use super::{Client, Depth, Seen, balancer, items, text};
 use crate::arn::TaskDefinitionArn;
+use crate::circumstances::CodeDeployGroup;
 use crate::look::{Look, Service, ServiceDeployment};
 
 /// How many of the newest deployments are read in full while something is awaited: the last one for its reason, and the one
@@ -35,11 +37,20 @@ impl Client {
 
     /// What the service is set to, and nothing else: what a token is made of.
     pub(crate) async fn intent(&self) -> Result<Look> {
+        self.intent_of(None).await
+    }
+
+    /// The same of a service that this group moves, whether or not its task sets tell so.
+    pub(crate) async fn intent_through(&self, group: &CodeDeployGroup) -> Result<Look> {
+        self.intent_of(Some((group.application.clone(), group.group.clone()))).await
+    }
+
+    async fn intent_of(&self, group: Option<GroupName>) -> Result<Look> {
         let (service, described) = self.service().await?;
         let by_others = service.deployment_controller.kind == "CODE_DEPLOY";
         let mut look = Look::new(service);
         if by_others {
-            let moved = self.code_deploy(&described.entry).await?;
+            let moved = self.code_deploy(&described.entry, group, Depth::Course).await?;
             look.code_deploy = Reading::Known(moved.deployments);
         }
         Ok(look)
@@ -61,7 +72,7 @@ impl Client {
             (look.service.deployment_controller.kind == "CODE_DEPLOY", is_restless(&look.service));
         let groups = groups(entry);
         let service = join4(
-            async { if code_deploy { Some(self.code_deploy(entry).await) } else { None } },
+            async { if code_deploy { Some(self.code_deploy(entry, None, depth).await) } else { None } },
             self.described_among(&listed, full),
             self.revisions(early_revisions.clone()),
             self.definitions(early_definitions.iter().cloned()),
@@ -93,7 +104,11 @@ impl Client {
             Reading::Known(None) | Reading::Absent => {}
         }
         self.late(look, entry, (revisions, early_revisions), early_definitions, depth).await?;
-        if depth == Depth::Plan && !groups.is_empty() {
+        if code_deploy {
+            // Service deployments are ECS's own alone.
+            look.deployments = Reading::Absent;
+            self.name_images(look).await;
+        } else if depth == Depth::Plan && !groups.is_empty() {
             look.traffic = self.traffic_of(look, &groups).await;
         }
         Ok(())

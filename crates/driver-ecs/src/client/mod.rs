@@ -4,6 +4,7 @@
 //! not know are neither lost nor left out of a digest.
 
 mod api;
+mod app_spec;
 mod around;
 mod artifacts;
 mod balancer;
@@ -12,6 +13,7 @@ mod code_deploy;
 mod definitions;
 mod deployments;
 mod gather;
+mod registry;
 mod service;
 mod surroundings;
 mod tasks;

@@ -31,6 +31,23 @@ impl Client {
         Ok(arns)
     }
 
+    /// The tasks of the cluster that run a family, in whatever service.
+    pub(super) async fn tasks_of_family(&self, family: &str) -> Result<Vec<Task>> {
+        let (mut arns, mut token) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let request = self.api.ecs.list_tasks().cluster(&self.place.cluster).family(family);
+            let request = request.desired_status(DesiredStatus::Running).set_next_token(token);
+            let doing = format!("list the tasks of family {family}");
+            let answer = self.api.read("ListTasks", doing, request.send()).await?;
+            arns.extend(texts(&answer.body, "taskArns"));
+            token = next(&answer.body);
+            if token.is_none() {
+                break;
+            }
+        }
+        self.described_tasks(&arns).await
+    }
+
     /// A few of the tasks that stopped within the last hour.
     pub(super) async fn stopped_tasks(&self) -> Result<Vec<Task>> {
         let most = i32::try_from(STOPPED).ok();

@@ -7,12 +7,9 @@ use rollback_core::Reading;
 use rollback_core::target::Phase;
 
 use super::reasons::line;
-use super::{CodeDeployInfo, Deployment, Look, ServiceDeployment};
+use super::{Deployment, Look, ServiceDeployment, code_deploy};
 use crate::arn::TaskDefinitionArn;
-use crate::circumstances::{Circumstances, CodeDeployment, Controller, NativeDeployment};
-
-/// How long a deployment of CodeDeploy may take before it counts as stuck.
-const STUCK: SignedDuration = SignedDuration::from_mins(30);
+use crate::circumstances::{Circumstances, Controller, NativeDeployment};
 
 /// A deployment and what stands for it in the service are not made in the same moment.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
@@ -37,7 +34,7 @@ pub(super) fn course(look: &Look) -> Course {
     }
     match controller(look) {
         Controller::Ecs => native(look),
-        Controller::CodeDeploy | Controller::External => by_task_sets(look),
+        Controller::CodeDeploy | Controller::External => code_deploy::course(look),
     }
 }
 
@@ -191,48 +188,6 @@ fn with_reasons(look: &Look, text: String) -> String {
     }
 }
 
-/// A service that is moved from outside: by CodeDeploy, or by task sets.
-fn by_task_sets(look: &Look) -> Course {
-    let sets = &look.service.task_sets;
-    let of = |status: &str| {
-        sets.iter().find(|set| set.status == status).and_then(|set| set.task_definition.clone())
-    };
-    let settled = of("PRIMARY").map_or_else(
-        || Reading::Unknown("ECS tells no task set that takes requests".to_owned()),
-        Reading::Known,
-    );
-    if let Reading::Unknown(why) = &look.code_deploy {
-        let phase = Phase::Progressing(format!("whether CodeDeploy moves it is not known: {why}"));
-        return Course { settled, heading: of("ACTIVE"), phase };
-    }
-    if let Some(moving) = look.code_deploy_in_flight() {
-        let heading = moving.task_definition.clone().or_else(|| of("ACTIVE"));
-        return Course { settled, heading, phase: code_deploy_phase(look, moving) };
-    }
-    if sets.iter().any(|set| set.stability_status.as_deref() == Some("STABILIZING")) {
-        let phase = Phase::Progressing("a task set is not steady yet".to_owned());
-        return Course { settled, heading: None, phase };
-    }
-    Course { settled, heading: None, phase: Phase::Settled }
-}
-
-fn code_deploy_phase(look: &Look, moving: &CodeDeployInfo) -> Phase {
-    let id = line(&moving.deployment_id);
-    if moving.status == "Ready" {
-        return Phase::Paused(format!("deployment {id} of CodeDeploy waits for its traffic to be moved"));
-    }
-    let begun = moving.start_time.or(moving.create_time);
-    let since = begun.zip(look.at).map(|(begun, now)| now.duration_since(begun));
-    match since.filter(|since| *since > STUCK) {
-        Some(since) => Phase::Progressing(format!(
-            "deployment {id} of CodeDeploy is stuck: {} for {} minutes",
-            line(&moving.status),
-            since.as_secs() / 60
-        )),
-        None => Phase::Progressing(format!("deployment {id} of CodeDeploy is {}", line(&moving.status))),
-    }
-}
-
 pub(super) fn circumstances(look: &Look) -> Circumstances {
     let native = look.native_in_flight().map(|moving| NativeDeployment {
         returning: moving.is_returning(),
@@ -240,11 +195,7 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
         hook: moving.waiting_hook().map(|hook| hook.hook_id.clone()),
         ..NativeDeployment::new(moving.arn.clone(), returns_to(look, moving).cloned())
     });
-    let code_deploy = look.code_deploy_in_flight().map(|moving| CodeDeployment {
-        returning: moving.creator.as_deref() == Some("codeDeployRollback"),
-        started_at: moving.start_time.or(moving.create_time),
-        ..CodeDeployment::new(moving.deployment_id.clone(), code_deploy_returns_to(look, moving))
-    });
+    let code_deploy = look.code_deploy_in_flight().map(|moving| code_deploy::moving(look, moving));
     let mut unread = BTreeMap::new();
     if let Reading::Unknown(why) = &look.deployments {
         unread.insert(Circumstances::NATIVE.to_owned(), line(why));
@@ -252,13 +203,16 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
     if let Reading::Unknown(why) = &look.code_deploy {
         unread.insert(Circumstances::CODE_DEPLOY.to_owned(), line(why));
     }
+    if let Reading::Unknown(why) = &look.traffic {
+        unread.insert(Circumstances::TRAFFIC.to_owned(), line(why));
+    }
     Circumstances {
         unread,
         controller: controller(look),
         native,
         code_deploy,
         group: look.group.clone(),
-        traffic: look.traffic.clone(),
+        traffic: look.traffic.known().cloned(),
     }
 }
 
@@ -301,23 +255,4 @@ fn returns_to<'a>(look: &'a Look, moving: &'a ServiceDeployment) -> Option<&'a T
         return look.task_definition_of(revision);
     }
     source(look)
-}
-
-/// CodeDeploy goes back to the task set that took requests before.
-fn code_deploy_returns_to(look: &Look, moving: &CodeDeployInfo) -> Option<TaskDefinitionArn> {
-    let other = |arn: &&TaskDefinitionArn| Some(*arn) != moving.task_definition.as_ref();
-    let mut sets: Vec<_> = look
-        .service
-        .task_sets
-        .iter()
-        .filter(|set| set.status != "DRAINING")
-        .filter_map(|set| set.task_definition.as_ref())
-        .filter(other)
-        .collect();
-    sets.sort();
-    sets.dedup();
-    match sets[..] {
-        [one] if moving.task_definition.is_some() => Some(one.clone()),
-        _ => None,
-    }
 }

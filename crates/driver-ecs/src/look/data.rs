@@ -11,7 +11,7 @@ use crate::arn::{Arn, TaskDefinitionArn};
 use crate::time::optional;
 
 /// `null` as nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
@@ -136,6 +136,11 @@ pub struct TaskSet {
     pub running_count: u32,
     /// `STEADY_STATE` or `STABILIZING`.
     pub stability_status: Option<String>,
+    /// The deployment of CodeDeploy that made it. The one that the service was made with has none.
+    pub external_id: Option<String>,
+    /// When it was made.
+    #[serde(deserialize_with = "optional")]
+    pub created_at: Option<Timestamp>,
 }
 
 /// One event of a service.
@@ -396,61 +401,4 @@ pub struct TaskContainer {
     pub exit_code: Option<i32>,
     /// ECS's words for why it does not run.
     pub reason: Option<String>,
-}
-
-/// A deployment, as CodeDeploy's `GetDeployment` tells it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[non_exhaustive]
-pub struct CodeDeployInfo {
-    /// `d-ABCDEF123`.
-    pub deployment_id: String,
-    /// `Created`, `Queued`, `InProgress`, `Baking`, `Ready`, `Succeeded`, `Failed` or `Stopped`.
-    pub status: String,
-    /// What it was made with: the mark of a run, for one that we made.
-    pub description: Option<String>,
-    /// `user`, `codeDeployRollback`, …
-    pub creator: Option<String>,
-    /// When it was made.
-    #[serde(deserialize_with = "optional")]
-    pub create_time: Option<Timestamp>,
-    /// When it began.
-    #[serde(deserialize_with = "optional")]
-    pub start_time: Option<Timestamp>,
-    /// Why it failed.
-    pub error_information: Option<CodeDeployError>,
-    /// What became of rolling it back.
-    pub rollback_info: Option<CodeDeployRollback>,
-    /// Where it goes, from its AppSpec. Whoever reads the answer takes it out of there.
-    pub task_definition: Option<TaskDefinitionArn>,
-}
-
-impl CodeDeployInfo {
-    /// Whether it is not at its end.
-    #[must_use]
-    pub fn is_in_flight(&self) -> bool {
-        matches!(self.status.as_str(), "Created" | "Queued" | "InProgress" | "Baking" | "Ready")
-    }
-}
-
-/// Why a deployment of CodeDeploy failed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct CodeDeployError {
-    /// `HEALTH_CONSTRAINTS`, …
-    pub code: Option<String>,
-    /// CodeDeploy's words.
-    pub message: Option<String>,
-}
-
-/// What became of rolling a deployment of CodeDeploy back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[non_exhaustive]
-pub struct CodeDeployRollback {
-    /// CodeDeploy's words.
-    pub rollback_message: Option<String>,
-    /// The deployment that this one rolls back.
-    pub rollback_triggering_deployment_id: Option<String>,
 }

@@ -98,16 +98,9 @@ fn circuit_breaker(look: &Look) -> Option<String> {
 }
 
 fn code_deploy(look: &Look) -> Option<String> {
-    let newest = look
-        .code_deploy
-        .known()?
-        .first()
-        .filter(|newest| matches!(newest.status.as_str(), "Failed" | "Stopped"))?;
-    let error = newest.error_information.as_ref().and_then(|error| error.message.as_deref());
-    let back = newest.rollback_info.as_ref().and_then(|back| back.rollback_message.as_deref());
-    let words = [error, back].into_iter().flatten().map(line).collect::<Vec<_>>().join("; ");
-    let words = if words.is_empty() { "it gives no reason".to_owned() } else { words };
-    Some(format!("deployment {} of CodeDeploy is {}: {words}", line(&newest.deployment_id), newest.status))
+    let newest = look.code_deploy.known()?.first().filter(|newest| newest.is_given_up())?;
+    let (id, words) = (line(&newest.deployment_id), newest.words());
+    Some(format!("deployment {id} of CodeDeploy is {}: {words}", newest.status))
 }
 
 fn stopped_tasks(look: &Look) -> Vec<String> {

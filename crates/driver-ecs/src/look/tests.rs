@@ -405,14 +405,15 @@ fn code_deploy_in_flight_stuck_and_waiting() {
     look.at = "2026-11-21T10:31:00Z".parse().ok();
     assert_eq!(
         text(&look.course().phase),
-        "deployment d-ABC of CodeDeploy is stuck: InProgress for 31 minutes"
+        "deployment d-ABC of CodeDeploy is stuck: InProgress for 31 minutes; it can be stopped, and goes back then"
     );
+    assert!(look.circumstances().code_deploy.unwrap().stuck);
     assert!(matches!(code_deploy_look("Ready").course().phase, Phase::Paused(_)));
 
     let moving = code_deploy_look("InProgress").token();
     let ended = code_deploy_look("Succeeded");
     assert_eq!(ended.course(), Course { settled: known(revision(41)), heading: None, phase: Phase::Settled });
-    assert_ne!(ended.token(), moving);
+    assert_eq!(ended.token(), moving, "its end is no new intent");
     let mut failed = code_deploy_look("Failed");
     let Reading::Known(all) = &mut failed.code_deploy else { panic!() };
     all[0].error_information = Some(CodeDeployError {

@@ -13,11 +13,8 @@ use rollback_scripted_aws::{Behaviour, Cloud, Does, Injection, Outcome, Server};
 use rollback_testkit::driver::{Fault, Fixture, Release};
 use serde_json::{Value, json};
 
-use super::session;
+use crate::support::{CLUSTER, SECRET, SERVICE, image, session};
 
-pub(crate) const CLUSTER: &str = "prod";
-pub(crate) const SERVICE: &str = "web";
-const SECRET: &str = "correct horse battery staple";
 /// The calls that change a service.
 const CHANGES: [&str; 4] =
     ["UpdateService", "StopServiceDeployment", "ContinueServiceDeployment", "RegisterTaskDefinition"];
@@ -33,11 +30,6 @@ pub(crate) struct World {
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Other, "arrange the service", error.to_string())
-}
-
-/// Where the images of a release are.
-pub(crate) fn image(release: Release) -> String {
-    format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v{}", release.number())
 }
 
 impl World {
