@@ -73,8 +73,9 @@ impl Past<'_> {
         let Ok(number) = number.parse::<u32>() else { return Ok(None) };
         let place = &self.seen.look.service.arn;
         let (partition, region, account) = (place.partition(), place.region(), place.account());
-        let arn: TaskDefinitionArn =
-            format!("arn:{partition}:ecs:{region}:{account}:task-definition/{family}:{number}").parse()?;
+        let arn = format!("arn:{partition}:ecs:{region}:{account}:task-definition/{family}:{number}");
+        // ECS counts from 1.
+        let Ok(arn) = arn.parse::<TaskDefinitionArn>() else { return Ok(None) };
         let family = Family::new(family, vec![arn.clone()], Vec::new());
         let known = candidates(&self.seen.look, &family, SEARCHED);
         let Some(candidate) = known.into_iter().find(|candidate| candidate.task_definition == arn) else {

@@ -1,19 +1,31 @@
 //! What destinations come to, on the scripted double.
 
+#[path = "support/clock.rs"]
+mod clock;
 mod support;
+#[path = "support/world.rs"]
+mod world;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use rollback_core::target::{HistoryQuery, Standing};
-use rollback_core::{DynTarget, ErrorKind, Result, Revision, SnapshotRecord, Version};
+use rollback_core::environment::Environment;
+use rollback_core::store::MemoryStore;
+use rollback_core::target::{HistoryEntry, HistoryQuery, Standing};
+use rollback_core::{
+    Approval, ComponentName, DynTarget, Engine, EnvironmentName, ErrorKind, Planned, Report, Request, Result,
+    Revision, SnapshotRecord, Version,
+};
 use rollback_testkit::driver::{Fixture as _, Release};
 
-use self::support::world::World;
+use self::clock::Fast;
+use self::support::{CLUSTER, SERVICE};
+use self::world::World;
 
 type Found = Vec<(String, Option<String>, Standing)>;
 
-fn shown(entries: &[rollback_core::target::HistoryEntry<SnapshotRecord>]) -> Found {
-    let one = |entry: &rollback_core::target::HistoryEntry<SnapshotRecord>| {
+fn shown(entries: &[HistoryEntry<SnapshotRecord>]) -> Found {
+    let one = |entry: &HistoryEntry<SnapshotRecord>| {
         let info = &entry.snapshot.info;
         (info.revision.to_string(), info.version.as_ref().map(ToString::to_string), entry.standing)
     };
@@ -21,13 +33,27 @@ fn shown(entries: &[rollback_core::target::HistoryEntry<SnapshotRecord>]) -> Fou
 }
 
 /// A service on release two, which ran release one before; release three was registered and pushed, and never deployed.
-async fn service() -> Result<(World, std::sync::Arc<dyn DynTarget>)> {
-    let world = World::rolling().await?;
+async fn service(world: Result<World>) -> Result<(World, Arc<dyn DynTarget>)> {
+    let world = world?;
     world.deploy(Release::One).await?;
     world.deploy(Release::Two).await?;
+    world.cloud.tick(std::time::Duration::from_secs(60));
     world.register(Release::Three)?;
     let target = world.target().await?;
     Ok((world, target))
+}
+
+async fn roll_back(world: &World, to: &str) -> Report {
+    let name = ComponentName::new(SERVICE).unwrap();
+    let environment = EnvironmentName::new("test").unwrap();
+    let engine = Engine::builder(Arc::new(MemoryStore::new()))
+        .component(name.clone(), world.target().await.unwrap())
+        .environment(Environment::new(environment.clone()).require_reason(false))
+        .clock(Arc::new(Fast::of(&world.cloud)))
+        .build();
+    let request = Request::new(environment).component(name, Some(to.parse().unwrap()));
+    let Planned::Ready(plan) = engine.plan(&request).await.unwrap() else { panic!("no plan") };
+    engine.apply(&plan, &Approval::yes()).await.unwrap()
 }
 
 fn row(revision: &str, version: &str, standing: Standing) -> (String, Option<String>, Standing) {
@@ -36,7 +62,7 @@ fn row(revision: &str, version: &str, standing: Standing) -> (String, Option<Str
 
 #[tokio::test]
 async fn what_was_only_registered_is_never_what_ran_before() {
-    let (world, target) = service().await.unwrap();
+    let (world, target) = service(World::rolling().await).await.unwrap();
     let all = target.history(&HistoryQuery::newest(20)).await.unwrap();
     assert_eq!(
         shown(&all),
@@ -64,7 +90,7 @@ async fn what_was_only_registered_is_never_what_ran_before() {
 
 #[tokio::test]
 async fn a_revision_and_a_version_are_found_by_name() {
-    let (_world, target) = service().await.unwrap();
+    let (_world, target) = service(World::breaker().await).await.unwrap();
     let one = HistoryQuery::revision(Revision::new("1").unwrap());
     assert_eq!(shown(&target.history(&one).await.unwrap()), [row("1", "v1", Standing::Ran)]);
     let version = HistoryQuery::version(Version::new("v1").unwrap());
@@ -77,21 +103,21 @@ async fn a_revision_and_a_version_are_found_by_name() {
 
 #[tokio::test]
 async fn an_image_that_no_revision_has_is_registered_with_the_settings_of_today() {
-    let (world, target) = service().await.unwrap();
-    world.push("hotfix").unwrap();
+    let (world, target) = service(World::rolling().await).await.unwrap();
+    world.push(&world::tagged("hotfix"));
     let version = HistoryQuery::version(Version::new("hotfix").unwrap());
     let found = target.history(&version).await.unwrap();
     assert_eq!(shown(&found), [row("2", "hotfix", Standing::NeverRan)]);
-    let report = support::roll_back(&world, "version=hotfix").await;
+    let report = roll_back(&world, "version=hotfix").await;
     assert!(report.state.is_success(), "{report:?}");
-    let runs = world.cloud.service("prod", "web").unwrap();
-    let digest = world.cloud.world().images.digest(&support::world::tagged("hotfix"));
+    let runs = world.cloud.service(CLUSTER, SERVICE).unwrap();
+    let digest = world.cloud.world().images.digest(&world::tagged("hotfix"));
     assert!(runs.tasks.iter().all(|task| task.digests == [digest.clone()]), "{runs:?}");
 }
 
 #[tokio::test]
 async fn a_tag_that_is_nowhere_lists_those_that_are() {
-    let (_world, target) = service().await.unwrap();
+    let (_world, target) = service(World::rolling().await).await.unwrap();
     let query = HistoryQuery::version(Version::new("v9").unwrap());
     let error = target.history(&query).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -101,8 +127,11 @@ async fn a_tag_that_is_nowhere_lists_those_that_are() {
 
 #[tokio::test]
 async fn the_second_latest_image_is_an_explicit_choice() {
-    let (world, target) = service().await.unwrap();
-    world.push("unrelated").unwrap();
+    let (world, target) = service(World::rolling().await).await.unwrap();
+    // The registry of the double notes when it was pushed at its next call.
+    world.cloud.ask("ecr", "DescribeImages", &serde_json::json!({ "repositoryName": "web" })).unwrap();
+    world.cloud.tick(std::time::Duration::from_secs(60));
+    world.push(&world::tagged("unrelated"));
     let query = HistoryQuery::revision(Revision::new("second-latest-image").unwrap());
     let found = target.history(&query).await.unwrap();
     assert_eq!(shown(&found), [row("2", "v3", Standing::NeverRan)]);
