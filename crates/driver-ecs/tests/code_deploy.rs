@@ -99,7 +99,11 @@ impl Bed {
         let listed = self.world.cloud.ask("codedeploy", "ListDeployments", &of).unwrap();
         let ids = listed["deployments"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned());
         ids.filter(|id| {
-            let told = self.world.cloud.ask("codedeploy", "GetDeployment", &serde_json::json!({ "deploymentId": id }));
+            let told = self.world.cloud.ask(
+                "codedeploy",
+                "GetDeployment",
+                &serde_json::json!({ "deploymentId": id }),
+            );
             told.unwrap()["deploymentInfo"]["creator"] == "user"
         })
         .collect()
@@ -128,7 +132,10 @@ async fn a_deployment_that_took_the_traffic_is_stopped_and_blue_is_proven() {
     let report = bed.apply(&plan).await.components[&web()].clone();
     ended(&report, State::Restored);
     assert_eq!(bed.users().as_deref(), Some("web:1"));
-    assert_eq!((bed.sent("StopDeployment"), bed.sent("CreateDeployment"), bed.sent("UpdateService")), (1, 0, 0));
+    assert_eq!(
+        (bed.sent("StopDeployment"), bed.sent("CreateDeployment"), bed.sent("UpdateService")),
+        (1, 0, 0)
+    );
     let (status, back) = bed.world.cloud.deployment(&bad).unwrap();
     assert_eq!(status, "Stopped");
     assert_eq!(bed.world.cloud.deployment(&back.unwrap()).unwrap().0, "Succeeded");
