@@ -353,10 +353,13 @@ impl Task {
 
     /// The addresses under which load balancers know it.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let interfaces = self.containers.iter().flat_map(|container| &container.network_interfaces);
+        let of_containers =
+            interfaces.flat_map(|one| [one.private_ipv4_address.as_deref(), one.ipv6_address.as_deref()]);
         let details = self.attachments.iter().flat_map(|attachment| &attachment.details);
         let address =
             |detail: &&Detail| detail.name == "privateIPv4Address" || detail.name == "privateIPv6Address";
-        details.filter(address).map(|detail| detail.value.as_str())
+        details.filter(address).map(|detail| detail.value.as_str()).chain(of_containers.flatten())
     }
 
     /// The last part of its ARN.
@@ -401,4 +404,18 @@ pub struct TaskContainer {
     pub exit_code: Option<i32>,
     /// ECS's words for why it does not run.
     pub reason: Option<String>,
+    /// How it is reached, where tasks have an interface of their own.
+    #[serde(deserialize_with = "or_default")]
+    pub network_interfaces: Vec<NetworkInterface>,
+}
+
+/// A network interface, as its containers tell it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct NetworkInterface {
+    /// Its address.
+    pub private_ipv4_address: Option<String>,
+    /// Its other address.
+    pub ipv6_address: Option<String>,
 }

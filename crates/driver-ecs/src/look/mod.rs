@@ -19,8 +19,8 @@ pub use self::code_deploy::{CodeDeployError, CodeDeployInfo, CodeDeployRollback}
 pub use self::course::Course;
 pub use self::data::{
     Attachment, BreakerConfiguration, CircuitBreaker, ContainerImage, ControllerKind, Deployment,
-    DeploymentConfiguration, Detail, Event, LifecycleHook, RevisionRef, RolledBack, Service,
-    ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
+    DeploymentConfiguration, Detail, Event, LifecycleHook, NetworkInterface, RevisionRef, RolledBack,
+    Service, ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
 };
 pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;
