@@ -1,0 +1,4 @@
+//! The command against services of ECS, as the scripted double of AWS plays them.
+
+mod bed;
+mod good;
