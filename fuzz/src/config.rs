@@ -47,7 +47,7 @@ pub(crate) fn check(data: &[u8]) {
                 let settings = component.settings_in(environment);
                 if component.driver == "ecs" {
                     // Not connected: a session reads this machine's own files and asks for credentials.
-                    ecs_round_trip(name, serde_json::Value::from(settings), &hidden);
+                    ecs_round_trip(name, &settings, &hidden);
                     continue;
                 }
                 if let Err(error) = drivers.connect(&component.driver, name, settings).await {
@@ -67,8 +67,8 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 /// What the ECS driver accepts, it accepts again once it was written; and it shows no secret.
-fn ecs_round_trip(name: &ComponentName, settings: serde_json::Value, hidden: &impl Fn(&Error)) {
-    let read = match EcsConfig::read(name, &settings) {
+fn ecs_round_trip(name: &ComponentName, settings: &serde_json::Value, hidden: &impl Fn(&Error)) {
+    let read = match EcsConfig::read(name, settings) {
         Ok(read) => read,
         Err(error) => return hidden(&error),
     };
