@@ -180,6 +180,8 @@ impl Site {
         let engine = self.engine(strategies)?;
         self.cloud.forget_calls();
         let Planned::Ready(plan) = engine.plan(&request("revision=1")?).await? else { return Err("no plan".into()) };
+        let component = plan.components.values().next().ok_or("no component")?;
+        assert!(component.proposals().next().is_some(), "{:#?} {:#?}", component.methods, component.phase);
         let report = engine.apply(&plan, &Approval::yes()).await?;
         assert_eq!(report.state, State::Restored, "{report:#?}");
         let looks = &allowed("check") | &allowed("check codedeploy");
