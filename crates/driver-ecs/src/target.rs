@@ -10,12 +10,12 @@ use rollback_core::{
     ActionContext, Bound, Capabilities, DynTarget, Error, ErrorKind, Evidence, Goal, Landing, Observation,
     Reading, Result, Target, TargetId, TargetInfo, Token,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::act;
 use crate::action::EcsAction;
 use crate::arn::TaskDefinitionArn;
-use crate::client::{Client, Depth, Seen};
+use crate::client::{Client, Depth, Registered, Seen};
 use crate::config::EcsConfig;
 use crate::coupled::Coupled;
 use crate::history::{self, Candidate};
@@ -33,9 +33,10 @@ const LAG: Lasting = Lasting::from_secs(10);
 const SEARCHED: usize = 100;
 
 /// One ECS service.
-#[derive(Debug)]
 pub struct EcsTarget {
     client: Client,
+    /// The last look at everything, for what core asks right after it.
+    last: Mutex<Option<Arc<Seen>>>,
 }
 
 impl EcsTarget {
@@ -54,7 +55,7 @@ impl EcsTarget {
     ///
     /// As [`new`](Self::new).
     pub fn paced(session: &Session, pacer: Pacer, config: &EcsConfig) -> Result<Self> {
-        Ok(Self { client: Client::new(session, pacer, config)? })
+        Ok(Self { client: Client::new(session, pacer, config)?, last: Mutex::default() })
     }
 
     /// With all strategies, ready for an engine.
@@ -89,6 +90,12 @@ impl EcsTarget {
     }
 }
 
+impl std::fmt::Debug for EcsTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EcsTarget").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
 /// Without `restarts`: ECS keeps no count of them.
 const CAPABILITIES: Capabilities =
     Capabilities::least().history().parts().scales_to_zero().in_flight().with_visibility_lag(LAG);
@@ -107,8 +114,9 @@ impl Target for EcsTarget {
 
     /// While something is awaited, the balancers and CodeDeploy's group are left alone.
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<EcsSnapshot>> {
-        let depth = if after.is_some() { Depth::Course } else { Depth::Ways };
-        let seen = self.client.see(depth).await?;
+        let depth = if after.is_some() { Depth::Course } else { Depth::Plan };
+        let seen = Arc::new(self.client.see(depth).await?);
+        *self.last() = (depth == Depth::Plan).then(|| Arc::clone(&seen));
         let look = &seen.look;
         let coupled = Coupled::of(&seen.described, &self.client.key(look.service.arn.account()));
         let observed = look.observation(|arn| match look.definitions.get(arn) {
@@ -126,7 +134,10 @@ impl Target for EcsTarget {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<EcsSnapshot>>> {
-        let seen = self.client.see(Depth::Past).await?;
+        let seen = self.seen(query.observed).await?;
+        if let Some(entry) = self.previous(query, &seen).await? {
+            return Ok(vec![entry]);
+        }
         let searching = query.version.is_some() || query.revision.is_some();
         let most = if searching { SEARCHED } else { query.limit };
         let mut families: Vec<_> = seen.look.definitions.values().map(|d| d.family().to_owned()).collect();
@@ -163,10 +174,7 @@ impl Target for EcsTarget {
             let Some(one) = read.get(&candidate.task_definition) else { continue };
             candidate.standing =
                 standing.get(&candidate.task_definition).copied().unwrap_or(candidate.standing);
-            let mut snapshot = self.snapshot(&seen, &candidate.task_definition, &one.definition)?;
-            (snapshot.registered_at, snapshot.registration) = (one.registered_at, one.registration);
-            snapshot.coupled = self.client.coupled_of(&candidate.task_definition, &seen.look);
-            entries.push(entry(snapshot, &candidate));
+            entries.push(self.restorable(&seen, &candidate, one)?);
         }
         entries.retain(|entry| query.wants(&rollback_core::Snapshot::info(&entry.snapshot)));
         entries.truncate(query.limit);
@@ -174,9 +182,15 @@ impl Target for EcsTarget {
     }
 
     async fn inspect(&self, from: Option<&EcsSnapshot>, to: &EcsSnapshot) -> Result<Inspection> {
-        let seen = self.client.see(Depth::Ways).await?;
-        let surroundings = self.client.surroundings();
-        Ok(inspect::inspect(surroundings, &seen.look, &seen.described, from, to).await)
+        // Asked right after an observation, by contract. It is not kept: a fleet has many of them.
+        let last = self.last().take();
+        let seen = async {
+            match last {
+                Some(seen) => Ok(seen),
+                None => self.client.see(Depth::Plan).await.map(Arc::new),
+            }
+        };
+        inspect::inspect(self.client.surroundings(), seen, from, to).await
     }
 
     async fn apply(&self, cx: &ActionContext, action: &EcsAction) -> Result<Landing> {
@@ -194,6 +208,50 @@ impl Target for EcsTarget {
 }
 
 impl EcsTarget {
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Seen>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The look that was just made, if the caller says that one was, else another.
+    async fn seen(&self, observed: bool) -> Result<Arc<Seen>> {
+        let last = self.last().clone();
+        match last.filter(|_| observed) {
+            Some(seen) => Ok(seen),
+            None => Ok(Arc::new(self.client.see(Depth::Plan).await?)),
+        }
+    }
+
+    /// What ran before, where ECS's own records tell: then nothing else of the family has to be listed or read.
+    async fn previous(&self, query: &HistoryQuery, seen: &Seen) -> Result<Option<HistoryEntry<EcsSnapshot>>> {
+        let course = seen.look.course();
+        let Some(current) = course.heading.as_ref().or(course.settled.known()).filter(|_| query.previous)
+        else {
+            return Ok(None);
+        };
+        let family = history::Family::new(current.family(), Vec::new(), Vec::new());
+        let ran = history::candidates(&seen.look, &family, SEARCHED).into_iter().filter(|candidate| {
+            candidate.task_definition != *current
+                && matches!(candidate.standing, Standing::Ran | Standing::Current)
+                && candidate.ran_at.is_some()
+        });
+        let Some(newest) = ran.max_by_key(|candidate| candidate.ran_at) else { return Ok(None) };
+        let read = self.client.read_all([newest.task_definition.clone()]).await?;
+        let Some(one) = read.get(&newest.task_definition) else { return Ok(None) };
+        self.restorable(seen, &newest, one).map(Some)
+    }
+
+    fn restorable(
+        &self,
+        seen: &Seen,
+        candidate: &Candidate,
+        one: &Registered,
+    ) -> Result<HistoryEntry<EcsSnapshot>> {
+        let mut snapshot = self.snapshot(seen, &candidate.task_definition, &one.definition)?;
+        (snapshot.registered_at, snapshot.registration) = (one.registered_at, one.registration);
+        snapshot.coupled = self.client.coupled_of(&candidate.task_definition, &seen.look);
+        Ok(entry(snapshot, candidate))
+    }
+
     /// A revision that is older than what was listed.
     async fn exactly(&self, family: &str, revision: &str, seen: &Seen) -> Result<Option<Candidate>> {
         let place = &seen.look.service.arn;

@@ -6,7 +6,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, ForwardActionConfig, Listener, TargetGroupTuple, TargetHealthDescription,
     TargetHealthStateEnum,
 };
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use rollback_aws_support::explain;
 use rollback_core::{Effect, Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
@@ -134,23 +134,12 @@ impl Client {
         self.api.rebalance(async { request.send().await.map_err(|e| explain(&call, &e)) }).await.map(drop)
     }
 
-    /// Looks at the balancers as far as `ways` asks for them, with the health of the targets.
-    pub(super) async fn balanced(
-        &self,
-        look: &Look,
-        groups: &BTreeSet<String>,
-        ways: bool,
-    ) -> (Reading<u32>, Option<Traffic>) {
-        let traffic = async { if ways { self.traffic(look, groups).await } else { Ok(None) } };
-        let health = async { Ok::<_, Error>(self.healthy_targets(groups).await) };
-        match try_join(health, traffic).await {
-            Ok(found) => found,
-            Err(error) => {
-                // Then the way over the listener is closed, and the others are not.
-                tracing::debug!(%error, "the listeners could not be read");
-                (self.healthy_targets(groups).await, None)
-            }
-        }
+    /// As [`traffic`](Self::traffic); where the listeners cannot be read, the way over them is closed, and the others are not.
+    pub(super) async fn traffic_of(&self, look: &Look, groups: &BTreeSet<String>) -> Option<Traffic> {
+        self.traffic(look, groups).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the listeners could not be read");
+            None
+        })
     }
 }
 

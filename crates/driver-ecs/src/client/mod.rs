@@ -23,6 +23,7 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
 pub(crate) use self::api::Api;
+pub(crate) use self::definitions::Registered;
 pub(crate) use self::surroundings::Surroundings;
 use crate::arn::Arn;
 use crate::config::{CodeDeployConfig, EcsConfig};
@@ -59,12 +60,10 @@ pub(crate) struct Seen {
 pub(crate) enum Depth {
     /// What waiting for something needs: where it is and where it goes, and why it does not get there.
     Course,
-    /// What choosing a way back needs as well: the balancers, and CodeDeploy's group.
-    Ways,
+    /// What choosing a destination and a way needs as well: what became of earlier revisions, and the listeners.
+    Plan,
     /// What a proof needs: every task and the health of every target.
     Proof,
-    /// What became of earlier revisions.
-    Past,
 }
 
 impl Client {
@@ -123,6 +122,11 @@ impl Client {
     fn cluster_name(&self) -> &str {
         let cluster = self.place.cluster.as_str();
         cluster.rsplit('/').next().unwrap_or(cluster)
+    }
+
+    /// The service's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.place.service
     }
 
     /// The service, as errors call it.

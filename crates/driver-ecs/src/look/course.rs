@@ -255,9 +255,22 @@ pub(super) fn went_back(look: &Look, made: Timestamp) -> Option<String> {
         let reason = reason.or(newest.status_reason.as_deref()).unwrap_or("ECS gives no reason");
         return Some(with_reasons(look, line(reason)));
     }
+    if let Some(failed) = given_up(look, made) {
+        let reason = failed.rollout_state_reason.as_deref().unwrap_or("ECS gives no reason");
+        return Some(with_reasons(look, line(reason)));
+    }
     // Where service deployments cannot be read, what ECS writes beside the deployment that it put back has to do.
     let said = primary.rollout_state_reason.as_deref()?;
     said.contains("rolling back").then(|| with_reasons(look, line(said)))
+}
+
+/// A deployment made at `made` or later that failed, while an older one is meant to run again: only ECS puts one of those
+/// back, whoever asks it for something makes a new one.
+pub(super) fn given_up(look: &Look, made: Timestamp) -> Option<&Deployment> {
+    let meant = look.service.primary()?.created_at?;
+    let failed = |deployment: &&Deployment| deployment.rollout_state.as_deref() == Some("FAILED");
+    let mut failed = look.service.deployments.iter().filter(failed);
+    failed.find(|deployment| deployment.created_at.is_some_and(|at| at >= made && at > meant))
 }
 
 /// Where ECS would go back to: where it says so, else the one revision that is replaced. Of several it would choose the one

@@ -481,3 +481,38 @@ fn what_is_seen_leads_to_the_way_that_is_open() {
     assert!(matches!(crate::strategy::CodeDeployStop.propose(&view), Decision::Propose(_)));
     assert!(matches!(crate::strategy::NativeStop.propose(&view), Decision::NotApplicable(_)));
 }
+
+#[test]
+fn a_deployment_that_ecs_gave_up_is_no_older_state_when_the_one_before_is_back_in_its_place() {
+    let at = |mut deployment: Value, created: &str| {
+        deployment["createdAt"] = created.into();
+        deployment
+    };
+    let (before, after) = ("2026-11-21T09:00:00Z", "2026-11-21T10:00:00.5Z");
+    let old = at(deployment("old", "PRIMARY", 41, "COMPLETED", (2, 2)), before);
+    let accepted =
+        look(service([at(deployment("ours", "PRIMARY", 42, "IN_PROGRESS", (2, 0)), after)])).token();
+    let stale = look(service([old.clone()]));
+    assert!(stale.is_before(&accepted) && stale.went_back(&accepted).is_none());
+
+    let mut failed = at(deployment("ours", "ACTIVE", 42, "FAILED", (0, 0)), after);
+    failed["rolloutStateReason"] = "ECS deployment circuit breaker: tasks failed to start.".into();
+    let back = look(service([failed.clone(), old.clone()]));
+    assert!(!back.is_before(&accepted));
+    assert_eq!(back.went_back(&accepted).as_deref(), failed["rolloutStateReason"].as_str());
+
+    // An older failure says nothing of what was accepted later.
+    let earlier = at(failed, "2026-11-21T09:30:00Z");
+    let stale = look(service([earlier, old]));
+    assert!(stale.is_before(&accepted) && stale.went_back(&accepted).is_none());
+}
+
+#[test]
+fn what_a_revision_did_before_its_deployment_began_is_no_reason() {
+    let mut look = look(service([deployment("1", "PRIMARY", 41, "IN_PROGRESS", (2, 1))]));
+    let mut earlier = stopped("earlier", 41);
+    earlier.stopped_at = "2026-11-21T09:59:59Z".parse().ok();
+    look.tasks = known(vec![earlier, stopped("now", 41)]);
+    let reasons = look.reasons();
+    assert!(reasons.len() == 1 && reasons[0].contains("task now"), "{reasons:?}");
+}
