@@ -245,6 +245,7 @@ async fn check_alone_where_code_deploy_moves() -> Checked {
 async fn native_stop() -> Checked {
     let site = Site::new().await?;
     site.moved_by_ecs(&json!({}))?;
+    site.cloud.behave(&format!("{REGISTRY}:v2"), Behaviour::SlowStart(Duration::from_secs(3600)));
     site.deploy(2)?;
     site.cloud.tick(Duration::from_secs(8));
     let mut needed = site.goes_back(|bound| bound.strategy(NativeStop)).await?;
@@ -300,6 +301,7 @@ async fn shift_traffic() -> Checked {
 async fn code_deploy_stop() -> Checked {
     let site = Site::new().await?;
     let made = site.moved_by_code_deploy()?;
+    site.cloud.behave(&format!("{REGISTRY}:v2"), Behaviour::SlowStart(Duration::from_secs(1800)));
     site.cloud.deploy_blue_green(&made, "web:2").map_err(told)?;
     site.cloud.tick(Duration::from_secs(30));
     assert_eq!(site.goes_back(|bound| bound.strategy(CodeDeployStop)).await?, allowed("codedeploy-stop"));

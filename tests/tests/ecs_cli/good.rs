@@ -40,7 +40,7 @@ fn a_release_is_rolled_back_and_proven() -> Result<()> {
 fn a_saved_plan_is_applied_by_its_digest() -> Result<()> {
     let bed = Bed::with_two(&json!({}))?;
     let made = bed.run("plan web --to revision=1 -o plan.json --output json")?.expect(0);
-    let digest = made.json()["digest"].as_str().map(str::to_owned).ok_or("no digest")?;
+    let digest = made.json()["plan"]["digest"].as_str().map(str::to_owned).ok_or("no digest")?;
     let ran = bed.run(&format!("apply plan.json --digest {digest} --yes --output json"))?.expect(0);
     assert_eq!(ran.json()["state"], "restored", "{ran}");
     assert_eq!(bed.healthy(), ["web:1", "web:1"]);
@@ -71,8 +71,8 @@ fn a_crashing_release_is_left_in_the_middle_of_its_rollout() -> Result<()> {
     assert!(status.out.contains("ended with 1"), "ECS's reason is not told: {status}");
     let ran = bed.run("run web --to previous --yes --output json")?.expect(0);
     assert_eq!(ran.json()["state"], "restored", "{ran}");
-    assert_eq!(bed.sent(), ["ecs:StopServiceDeployment"], "the way of ECS itself is the fastest");
     assert_eq!(bed.healthy(), ["web:2", "web:2"]);
+    assert_eq!(bed.sent(), ["ecs:StopServiceDeployment"], "the way of ECS itself is the fastest");
     Ok(())
 }
 

@@ -143,7 +143,8 @@ fn app_spec(group: &CodeDeployGroup, to: &TaskDefinitionArn) -> Value {
         properties.insert("PlatformVersion".to_owned(), json!(platform));
     }
     let service = json!({ "Type": "AWS::ECS::Service", "Properties": properties });
-    json!({ "version": 1, "Resources": [{ "TargetService": service }] })
+    // The one version that there is.
+    json!({ "version": 0.0, "Resources": [{ "TargetService": service }] })
 }
 
 /// A deployment, with where it goes: by the task set that it made, else by its AppSpec.
@@ -172,6 +173,7 @@ mod tests {
         let mut group = CodeDeployGroup::new("shop", "web", "web", 80);
         let spec = app_spec(&group, &revision(41)).to_string();
         assert!(spec.contains("task-definition/web:41") && !spec.contains("PlatformVersion"), "{spec}");
+        assert!(spec.contains(r#""version":0.0"#), "CodeDeploy takes no other: {spec}");
         group.platform_version = Some("1.4.0".into());
         assert!(app_spec(&group, &revision(41)).to_string().contains("1.4.0"));
         let entry = json!({ "deploymentId": "d-1", "status": "InProgress",

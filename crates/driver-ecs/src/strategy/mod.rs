@@ -14,6 +14,7 @@ mod update_service;
 
 use std::collections::BTreeMap;
 
+use rollback_core::target::Phase;
 use rollback_core::time::Lasting;
 use rollback_core::{Decision, Result, Snapshot as _, Step, StepId, View};
 
@@ -101,6 +102,13 @@ impl<'a> Question<'a> {
         let settled = self.view.observed.settled.known();
         self.view.observed.heading.is_none()
             && settled.is_some_and(|state| state.task_definition == self.goal().task_definition)
+    }
+
+    /// Set to the very revision, and ECS gave up bringing it there: it begins no new deployment of what it is set to.
+    fn has_failed_to_reach_goal(&self) -> bool {
+        let heading = self.view.observed.heading.as_ref();
+        matches!(self.view.observed.phase, Phase::Failed(_))
+            && heading.is_some_and(|state| state.task_definition == self.goal().task_definition)
     }
 
     fn found(&self, code: &str) -> bool {
