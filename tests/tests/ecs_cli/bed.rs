@@ -164,7 +164,8 @@ impl Bed {
         for text in texts {
             assert!(said.contains(text), "{line}: {text:?} is not said: {ran}");
         }
-        let advised = said.contains("next:") || said.contains("TO CHOOSE IT") || said.contains("known\n");
+        let advised = ["next", "TO CHOOSE IT", "nothing that it could be put back to is known"];
+        let advised = advised.iter().any(|advice| said.contains(advice));
         assert!(advised, "{line}: it does not say what to do: {ran}");
         assert!(!said.contains("panicked") && !said.contains("not a secret"), "{line}: {ran}");
         self.unchanged(&before)?;

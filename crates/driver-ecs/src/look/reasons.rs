@@ -139,7 +139,7 @@ fn code_deploy(look: &Look) -> Option<String> {
     Some(format!("deployment {} of CodeDeploy is {}: {words}", line(&newest.deployment_id), newest.status))
 }
 
-fn stopped_tasks(look: &Look) -> Vec<String> {
+pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
     let tasks = look.tasks.known().into_iter().flatten();
     // Only what ECS meant to run: of an old deployment, tasks stop because they should.
     let meant = look.service.primary().and_then(|primary| primary.task_definition.as_ref());
