@@ -35,8 +35,8 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &EcsActio
         EcsAction::StopCodeDeploy { deployment } => stop_code_deploy(client, deployment).await,
         EcsAction::CreateCodeDeploy { group, to } => create(client, cx, group, to).await,
         EcsAction::UpdateService { service, to } => update(client, cx, service, to).await,
-        EcsAction::Register { from, pin } => {
-            let wanted = client.for_registering(from, pin).await.map_err(unsent)?;
+        EcsAction::Register { from, pin, environment_of } => {
+            let wanted = client.for_registering(from, pin, environment_of.as_ref()).await.map_err(unsent)?;
             let made = client.register(&wanted).await?;
             Ok(Landing::Applied(registered(cx, &made)))
         }
@@ -93,8 +93,8 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
                 (false, None) => not_applied(format!("the service is set to {}", place(&look))),
             })
         }
-        EcsAction::Register { from, pin } => {
-            let wanted = client.for_registering(from, pin).await?;
+        EcsAction::Register { from, pin, environment_of } => {
+            let wanted = client.for_registering(from, pin, environment_of.as_ref()).await?;
             let family = client.family(from.family(), NEWEST).await?;
             for revision in family.active.iter().filter(|revision| *revision != from) {
                 // Whoever registered it: it is the revision that was wanted.

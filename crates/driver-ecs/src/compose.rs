@@ -1,7 +1,7 @@
-//! States that no revision holds: what is registered now, with another image.
+//! States that no revision holds: what is registered now, with another image or another environment.
 
 use rollback_core::target::{HistoryEntry, Standing};
-use rollback_core::{Digest, Error, ErrorKind, Reading, Result, Version};
+use rollback_core::{Digest, Error, ErrorKind, Reading, Result, Revision, Version};
 
 use crate::arn::TaskDefinitionArn;
 use crate::image::ImageRef;
@@ -13,6 +13,9 @@ use crate::task_definition::Registration;
 /// `revision=second-latest-image`: what was pushed before the newest image. Nothing says that it ever ran, or that the newest is the
 /// one that is bad: an explicit choice, for those who know.
 pub(crate) const SECOND_LATEST: &str = "second-latest-image";
+
+/// `revision=environment-of-41`: what runs now, with the variables, secrets and environment files of revision 41.
+pub(crate) const ENVIRONMENT_OF: &str = "environment-of-";
 
 const FIND: &str = "find the image";
 
@@ -79,7 +82,26 @@ pub(crate) async fn second_latest(
         return Err(Error::new(ErrorKind::NotFound, FIND, what)
             .next("choose a revision: rollback history shows them"));
     };
-    place.composed(past, current, second, second.tags.first().map(String::as_str)).await
+    let mut entry = place.composed(past, current, second, second.tags.first().map(String::as_str)).await?;
+    entry.snapshot.called = Some(Revision::new(SECOND_LATEST)?);
+    Ok(entry)
+}
+
+/// The current settings and images with the environment that the containers had in an earlier revision.
+pub(crate) async fn with_environment(
+    past: &Past<'_>,
+    current: &TaskDefinitionArn,
+    earlier: &EcsSnapshot,
+) -> Result<HistoryEntry<EcsSnapshot>> {
+    let before = past.client.task_definition(&earlier.task_definition).await?;
+    let content = past.client.task_definition(current).await?.with_environments_of(&before)?;
+    let definition = content.redacted(&past.client.key(current.arn().account()))?;
+    let mut snapshot = past.client.snapshot(&past.seen.look, current, &definition)?;
+    snapshot.registered_at = earlier.registered_at;
+    snapshot.registration = Registration::Unregistered;
+    snapshot.called = Some(Revision::new(format!("{ENVIRONMENT_OF}{}", earlier.task_definition.revision()))?);
+    snapshot.environment_of = Some(earlier.task_definition.clone());
+    Ok(HistoryEntry::new(snapshot, Standing::NeverRan))
 }
 
 /// The image that may be exchanged.

@@ -34,9 +34,16 @@ impl Past<'_> {
             return Ok(vec![entry]);
         }
         if let Some(revision) = &query.revision {
-            return match revision.as_str() {
-                compose::SECOND_LATEST => Ok(vec![compose::second_latest(self, current).await?]),
-                number => Ok(self.exactly(current.family(), number).await?.into_iter().collect()),
+            let family = current.family();
+            return match (revision.as_str(), revision.as_str().strip_prefix(compose::ENVIRONMENT_OF)) {
+                (compose::SECOND_LATEST, _) => Ok(vec![compose::second_latest(self, current).await?]),
+                (_, Some(number)) => match self.exactly(family, number).await? {
+                    Some(earlier) => {
+                        Ok(vec![compose::with_environment(self, current, &earlier.snapshot).await?])
+                    }
+                    None => Ok(Vec::new()),
+                },
+                (number, None) => Ok(self.exactly(family, number).await?.into_iter().collect()),
             };
         }
         let most = if query.version.is_some() { SEARCHED } else { query.limit };

@@ -139,7 +139,35 @@ async fn the_second_latest_image_is_an_explicit_choice() {
     }
     let query = HistoryQuery::revision(Revision::new("second-latest-image").unwrap());
     let found = target.history(&query).await.unwrap();
-    assert_eq!(shown(&found), [row("2", "fix", Standing::NeverRan)]);
+    assert_eq!(shown(&found), [row("second-latest-image", "fix", Standing::NeverRan)]);
     let inspection = target.inspect(None, &found[0].snapshot).await.unwrap();
     assert!(inspection.findings.iter().any(|finding| finding.code == "never-registered"), "{inspection:?}");
+    let report = roll_back(&world, "revision=second-latest-image").await;
+    assert!(report.state.is_success(), "{report:?}");
+}
+
+#[tokio::test]
+async fn the_environment_of_an_earlier_revision_comes_back_with_the_image_of_today() {
+    let (world, target) = service(World::rolling().await).await.unwrap();
+    // Somebody broke a variable; the image is fine.
+    let image = world::tagged("v2");
+    let container = json!({ "name": "web", "image": image, "memory": 128, "portMappings": [{ "containerPort": 80 }],
+        "environment": [{ "name": "API_KEY", "value": "broken" }] });
+    let broken = json!({ "family": "web", "networkMode": "awsvpc", "containerDefinitions": [container] });
+    world.cloud.ask("ecs", "RegisterTaskDefinition", &broken).unwrap();
+    world.cloud.deploy(CLUSTER, SERVICE, "web:4").unwrap();
+    world.cloud.settle();
+
+    let report = roll_back(&world, "revision=environment-of-1").await;
+    assert!(report.state.is_success(), "{report:?}");
+    let now =
+        world.cloud.ask("ecs", "DescribeTaskDefinition", &json!({ "taskDefinition": "web:5" })).unwrap();
+    let container = &now["taskDefinition"]["containerDefinitions"][0];
+    assert_eq!(container["environment"][0]["value"], support::SECRET);
+    let digest = world.cloud.world().images.digest(&image);
+    assert!(container["image"].as_str().unwrap().ends_with(&digest), "{container}");
+    let runs = world.cloud.service(CLUSTER, SERVICE).unwrap();
+    assert_eq!(runs.healthy(), ["web:5", "web:5"]);
+    let none = HistoryQuery::revision(Revision::new("environment-of-77").unwrap());
+    assert!(target.history(&none).await.unwrap().is_empty());
 }

@@ -43,7 +43,7 @@ pub(super) fn revision(to: &EcsSnapshot, now: &Reading<Registration>) -> Option<
         ),
         Registration::Unregistered => {
             let told = format!(
-                "no revision holds this image: it would run with the settings of {name}, and may never have run like that"
+                "no revision holds this: it would run with the settings of {name} and may never have run like that"
             );
             Some(Finding::warning("never-registered", told))
         }

@@ -132,7 +132,7 @@ impl<'a> Question<'a> {
             Registration::Inactive => return Some(format!("{name} is INACTIVE")),
             Registration::Unregistered => {
                 let family = self.goal().task_definition.family();
-                return Some(format!("no revision of {family} has this image"));
+                return Some(format!("no revision of {family} has this content"));
             }
             Registration::Active | Registration::Unknown => {}
         }
@@ -155,7 +155,11 @@ impl<'a> Question<'a> {
         // An image that is written with its digest needs no pin, and pinning it changes nothing.
         let pin: BTreeMap<_, _> = known.collect();
         let title = format!("register the content of {} as a new revision", goal.task_definition.short());
-        let action = EcsAction::Register { from: goal.task_definition.clone(), pin };
+        let action = EcsAction::Register {
+            from: goal.task_definition.clone(),
+            pin,
+            environment_of: goal.environment_of.clone(),
+        };
         // What was registered can be deregistered, and harms nobody.
         Step::single(StepId::from_static(REGISTER), title, action).timeout(Lasting::from_secs(30))
     }

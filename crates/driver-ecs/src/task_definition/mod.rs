@@ -171,6 +171,17 @@ impl TaskDefinition {
         Ok(changed)
     }
 
+    /// The same with the environment that each container has in an earlier task definition, where that has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_environment_of`](Self::with_environment_of).
+    pub fn with_environments_of(&self, earlier: &Self) -> Result<Self> {
+        let had = definition::container_names(&earlier.body);
+        let both = definition::container_names(&self.body).into_iter().filter(|name| had.contains(name));
+        both.into_iter().try_fold(self.clone(), |changed, name| changed.with_environment_of(&name, earlier))
+    }
+
     fn content(&self) -> Map<String, Value> {
         let mut content = self.body.clone();
         content.retain(|field, _| !READ_ONLY.contains(&field.as_str()));
