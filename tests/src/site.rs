@@ -149,6 +149,13 @@ impl Site {
         Ok(self)
     }
 
+    /// Sets what each command has in its environment, beside ours.
+    #[must_use]
+    pub fn with_environment(mut self, variables: Vec<(&'static str, String)>) -> Self {
+        self.variables = variables;
+        self
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -1,6 +1,7 @@
 //! Sending actions, and finding out what became of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::try_join;
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result, Token};
@@ -15,6 +16,8 @@ use crate::task_definition::Registration;
 
 /// What a step that registers puts out under this name.
 const REGISTERED: &str = "task-definition";
+/// How long a look of the engine's is relied on.
+const MOMENT: Duration = Duration::from_secs(2);
 /// How many of a family's newest revisions are looked through for one that was registered.
 const NEWEST: usize = 5;
 
@@ -141,8 +144,13 @@ async fn update(client: &Client, cx: &ActionContext, service: &Arn, to: &Destina
     Ok(set(client.update_service(&to).await?))
 }
 
-/// Looks once more before the service is changed: that it is this one, and that nobody changed it since.
+/// Looks once more before the service is changed: that it is this one, and that nobody changed it since. Not when the engine
+/// did so a moment ago: in an outage that moment counts, and ECS has no way to send what is expected along.
 async fn ready(client: &Client, cx: &ActionContext, service: &Arn) -> Result<Option<Landing>> {
+    let named = service.resource().rsplit('/').next();
+    if cx.seen.is_some_and(|ago| ago.as_duration() <= MOMENT) && named == Some(client.name()) {
+        return Ok(None);
+    }
     let (look, superseded) = moved(client, cx).await?;
     if look.service.arn != *service {
         let what = format!("this is {}", look.service.arn);

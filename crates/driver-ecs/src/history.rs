@@ -143,6 +143,10 @@ impl Past {
             complete: false,
             since: None,
         };
+        // ECS itself says so, also where its records cannot be read.
+        let deployed = look.service.deployments.iter();
+        let failed = deployed.filter(|deployment| deployment.rollout_state.as_deref() == Some("FAILED"));
+        past.failed.extend(failed.filter_map(|deployment| deployment.task_definition.clone()));
         past.learn_of_code_deploy(look);
         let (Reading::Known(deployments), Reading::Known(revisions)) = (&look.deployments, &look.revisions)
         else {
@@ -349,6 +353,22 @@ mod tests {
         assert_eq!(
             shown(&candidates(&look, &family, 20)),
             [(42, Standing::Unknown), (41, Standing::Current), (40, Standing::Unknown)]
+        );
+    }
+
+    #[test]
+    fn what_failed_in_the_service_is_known_without_records() {
+        let mut look = look(41, Vec::new());
+        look.deployments = Reading::Unknown("ecs:ListServiceDeployments is denied".into());
+        let mut failed = look.service.deployments[0].clone();
+        failed.id = "ecs-svc/2".into();
+        failed.status = "ACTIVE".into();
+        failed.rollout_state = Some("FAILED".into());
+        failed.task_definition = Some(revision(42));
+        look.service.deployments.push(failed);
+        assert_eq!(
+            shown(&candidates(&look, &family([42, 41], []), 20)),
+            [(42, Standing::Failed), (41, Standing::Current)]
         );
     }
 

@@ -1,5 +1,7 @@
 //! Rollbacks of services that CodeDeploy moves, by a whole engine. What users get is asked of the load balancer of the double.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "support/blue_green.rs"]
 mod blue_green;
 #[path = "support/clock.rs"]

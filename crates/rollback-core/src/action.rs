@@ -225,6 +225,10 @@ pub struct ActionContext {
     /// The token that the target must still have. Hand it to the backend where that refuses stale writers;
     /// compare it right before sending elsewhere.
     pub expected: Option<Token>,
+    /// How long before this sending was prepared the engine itself saw the target with that token. `None`: it did not. A driver
+    /// whose backend cannot refuse stale writers, and for which comparing once more costs a request, may rely on a look that
+    /// is a moment old.
+    pub seen: Option<Lasting>,
     /// What earlier steps put out.
     pub outputs: BTreeMap<StepId, Value>,
     /// How long one sending may take. The engine keeps this limit; a driver may hand it to its client.
@@ -245,6 +249,7 @@ impl ActionContext {
             key,
             attempt: 1,
             expected: None,
+            seen: None,
             outputs: BTreeMap::new(),
             timeout: Lasting::from_secs(60),
             cancel: CancellationToken::new(),
@@ -256,6 +261,13 @@ impl ActionContext {
     #[must_use]
     pub fn expecting(mut self, token: Option<Token>) -> Self {
         self.expected = token;
+        self
+    }
+
+    /// Sets how long ago the engine saw the target with the expected token.
+    #[must_use]
+    pub fn seen(mut self, ago: Option<Lasting>) -> Self {
+        self.seen = ago;
         self
     }
 

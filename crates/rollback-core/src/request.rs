@@ -158,6 +158,11 @@ pub struct Request {
     /// Whether no person asked: freeze windows stop it, and it never rolls back a rollback.
     #[serde(default)]
     pub automatic: bool,
+    /// Whether every moment counts: what is only to be known (whether the destination's artifacts are there, what else speaks
+    /// against it) is looked up beside the first action and not before it, and said in the report. Where an action cannot be
+    /// taken back this is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub urgent: bool,
 }
 
 fn yes() -> bool {
@@ -178,6 +183,7 @@ impl Request {
             allow_quarantined: false,
             quarantine: true,
             automatic: false,
+            urgent: false,
         }
     }
 
@@ -217,6 +223,13 @@ impl Request {
     #[must_use]
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
+        self
+    }
+
+    /// Acts first and looks up beside it what is only to be known.
+    #[must_use]
+    pub fn urgent(mut self, urgent: bool) -> Self {
+        self.urgent = urgent;
         self
     }
 

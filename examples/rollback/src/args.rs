@@ -156,6 +156,9 @@ pub(crate) struct RequestArgs {
     /// Who; else the identity that the backend knows, else user and host
     #[arg(long, value_name = "NAME")]
     pub(crate) actor: Option<String>,
+    /// Act first: look up beside the first action, not before it, whether the destination is all there
+    #[arg(long)]
+    pub(crate) urgent: bool,
     /// Accept a destination that is newer than what runs
     #[arg(long)]
     pub(crate) allow_newer: bool,

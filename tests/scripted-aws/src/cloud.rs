@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use crate::calls::{Call, Outcome};
 use crate::faults::{Does, Injection};
 use crate::limits::Limits;
 use crate::protocol::{Answer, Asked, Fault, Reply, Request};
-use crate::world::{Followed, World};
+use crate::world::{Followed, Held, World};
 use crate::{code_deploy, ecr, ecs, elb, others, sts};
 
 /// The longest that [`Cloud::settle`] lets pass.
@@ -21,7 +21,6 @@ const LONGEST: Duration = Duration::from_secs(4 * 3600);
 #[derive(Debug, Clone)]
 pub struct Cloud {
     world: Arc<Mutex<World>>,
-    released: Arc<Notify>,
 }
 
 impl Default for Cloud {
@@ -40,7 +39,7 @@ impl Cloud {
     /// Of another account or region.
     #[must_use]
     pub fn of(account: &str, region: &str) -> Self {
-        Self { world: Arc::new(Mutex::new(World::new(account, region))), released: Arc::default() }
+        Self { world: Arc::new(Mutex::new(World::new(account, region))) }
     }
 
     /// The world, to look at and to change.
@@ -93,10 +92,18 @@ impl Cloud {
         self.world().faults.clear();
     }
 
-    /// Lets the calls go on that [`Does::Delays`] holds, and takes back the injections of it.
+    /// Does the calls that [`Does::Delays`] holds, in the order in which they came and before this ends, whether or not
+    /// those who sent them still wait. Takes back the injections of it.
     pub fn release(&self) {
-        self.world().faults.release();
-        self.released.notify_waiters();
+        let held = {
+            let mut world = self.world();
+            world.faults.release();
+            std::mem::take(&mut world.held)
+        };
+        for Held { request, waiting } in held {
+            // Who sent it may have gone: a request that is late is done all the same.
+            let _ = waiting.send(self.call(&request));
+        }
     }
 
     /// Refuses calls that come faster than AWS documents, by the logical clock.
@@ -132,18 +139,24 @@ impl Cloud {
     /// Answers a request.
     #[must_use]
     pub fn call(&self, request: &Request) -> Reply {
+        self.take(request).unwrap_or(Reply::Delayed)
+    }
+
+    /// Answers a request, or tells where the answer comes once it is released.
+    pub(crate) fn take(&self, request: &Request) -> Result<Reply, oneshot::Receiver<Reply>> {
         let mut world = self.world();
         world.catch_up();
         let id = world.uuid();
-        match request.understand() {
+        let reply = match request.understand() {
             Ok(asked) => answer(&mut world, &asked, &id),
             Err((protocol, fault)) => Reply::Answered(Answer::refused(protocol, "", &id, world.now, &fault)),
+        };
+        if !matches!(reply, Reply::Delayed) {
+            return Ok(reply);
         }
-    }
-
-    /// Ends with the next [`release`](Self::release). To be made before the call that is to be held.
-    pub(crate) fn released(&self) -> tokio::sync::futures::OwnedNotified {
-        Arc::clone(&self.released).notified_owned()
+        let (waiting, released) = oneshot::channel();
+        world.held.push(Held { request: request.clone(), waiting });
+        Err(released)
     }
 }
 
@@ -174,13 +187,13 @@ fn answer(world: &mut World, asked: &Asked, id: &str) -> Reply {
 fn result(world: &mut World, asked: &Asked, struck: Option<Does>) -> Result<Value, Fault> {
     let now = world.now;
     if world.limits.as_mut().is_some_and(|limits| !limits.pass(&asked.service, &asked.operation, now)) {
-        return Err(Fault::throttled());
+        return Err(Fault::throttled(asked));
     }
     match struck {
-        Some(Does::Throttles) => Err(Fault::throttled()),
-        Some(Does::Denies) => Err(Fault::denied(&world.account, &asked.service, &asked.operation)),
-        Some(Does::Expires) => Err(Fault::expired()),
-        Some(Does::Breaks) => Err(Fault::broken()),
+        Some(Does::Throttles) => Err(Fault::throttled(asked)),
+        Some(Does::Denies) => Err(Fault::denied(&world.account, asked)),
+        Some(Does::Expires) => Err(Fault::expired(asked)),
+        Some(Does::Breaks) => Err(Fault::broken(asked)),
         Some(Does::Refuses(fault)) => Err(fault),
         _ => dispatch(world, &asked.service, &asked.operation, &asked.input),
     }

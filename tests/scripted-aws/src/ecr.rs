@@ -282,6 +282,12 @@ fn get(world: &mut World, input: &Value) -> Result<Value, Fault> {
             failures.push(failure(id));
             continue;
         };
+        if image.status != "ACTIVE" {
+            failures.push(json!({
+                "imageId": id, "failureCode": "ImageInaccessible", "failureReason": "The image is archived",
+            }));
+            continue;
+        }
         image.pulled_at = Some(now);
         let mut image_id = json!({ "imageDigest": digest });
         if let Some(tag) = text(id, "imageTag") {
@@ -334,6 +340,7 @@ mod tests {
 
     const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
+    #[expect(clippy::needless_pass_by_value, reason = "what is asked is written where it is asked")]
     fn asked(world: &mut World, op: &str, input: Value) -> Result<Value, String> {
         handle(world, op, &input).map_err(|fault| fault.code().to_owned())
     }

@@ -6,11 +6,11 @@ use crate::protocol::Fault;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Does {
-    /// Refuses it with `ThrottlingException: Rate exceeded`.
+    /// Refuses it with `ThrottlingException: Rate exceeded`, or `Throttling` where the service speaks a query.
     Throttles,
-    /// Refuses it with `AccessDeniedException`, as IAM words it.
+    /// Refuses it with `AccessDeniedException`, or `AccessDenied`, as IAM words it.
     Denies,
-    /// Refuses it with `ExpiredTokenException`.
+    /// Refuses it with `ExpiredTokenException`, or `ExpiredToken`.
     Expires,
     /// Answers with status 500.
     Breaks,

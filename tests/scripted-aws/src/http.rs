@@ -98,20 +98,14 @@ async fn respond(
         })
         .collect();
     let request = Request { path: head.uri.path().to_owned(), headers, body };
-    // In a task of its own: what is delayed is done on its release, also when the caller has gone by then.
-    let answered = tokio::spawn(answered(cloud.clone(), request)).await.map_err(io::Error::other)?;
-    response(answered?).map_err(io::Error::other)
-}
-
-async fn answered(cloud: Cloud, request: Request) -> io::Result<Answer> {
-    loop {
-        let released = cloud.released();
-        match cloud.call(&request) {
-            Reply::Answered(answer) => return Ok(answer),
-            Reply::Closed => return Err(io::Error::other("the script closes the connection")),
-            Reply::Delayed => released.await,
-            Reply::Hanging => match std::future::pending::<Infallible>().await {},
-        }
+    let reply = match cloud.take(&request) {
+        Ok(reply) => reply,
+        Err(released) => released.await.map_err(io::Error::other)?,
+    };
+    match reply {
+        Reply::Answered(answer) => response(answer).map_err(io::Error::other),
+        Reply::Closed | Reply::Delayed => Err(io::Error::other("the script closes the connection")),
+        Reply::Hanging => match std::future::pending::<Infallible>().await {},
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::protocol::{Fault, epoch, instant, integer, required, text, texts};
+use crate::protocol::{Fault, boolean, epoch, instant, integer, required, text, texts};
 use crate::world::World;
 
 /// How Secrets Manager calls a request that it cannot take.
@@ -115,13 +115,14 @@ fn get_parameters(world: &World, input: &Value) -> Result<Value, Fault> {
     }
     let (mut found, mut invalid) = (Vec::new(), Vec::new());
     for name in names {
-        match world.others.parameters.get(name) {
-            // Undecrypted, a secure string is what it is encrypted to.
-            Some((kind, value)) => {
-                found.push(json!({ "Name": name, "Type": kind, "Value": value, "Version": 1 }))
-            }
-            None => invalid.push(name),
-        }
+        let Some((kind, value)) = world.others.parameters.get(name) else {
+            invalid.push(name);
+            continue;
+        };
+        // Undecrypted, a secure string is what it is encrypted to.
+        let shown =
+            if kind == "SecureString" && !boolean(input, "WithDecryption") { "AQICAH" } else { value };
+        found.push(json!({ "Name": name, "Type": kind, "Value": shown, "Version": 1 }));
     }
     Ok(json!({ "Parameters": found, "InvalidParameters": invalid }))
 }

@@ -4,17 +4,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
 
 use crate::calls::Call;
 use crate::faults::Faults;
 use crate::images::Images;
 use crate::limits::Limits;
+use crate::protocol::{Reply, Request};
 use crate::{code_deploy, ecr, ecs, elb, others};
 
 /// The logical clock starts here: 2026-01-05T09:00:00Z.
 const START: i64 = 1_767_603_600;
 /// Everything is looked at in steps of this length while something moves.
 const STEP: Duration = Duration::from_secs(1);
+
+/// A request that waits to be released, and where its answer is waited for.
+pub(crate) struct Held {
+    pub(crate) request: Request,
+    pub(crate) waiting: oneshot::Sender<Reply>,
+}
 
 /// A clock that the logical time follows.
 pub(crate) struct Followed {
@@ -38,6 +46,7 @@ pub struct World {
     pub(crate) followed: Option<Followed>,
     pub(crate) calls: Vec<Call>,
     pub(crate) faults: Faults,
+    pub(crate) held: Vec<Held>,
     pub(crate) limits: Option<Limits>,
     pub(crate) ecs: ecs::State,
     pub(crate) code_deploy: code_deploy::State,
@@ -66,6 +75,7 @@ impl World {
             followed: None,
             calls: Vec::new(),
             faults: Faults::default(),
+            held: Vec::new(),
             limits: None,
             ecs: ecs::State::default(),
             code_deploy: code_deploy::State::default(),

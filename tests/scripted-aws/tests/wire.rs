@@ -76,3 +76,38 @@ fn an_error_in_json_is_what_aws_sends() {
     assert_eq!(answer.header("content-type"), Some("application/x-amz-json-1.1"));
     assert!(answer.header("x-amzn-requestid").is_some());
 }
+
+#[tokio::test]
+async fn errors_in_xml_have_the_codes_of_a_query() {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await.expect("a port is free");
+    cloud.inject(Injection::new("sts", "GetCallerIdentity", Does::Expires).times(1));
+    cloud.inject(Injection::new("sts", "GetCallerIdentity", Does::Throttles).times(1));
+    let headers = format!("authorization: {SIGNED}\r\n");
+    let expired = post(&server.url(), &headers, "Action=GetCallerIdentity").await;
+    assert!(expired.starts_with("HTTP/1.1 403"), "{expired}");
+    assert!(expired.contains("<Type>Sender</Type><Code>ExpiredToken</Code>"), "{expired}");
+    let throttled = post(&server.url(), &headers, "Action=GetCallerIdentity").await;
+    assert!(throttled.contains("<Code>Throttling</Code><Message>Rate exceeded</Message>"), "{throttled}");
+}
+
+#[tokio::test]
+async fn a_held_call_is_done_though_nobody_waits_any_more() {
+    let cloud = Cloud::new();
+    let server = cloud.serve().await.expect("a port is free");
+    cloud.inject(Injection::new("sts", "*", Does::Delays).times(1));
+    let url = server.url();
+    let headers = format!("authorization: {SIGNED}\r\n");
+    let gone = tokio::spawn(async move { post(&url, &headers, "Action=GetCallerIdentity").await });
+    while cloud.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    gone.abort();
+    assert!(gone.await.is_err());
+    // The server has seen that the connection is closed.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    cloud.release();
+    assert_eq!(cloud.calls()[1].outcome, Outcome::Answered, "it is done when this ends");
+}

@@ -117,6 +117,7 @@ pub struct Rule {
     fault: Fault,
     method: Option<String>,
     path: Option<String>,
+    operation: Option<String>,
     when: When,
 }
 
@@ -131,7 +132,7 @@ enum When {
 impl Rule {
     /// That fault, every time.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, method: None, path: None, when: When::Always }
+        Self { fault, method: None, path: None, operation: None, when: When::Always }
     }
 
     /// Only for this method.
@@ -143,6 +144,12 @@ impl Rule {
     /// Only where the path with its query is like `pattern`, in which `*` stands for anything.
     pub fn path(mut self, pattern: &str) -> Self {
         self.path = Some(pattern.to_owned());
+        self
+    }
+
+    /// Only for this operation, of an AWS service that speaks JSON: `UpdateService`.
+    pub fn operation(mut self, name: &str) -> Self {
+        self.operation = Some(name.to_owned());
         self
     }
 
@@ -164,8 +171,9 @@ impl Rule {
         self
     }
 
-    fn matches(&self, method: &str, path: &str) -> bool {
+    fn matches(&self, method: &str, path: &str, operation: Option<&str>) -> bool {
         self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && (self.operation.is_none() || self.operation.as_deref() == operation)
             && self.path.as_deref().is_none_or(|pattern| is_like(path, pattern))
     }
 }
@@ -229,10 +237,10 @@ impl Deciding {
         Self { random: Random::seeded(faults.seed), rules }
     }
 
-    pub(super) fn decide(&mut self, method: &str, path: &str) -> Decision {
+    pub(super) fn decide(&mut self, method: &str, path: &str, operation: Option<&str>) -> Decision {
         let mut decision = Decision::default();
         for (rule, matched) in &mut self.rules {
-            if !rule.matches(method, path) {
+            if !rule.matches(method, path, operation) {
                 continue;
             }
             *matched += 1;
@@ -289,20 +297,30 @@ mod tests {
         );
         let found: Vec<_> = ["/a", "/a", "/b"]
             .iter()
-            .map(|path| plan.decide("PUT", path))
+            .map(|path| plan.decide("PUT", path, None))
             .map(|d| (d.delay, d.fault))
             .collect();
         assert!(found.iter().all(|(delay, _)| (wait * 2..=wait * 3).contains(delay)), "{found:?}");
         let faults: Vec<_> = found.into_iter().map(|(_, fault)| fault).collect();
         assert_eq!(faults, [Some(Fault::Hang), Some(Fault::ResetBefore), None]);
-        assert_eq!(plan.decide("GET", "/").delay, wait);
+        assert_eq!(plan.decide("GET", "/", None).delay, wait);
+    }
+
+    #[test]
+    fn an_operation_is_told_apart_from_others_with_the_same_path() {
+        let rule = Rule::new(Fault::Hang).operation("UpdateService").nth(2);
+        let mut plan = Deciding::new(Faults::none().rule(rule));
+        let found =
+            [Some("UpdateService"), None, Some("ListTasks"), Some("UpdateService"), Some("UpdateService")]
+                .map(|operation| plan.decide("POST", "/", operation).fault.is_some());
+        assert_eq!(found, [false, false, false, true, false]);
     }
 
     #[test]
     fn chance_follows_the_seed() {
         let count = |seed| {
             let mut plan = Deciding::new(Faults::seeded(seed).rule(Rule::new(Fault::Hang).chance(0.1)));
-            (0..10_000).map(|_| plan.decide("GET", "/").fault.is_some()).collect::<Vec<_>>()
+            (0..10_000).map(|_| plan.decide("GET", "/", None).fault.is_some()).collect::<Vec<_>>()
         };
         let hit = count(1).iter().filter(|hit| **hit).count();
         assert!((800..1_200).contains(&hit), "{hit}");

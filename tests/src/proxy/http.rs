@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self as client, SendRequest};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rollback_core::time::{Clock as _, SystemClock};
 use tokio::net::TcpStream;
@@ -66,10 +66,20 @@ struct Session {
 }
 
 impl Session {
-    async fn exchange(&self, request: Request<Incoming>) -> Result<Response<Body>> {
+    async fn exchange(&self, mut request: Request<Incoming>) -> Result<Response<Body>> {
+        if request.method() == Method::CONNECT {
+            return answer_with(&Answer::new(405), request).await;
+        }
+        // A client that was told of a proxy sends whole URLs; a server takes paths.
+        if let Some(path) = request.uri().authority().and(request.uri().path_and_query()) {
+            *request.uri_mut() = Uri::from(path.clone());
+        }
         let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
-        let decision = lock(&self.shared.plan).decide(request.method().as_str(), &path);
+        let decision = lock(&self.shared.plan).decide(request.method().as_str(), &path, operation(&request));
         let number = lock(&self.shared.log).begin(request.method().as_str(), &path, &decision);
+        if let Some(operation) = operation(&request) {
+            lock(&self.shared.log).operation(number, operation);
+        }
         if !decision.delay.is_zero() {
             SystemClock.sleep(decision.delay).await;
         }
@@ -162,6 +172,10 @@ async fn connect(upstream: SocketAddr) -> Result<SendRequest<Incoming>> {
     // What ends it is told to whoever waits for an answer.
     tokio::spawn(connection);
     Ok(sender)
+}
+
+fn operation(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get("x-amz-target")?.to_str().ok()?.rsplit('.').next()
 }
 
 /// Each of the two connections is kept or closed for itself.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use rollback_core::time::{Clock as _, SystemClock};
+
 use super::faults::Decision;
 
 /// How many exchanges are kept.
@@ -18,12 +20,16 @@ pub struct Exchange {
     pub method: String,
     /// The path with its query.
     pub path: String,
+    /// The operation, where it is in a header as with AWS services that speak JSON: `UpdateService`.
+    pub operation: Option<String>,
     /// How long it was delayed.
     pub delay: Duration,
     /// What was done to it: `answer 503`, `reset before`, `reset after`, `eof after`, `hang`, `hang after`, `cut body`.
     pub fault: Option<String>,
     /// What the server answered, if it was asked and did.
     pub status: Option<u16>,
+    /// When that answer came, by the monotonic clock.
+    pub answered: Option<Duration>,
     /// What went wrong between the proxy and the server, on nobody's purpose.
     pub trouble: Option<String>,
 }
@@ -58,9 +64,11 @@ impl Log {
             number,
             method,
             path,
+            operation: None,
             delay,
             fault,
             status: None,
+            answered: None,
             trouble: None,
         });
         number
@@ -78,8 +86,16 @@ impl Log {
         }
     }
 
+    pub(super) fn operation(&mut self, number: u64, operation: &str) {
+        self.change(number, |exchange| exchange.operation = Some(operation.to_owned()));
+    }
+
     pub(super) fn answered(&mut self, number: u64, status: u16) {
-        self.change(number, |exchange| exchange.status = Some(status));
+        let now = SystemClock.monotonic();
+        self.change(number, |exchange| {
+            exchange.status = Some(status);
+            exchange.answered = Some(now);
+        });
     }
 
     pub(super) fn trouble(&mut self, number: u64, why: String) {

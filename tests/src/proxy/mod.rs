@@ -71,7 +71,8 @@ struct Shared {
 
 impl Proxy {
     /// Forwards HTTP/1.1 to `upstream`, which speaks it without TLS. The `Host` header stays as the client wrote it: AWS
-    /// signatures cover it. Without faults until [told](Self::faults).
+    /// signatures cover it. Without faults until [told](Self::faults). A client that uses it as its HTTP proxy reaches
+    /// `upstream` whatever host it asks for, and no tunnels.
     ///
     /// # Errors
     ///

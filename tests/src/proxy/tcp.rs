@@ -16,7 +16,7 @@ use super::{Shared, lock};
 /// Serves one connection of a client until one side ends it.
 pub(super) async fn connection(mut wire: Wire, shared: Arc<Shared>, cut: CancellationToken) {
     let end = wire.end();
-    let decision = lock(&shared.plan).decide("TCP", "");
+    let decision = lock(&shared.plan).decide("TCP", "", None);
     let number = lock(&shared.log).begin("TCP", "", &decision);
     let pass = async {
         SystemClock.sleep(decision.delay).await;

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::Value;
+
 use super::install::program;
 use super::server::{Launch, Ready, Server};
 use super::{StartError, http};
@@ -28,9 +30,21 @@ impl Ministack {
     ///
     /// When it is not installed or does not start.
     pub fn start(test: &str) -> Result<Self, StartError> {
+        // A daemon that happens to be there is none of its business.
+        Self::start_on(test, "unix:///dev/null/none")
+    }
+
+    /// As [`start`](Self::start), and the tasks of ECS are containers of the Docker daemon at `docker`, like
+    /// `unix:///run/docker.sock`. It need not run yet.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not start.
+    pub fn start_on(test: &str, docker: &str) -> Result<Self, StartError> {
         let ministack = program("ministack", "ministack")?;
         let launch = Launch::new("ministack", move |port| {
             let mut command = Command::new(&ministack);
+            command.env("DOCKER_HOST", docker);
             // Left to itself it listens on all addresses.
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
             command.env("IOT_MTLS_ENABLED", "0");
@@ -121,7 +135,7 @@ impl Moto {
 }
 
 /// The name of the running test program, without the digest that cargo adds.
-fn this_test() -> String {
+pub(crate) fn this_test() -> String {
     let path = std::env::current_exe().unwrap_or_default();
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     match name.rsplit_once('-') {
@@ -223,7 +237,7 @@ impl Account {
         variables
     }
 
-    /// Sends an S3 request without a body, and without an SDK: the status and the whole answer.
+    /// Sends an S3 request without a body, and without an SDK: the status and the answer's body.
     ///
     /// # Errors
     ///
@@ -232,14 +246,40 @@ impl Account {
         self.request("s3", method, path)
     }
 
+    /// Calls `operation` of a service that speaks JSON, like `ecs` and `AmazonEC2ContainerServiceV20141113.ListClusters`,
+    /// without an SDK: the status and what was answered.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or it is no JSON.
+    pub fn json(&self, service: &str, operation: &str, input: &Value) -> Result<(u16, Value)> {
+        let headers = format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: {operation}\r\n");
+        let (status, answer) = self.send(service, "POST", "/", &headers, input.to_string().as_bytes())?;
+        let output =
+            serde_json::from_str(&answer).map_err(|error| format!("{operation}: {error}: {answer}"))?;
+        Ok((status, output))
+    }
+
     fn request(&self, service: &str, method: &str, path: &str) -> Result<(u16, String)> {
+        self.send(service, method, path, "", b"")
+    }
+
+    fn send(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> Result<(u16, String)> {
         // Emulators read the account from the header and do not check the signature.
         let scope = format!("{}/20260101/{REGION}/{service}/aws4_request", self.key);
         let header = format!(
             "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n\
-             X-Amz-Date: 20260101T000000Z\r\n"
+             X-Amz-Date: 20260101T000000Z\r\n{headers}"
         );
-        Ok(http::request(self.port, method, path, &header)?)
+        let answer = http::request(self.port, method, path, &header, body)?;
+        Ok((answer.status, answer.body))
     }
 
     /// Makes an S3 bucket in it. Names of buckets are shared by all accounts, as with AWS itself: one with the account's

@@ -1,26 +1,76 @@
 //! The little HTTP that starting a server takes.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-const LONGEST_ANSWER: u64 = 1 << 20;
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_ANSWER: u64 = 8 << 20;
 
-/// Sends a request without a body to a loopback port; the status and all that was answered.
-pub(super) fn request(port: u16, method: &str, path: &str, headers: &str) -> io::Result<(u16, String)> {
+/// What was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn is_good(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+}
+
+/// Sends a request to a loopback port.
+pub(super) fn request(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    exchange(&mut stream, method, path, &format!("Host: 127.0.0.1:{port}\r\n{headers}"), body)
+}
+
+/// Asks for a path at a Unix socket.
+pub(super) fn ask(socket: &Path, path: &str) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    exchange(&mut stream, "GET", path, "Host: localhost\r\n", b"")
+}
+
+/// One request and its answer. In HTTP/1.0: then an answer ends with the connection, and comes in no pieces.
+pub(super) fn exchange(
+    stream: &mut (impl Read + Write),
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> io::Result<Answer> {
+    let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+        "{method} {path} HTTP/1.0\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
     )?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other(format!("no HTTP answer: {answer:?}")))?;
-    Ok((status, answer))
+    let no_answer = || io::Error::other(format!("no HTTP answer: {answer:?}"));
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(no_answer)?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(no_answer)?;
+    Ok(Answer { status, body: body.to_owned() })
+}
+
+/// A text as a part of a query.
+pub(super) fn quoted(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut quoted, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                quoted.push(char::from(byte));
+            }
+            _ => quoted.push_str(&format!("%{byte:02X}")),
+        }
+        quoted
+    })
 }

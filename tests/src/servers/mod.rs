@@ -17,6 +17,8 @@
 //! What is started here never outlives the process that started it, however that ends: see [`Server`].
 
 mod aws;
+mod docker;
+mod docker_api;
 mod http;
 mod install;
 mod log;
@@ -27,7 +29,10 @@ use std::fmt;
 
 use rollback_testkit::harness::{Failure, ignore};
 
+pub(crate) use self::aws::this_test;
 pub use self::aws::{Account, Ministack, Moto};
+pub use self::docker::{Docker, Place, Registries, static_busybox};
+pub use self::docker_api::{Container, Engine};
 pub use self::server::{Launch, Ready, Server};
 
 /// Why there is no server.

@@ -44,6 +44,19 @@ pub enum Ready {
     Connect,
     /// When a GET of this path is answered with a status from 200 to 299.
     Get(String),
+    /// The same at a Unix socket: it does not have to listen on its port.
+    Socket {
+        /// The socket.
+        socket: PathBuf,
+        /// The path.
+        path: String,
+    },
+}
+
+impl Ready {
+    fn is_told_by_a_port(&self) -> bool {
+        !matches!(self, Self::Socket { .. })
+    }
 }
 
 /// How a server is started.
@@ -159,7 +172,10 @@ impl<F: FnMut(u16) -> Command> Launch<F> {
             if let Ok(Some(status)) = server.child.try_wait() {
                 return Err((server, format!("it ended: {status}")));
             }
-            if server.answers(&self.ready) && owner::listens(server.pid(), server.port).unwrap_or(true) {
+            let is_its_own = || {
+                !self.ready.is_told_by_a_port() || owner::listens(server.pid(), server.port).unwrap_or(true)
+            };
+            if server.answers(&self.ready) && is_its_own() {
                 return Ok(server);
             }
             if SystemClock.monotonic().saturating_sub(began) > self.within {
@@ -243,7 +259,10 @@ impl Server {
         match ready {
             Ready::Connect => TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok(),
             Ready::Get(path) => {
-                matches!(http::request(self.port, "GET", path, ""), Ok((200..=299, _)))
+                matches!(http::request(self.port, "GET", path, "", b""), Ok(answer) if answer.is_good())
+            }
+            Ready::Socket { socket, path } => {
+                matches!(http::ask(socket, path), Ok(answer) if answer.is_good())
             }
         }
     }

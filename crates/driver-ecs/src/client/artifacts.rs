@@ -3,11 +3,12 @@
 //! Images are asked for with `DescribeImages`, which changes nothing. A repository of another account often allows pulling
 //! alone: then `BatchGetImage` tells at least whether an image is there. ECR counts that as a pull.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_sdk_ecr::operation::batch_get_image::{BatchGetImageError, BatchGetImageOutput};
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
-use aws_sdk_ecr::types::{Image, ImageDetail, ImageFailureCode, ImageIdentifier};
+use aws_sdk_ecr::types::{Image, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier};
 use rollback_aws_support::{Batcher, Batchers, Quota};
 use rollback_core::time::Clock;
 use rollback_core::{ErrorKind, Reading, Result};
@@ -23,8 +24,9 @@ const PAGES: usize = 10;
 /// An index of images for several platforms is at most this long; larger ones are not looked into.
 const LONGEST_INDEX: usize = 1 << 20;
 
-/// AWS documents 2,000 calls a second for pulls, and none for the rest: a guess, which throttle answers correct.
-const READ: Quota = Quota::new("ecr", "repository read", 20, 20.0);
+/// AWS documents 2,000 calls a second for pulls, and none for the rest: guesses, which throttle answers correct.
+const READ: Quota = Quota::new("ecr", "DescribeImages", 100, 50.0);
+const POLICY: Quota = Quota::new("ecr", "GetLifecyclePolicy", 100, 50.0);
 const PULL: Quota = Quota::new("ecr", "BatchGetImage", 200, 200.0);
 
 /// Look-ups that gather.
@@ -196,6 +198,15 @@ impl ImageId {
             Self::Tag(tag) => image.tags.contains(tag),
         }
     }
+
+    fn is_meant_by(&self, failure: &ImageFailure) -> bool {
+        let id = failure.image_id.as_ref();
+        let (digest, tag) = (id.and_then(|id| id.image_digest()), id.and_then(|id| id.image_tag()));
+        match self {
+            Self::Digest(own) => digest == Some(own) && tag.is_none(),
+            Self::Tag(own) => tag == Some(own),
+        }
+    }
 }
 
 fn stored(image: &ImageDetail) -> Option<StoredImage> {
@@ -223,7 +234,7 @@ async fn pulled(
     asker: &Asker,
     of: &Repository,
     ids: Vec<ImageIdentifier>,
-) -> Result<Option<aws_sdk_ecr::operation::batch_get_image::BatchGetImageOutput>> {
+) -> Result<Option<BatchGetImageOutput>> {
     let region = of.registry.region();
     let client = client!(asker, aws_sdk_ecr, region);
     let call =
@@ -236,7 +247,7 @@ async fn pulled(
             .set_image_ids(Some(ids.clone()))
             .send()
     };
-    asker.ask(region, PULL, &call, |error| error.is_repository_not_found_exception(), send).await
+    asker.ask(region, PULL, &call, BatchGetImageError::is_repository_not_found_exception, send).await
 }
 
 /// Whether images are there, told by the permission to pull them.
@@ -254,24 +265,14 @@ async fn by_pulling(
         Ok(Some(answer)) => answer,
     };
     let there = there(answer.images.unwrap_or_default());
-    // Only a failure that says so means that an image is not there.
     let failures = answer.failures.unwrap_or_default();
-    let absent: BTreeSet<_> = failures
-        .iter()
-        .filter(|failure| failure.failure_code == Some(ImageFailureCode::ImageNotFound))
-        .filter_map(|failure| {
-            let id = failure.image_id.as_ref()?;
-            Some((id.image_digest.clone(), id.image_tag.clone()))
-        })
-        .collect();
-    let is_absent = |id: &ImageId| match id {
-        ImageId::Digest(digest) => absent.contains(&(Some(digest.clone()), None)),
-        ImageId::Tag(tag) => absent.contains(&(None, Some(tag.clone()))),
-    };
-    let reading = |id: &ImageId| match there.values().find(|image| id.names(image)) {
-        Some(image) => Reading::Known(image.clone()),
-        None if is_absent(id) => Reading::Absent,
-        None => Reading::Unknown("ECR does not say whether it is there".to_owned()),
+    let why = |id: &ImageId| failures.iter().find(|failure| id.is_meant_by(failure))?.failure_code.clone();
+    let reading = |id: &ImageId| match (there.values().find(|image| id.names(image)), why(id)) {
+        (Some(image), _) => Reading::Known(image.clone()),
+        // Only a failure that says so means that an image is not there.
+        (None, Some(ImageFailureCode::ImageNotFound)) => Reading::Absent,
+        (None, Some(why)) => Reading::Unknown(format!("ecr:BatchGetImage says {}", why.as_str())),
+        (None, None) => Reading::Unknown("ecr:BatchGetImage does not say whether it is there".to_owned()),
     };
     ids.iter().map(|id| (id.clone(), reading(id))).collect()
 }
@@ -303,7 +304,7 @@ async fn policy(asker: Asker, of: Repository) -> Reading<String> {
     let none = |error: &aws_sdk_ecr::operation::get_lifecycle_policy::GetLifecyclePolicyError| {
         error.is_lifecycle_policy_not_found_exception() || error.is_repository_not_found_exception()
     };
-    let answer = asker.ask(region, READ, &call, none, send).await;
+    let answer = asker.ask(region, POLICY, &call, none, send).await;
     read(answer.map(|answer| answer?.lifecycle_policy_text))
 }
 

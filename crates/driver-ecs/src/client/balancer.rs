@@ -6,7 +6,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, ForwardActionConfig, Listener, Rule, TargetGroupTuple, TargetHealthDescription,
     TargetHealthStateEnum,
 };
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use rollback_aws_support::explain;
 use rollback_core::{Effect, Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
@@ -108,7 +108,7 @@ impl Client {
     /// The tasks of the cluster that run the same family, whatever service they belong to. What cannot be read is not known.
     async fn relatives(&self, look: &Look) -> Vec<Task> {
         let primary = look.service.primary().and_then(|primary| primary.task_definition.as_ref());
-        let Some(family) = primary.map(|arn| arn.family()) else { return Vec::new() };
+        let Some(family) = primary.map(TaskDefinitionArn::family) else { return Vec::new() };
         self.tasks_of_family(family).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "what other services run could not be read");
             Vec::new()
@@ -207,20 +207,9 @@ impl Client {
         self.api.rebalance(sent).await
     }
 
-    /// Looks at the balancers as far as `ways` asks for them, with the health of the targets.
-    pub(super) async fn balanced(
-        &self,
-        look: &Look,
-        groups: &BTreeSet<String>,
-        ways: bool,
-    ) -> (Reading<u32>, Reading<Traffic>) {
-        let traffic = async { if ways { self.traffic(look, groups).await } else { Ok(Reading::Absent) } };
-        let health = async { Ok::<_, Error>(self.healthy_targets(groups).await) };
-        match try_join(health, traffic).await {
-            Ok(found) => found,
-            // Then the way over the listener is closed, and the others are not.
-            Err(error) => (self.healthy_targets(groups).await, Reading::Unknown(error.to_string())),
-        }
+    /// As [`traffic`](Self::traffic); where the listeners cannot be read, the way over them is closed, and the others are not.
+    pub(super) async fn traffic_of(&self, look: &Look, groups: &BTreeSet<String>) -> Reading<Traffic> {
+        self.traffic(look, groups).await.unwrap_or_else(|error| Reading::Unknown(error.to_string()))
     }
 }
 

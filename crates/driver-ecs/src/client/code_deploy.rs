@@ -132,7 +132,7 @@ impl Client {
             let made = sets.iter().find(|set| made_by(set) == Some(id));
             deployment.task_definition =
                 made.and_then(|set| text(set, "taskDefinition")).and_then(|arn| arn.parse().ok());
-            let wanted = depth == Depth::Past || deployment.is_in_flight();
+            let wanted = depth == Depth::Plan || deployment.is_in_flight();
             if deployment.task_definition.is_none()
                 && wanted
                 && let Some(spec) = &deployment.app_spec

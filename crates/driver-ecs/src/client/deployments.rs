@@ -18,8 +18,8 @@ const AT_ONCE: usize = 20;
 const LISTED: i32 = 100;
 
 impl Client {
-    /// The newest deployments, newest first; in full those that are on their way, and as many of the newest as `in_full` says.
-    pub(super) async fn deployments(&self, in_full: usize) -> Result<Vec<ServiceDeployment>> {
+    /// The newest deployments, newest first, as ECS lists them.
+    pub(super) async fn listed_deployments(&self) -> Result<Vec<ServiceDeployment>> {
         let request = self.api.ecs.list_service_deployments();
         let request = request.service(&self.place.service).cluster(&self.place.cluster).max_results(LISTED);
         let doing = format!("list the deployments of {}", self.shown());
@@ -27,15 +27,19 @@ impl Client {
         let mut listed: Vec<_> = items(&answer.body, "serviceDeployments").filter_map(brief).collect();
         // ECS lists them in this order; its documentation does not promise it.
         listed.sort_by_key(|deployment| std::cmp::Reverse(deployment.created_at.or(deployment.started_at)));
-        let wanted = listed.iter().enumerate();
-        let wanted = wanted.filter(|(at, deployment)| *at < in_full || deployment.is_in_flight());
-        let arns: Vec<_> = wanted.map(|(_, deployment)| deployment.arn.clone()).take(AT_ONCE).collect();
-        for full in self.described_deployments(&arns).await? {
-            if let Some(place) = listed.iter_mut().find(|brief| brief.arn == full.arn) {
-                *place = full;
-            }
-        }
         Ok(listed)
+    }
+
+    /// Of those that were listed: in full as many of the newest, and those that are on their way.
+    pub(super) async fn described_among(
+        &self,
+        listed: &[ServiceDeployment],
+        newest: usize,
+    ) -> Result<Vec<ServiceDeployment>> {
+        let wanted = listed.iter().enumerate();
+        let wanted = wanted.filter(|(at, deployment)| *at < newest || deployment.is_in_flight());
+        let arns: Vec<_> = wanted.map(|(_, deployment)| deployment.arn.clone()).take(AT_ONCE).collect();
+        self.described_deployments(&arns).await
     }
 
     /// One deployment as it is now.
@@ -112,6 +116,15 @@ fn brief(entry: &Value) -> Option<ServiceDeployment> {
         fields.insert("targetServiceRevision".to_owned(), json!({ "arn": target }));
     }
     serde_json::from_value(entry).ok()
+}
+
+/// Puts full descriptions in the place of what was listed.
+pub(super) fn complete(listed: &mut [ServiceDeployment], full: &[ServiceDeployment]) {
+    for place in listed {
+        if let Some(found) = full.iter().find(|found| found.arn == place.arn) {
+            place.clone_from(found);
+        }
+    }
 }
 
 /// The revisions that deployments name.

@@ -1,8 +1,9 @@
 //! One look: what is asked, in as few rounds as what depends on what allows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use futures_util::future::{join, join3};
+use futures_util::future::{join, join3, join4};
 use rollback_core::{Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
 
@@ -14,23 +15,23 @@ use crate::arn::TaskDefinitionArn;
 use crate::circumstances::CodeDeployGroup;
 use crate::look::{Look, Service, ServiceDeployment};
 
-/// How many of the newest deployments are read in full: the last one for its reason, and the one before for where it went back to.
+/// How many of the newest deployments are read in full while something is awaited: the last one for its reason, and the one
+/// before for where it went back to.
 const TELLING: usize = 2;
-/// How many of the newest deployments are read in full to tell what became of revisions.
+/// How many of the newest deployments are read in full to tell what became of revisions: as many as one call takes.
 const PAST: usize = 20;
 
 impl Client {
-    /// Looks at the service. First everything that needs only its name, then what the answers name.
+    /// Looks at the service, in two rounds: what needs only its name, then what the first answers name. What only the second
+    /// names, which is rare, takes a third.
     pub(crate) async fn see(&self, depth: Depth) -> Result<Seen> {
-        let full = if depth == Depth::Past { PAST } else { TELLING };
-        let first = join3(self.service(), self.running_tasks(), self.deployments(full)).await;
+        let first = join3(self.service(), self.running_task_arns(), self.listed_deployments()).await;
         let (service, tasks, deployments) = first;
         let (service, Described { entry, at }) = service?;
         let mut look = Look::new(service);
         look.at = at;
-        look.tasks = reading(tasks)?;
         look.deployments = reading(deployments)?;
-        Box::pin(self.fill(&mut look, &entry, depth)).await?;
+        Box::pin(self.fill(&mut look, &entry, tasks, depth)).await?;
         Ok(Seen { look, described: entry })
     }
 
@@ -55,49 +56,89 @@ impl Client {
         Ok(look)
     }
 
-    /// What the first answers name.
-    async fn fill(&self, look: &mut Look, entry: &Map<String, Value>, depth: Depth) -> Result<()> {
-        let wanted = revisions_wanted(look, entry, depth);
-        let by_others = look.service.deployment_controller.kind == "CODE_DEPLOY";
-        let restless = is_restless(&look.service);
-        let moved = async { if by_others { Some(self.code_deploy(entry, None, depth).await) } else { None } };
-        let stopped = async { if restless { Some(self.stopped_tasks().await) } else { None } };
-        let known = definitions_wanted(look);
+    /// The second round.
+    async fn fill(
+        &self,
+        look: &mut Look,
+        entry: &Map<String, Value>,
+        tasks: Result<Vec<String>>,
+        depth: Depth,
+    ) -> Result<()> {
+        let full = if depth == Depth::Plan { PAST } else { TELLING };
+        let listed = look.deployments.known().cloned().unwrap_or_default();
+        let early_revisions = revisions_wanted(&listed, entry, depth);
+        let early_definitions = definitions_wanted(look);
+        let (code_deploy, stopped) =
+            (look.service.deployment_controller.kind == "CODE_DEPLOY", is_restless(&look.service));
         let groups = groups(entry);
-        let early = self.definitions(known.iter().cloned());
-        let ways = depth == Depth::Ways && !by_others;
-        let balanced = async {
-            if depth == Depth::Past {
-                (Reading::Absent, Reading::Absent)
-            } else {
-                self.balanced(look, &groups, ways).await
-            }
-        };
-        let ((revisions, moved), (stopped, early, (healthy, traffic))) =
-            join(join(self.revisions(wanted), moved), join3(stopped, early, balanced)).await;
-        look.revisions =
-            reading(revisions.map(|all| all.iter().filter_map(|one| deployments::read(one)).collect()))?;
-        (look.healthy_targets, look.traffic) = (healthy, traffic);
-        if let Some(moved) = moved {
-            look.code_deploy = match moved {
-                Ok(moved) => {
-                    look.group = moved.group;
-                    Reading::Known(moved.deployments)
-                }
-                Err(error) => reading(Err(error))?,
-            };
-        }
-        if let (Some(Ok(stopped)), Reading::Known(tasks)) = (stopped, &mut look.tasks) {
+        let service = join4(
+            async { if code_deploy { Some(self.code_deploy(entry, None, depth).await) } else { None } },
+            self.described_among(&listed, full),
+            self.revisions(early_revisions.clone()),
+            self.definitions(early_definitions.iter().cloned()),
+        );
+        let running = join3(
+            async { self.described_tasks(&tasks?).await },
+            async { if stopped { self.stopped_tasks().await.ok() } else { None } },
+            self.healthy_targets(&groups),
+        );
+        let ((moved, deployments, revisions, definitions), (tasks, stopped, healthy)) =
+            join(service, running).await;
+        (look.definitions, look.healthy_targets) = (definitions, healthy);
+        look.tasks = reading(tasks)?;
+        if let (Some(stopped), Reading::Known(tasks)) = (stopped, &mut look.tasks) {
             tasks.extend(stopped);
         }
-        look.definitions = early;
-        // Those that only revisions and CodeDeploy's deployments name.
-        let late: BTreeSet<_> = definitions_wanted(look).difference(&known).cloned().collect();
-        look.definitions.extend(self.definitions(late).await);
-        if by_others {
+        if let Reading::Known(listed) = &mut look.deployments {
+            deployments::complete(
+                listed,
+                reading(deployments)?.known().map(Vec::as_slice).unwrap_or_default(),
+            );
+        }
+        let revisions = reading(revisions)?;
+        match reading(moved.transpose())? {
+            Reading::Known(Some(moved)) => {
+                (look.group, look.code_deploy) = (moved.group, Reading::Known(moved.deployments));
+            }
+            Reading::Unknown(why) => look.code_deploy = Reading::Unknown(why),
+            Reading::Known(None) | Reading::Absent => {}
+        }
+        self.late(look, entry, (revisions, early_revisions), early_definitions, depth).await?;
+        if code_deploy {
             // Service deployments are ECS's own alone.
             look.deployments = Reading::Absent;
             self.name_images(look).await;
+        } else if depth == Depth::Plan && !groups.is_empty() {
+            look.traffic = self.traffic_of(look, &groups).await;
+        }
+        Ok(())
+    }
+
+    /// What only the second round named.
+    async fn late(
+        &self,
+        look: &mut Look,
+        entry: &Map<String, Value>,
+        (revisions, asked): (Reading<Vec<Arc<Value>>>, BTreeSet<String>),
+        read: BTreeSet<TaskDefinitionArn>,
+        depth: Depth,
+    ) -> Result<()> {
+        look.revisions = match revisions {
+            Reading::Known(mut found) => {
+                let named =
+                    revisions_wanted(look.deployments.known().map_or(&[], Vec::as_slice), entry, depth);
+                let late: BTreeSet<_> = named.difference(&asked).cloned().collect();
+                if !late.is_empty() {
+                    found.extend(self.revisions(late).await?);
+                }
+                Reading::Known(found.iter().filter_map(|one| deployments::read(one)).collect())
+            }
+            Reading::Absent => Reading::Absent,
+            Reading::Unknown(why) => Reading::Unknown(why),
+        };
+        let late: BTreeSet<_> = definitions_wanted(look).difference(&read).cloned().collect();
+        if !late.is_empty() {
+            look.definitions.extend(self.definitions(late).await);
         }
         Ok(())
     }
@@ -128,21 +169,19 @@ fn is_restless(service: &Service) -> bool {
 }
 
 /// The revisions of the service that have to be known: those that run, and those that deployments name.
-fn revisions_wanted(look: &Look, entry: &Map<String, Value>, depth: Depth) -> BTreeSet<String> {
+fn revisions_wanted(
+    deployments: &[ServiceDeployment],
+    entry: &Map<String, Value>,
+    depth: Depth,
+) -> BTreeSet<String> {
     let current = entry.get("currentServiceRevisions").and_then(Value::as_array).into_iter().flatten();
-    let mut wanted: BTreeSet<_> =
-        current.filter_map(|revision| text(revision, "arn")).map(str::to_owned).collect();
-    let deployments = look.deployments.known().map(Vec::as_slice).unwrap_or_default();
-    let telling = |deployment: &&ServiceDeployment| deployment.is_in_flight();
-    match depth {
-        Depth::Past => wanted.extend(named(deployments.get(..PAST).unwrap_or(deployments))),
-        _ => {
-            let moving: Vec<_> = deployments.iter().filter(telling).cloned().collect();
-            wanted.extend(named(&moving));
-            wanted.extend(named(deployments.get(..1).unwrap_or_default()));
-        }
-    }
-    wanted
+    let current = current.filter_map(|revision| text(revision, "arn")).map(str::to_owned);
+    let newest = match depth {
+        Depth::Plan => deployments.get(..PAST).unwrap_or(deployments),
+        Depth::Course | Depth::Proof => deployments.get(..1).unwrap_or_default(),
+    };
+    let moving = deployments.iter().filter(|deployment| deployment.is_in_flight());
+    current.chain(named(newest)).chain(moving.flat_map(|one| named(std::slice::from_ref(one)))).collect()
 }
 
 /// Everything in a look that runs or is meant to run.

@@ -16,8 +16,8 @@ const PAGES: usize = 100;
 const STOPPED: usize = 10;
 
 impl Client {
-    /// The tasks that run or are on their way.
-    pub(super) async fn running_tasks(&self) -> Result<Vec<Task>> {
+    /// The tasks that run or are on their way, by their ARNs.
+    pub(super) async fn running_task_arns(&self) -> Result<Vec<String>> {
         let mut arns = Vec::new();
         let mut token = None;
         for _ in 0..PAGES {
@@ -28,7 +28,7 @@ impl Client {
                 break;
             }
         }
-        self.described_tasks(&arns).await
+        Ok(arns)
     }
 
     /// The tasks of the cluster that run a family, in whatever service.

@@ -176,7 +176,7 @@ pub(super) fn alarms(names: &[String], states: &Reading<BTreeMap<String, String>
     }
     let states = match states {
         Reading::Known(states) => states,
-        Reading::Absent => &BTreeMap::new(),
+        Reading::Absent => return Vec::new(),
         Reading::Unknown(why) => {
             let what = format!("the state of the deployment's alarms could not be read: {why}");
             return vec![Finding::warning("alarms-unknown", what)];

@@ -1,9 +1,11 @@
 //! Asks for the facts, all at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::future::{join, join_all, join3};
-use rollback_core::Reading;
+use rollback_core::{Reading, Result};
 use serde_json::{Map, Value};
 
 use super::Facts;
@@ -12,29 +14,33 @@ use super::images::{ImageFacts, Question, questions};
 use super::scaling::resource_id;
 use super::secrets::{Reference, SecretState, presence};
 use crate::circumstances::Controller;
-use crate::client::Surroundings;
+use crate::client::{Seen, Surroundings};
 use crate::look::Look;
 use crate::snapshot::EcsSnapshot;
 
+/// Asks what there is to know of the destination, beside the look at the service: only what the look names has to wait for it.
 pub(super) async fn gather(
     surroundings: &Surroundings,
-    look: &Look,
-    described: &Map<String, Value>,
+    seen: impl Future<Output = Result<Arc<Seen>>>,
     to: &EcsSnapshot,
-) -> Facts {
-    let rollout = Rollout::of(described);
-    let artifacts = join(
-        join_all(questions(to).into_iter().map(|question| image(surroundings, question, to))),
-        secrets(surroundings, to),
-    );
-    let service = join3(
-        surroundings.registration(&to.task_definition),
-        alarms(surroundings, look, &rollout),
-        scaling(surroundings, look, described),
-    );
-    let ((images, secrets), (registration, alarms, scaling), auto_rollback) =
-        join3(artifacts, service, auto_rollback(surroundings, look)).await;
-    Facts { images, secrets, registration, alarms, scaling, auto_rollback }
+) -> Result<(Facts, Arc<Seen>)> {
+    let images = join_all(questions(to).into_iter().map(|question| image(surroundings, question, to)));
+    let destination =
+        join3(images, secrets(surroundings, to), surroundings.registration(&to.task_definition));
+    let service = async {
+        let seen = seen.await?;
+        let (look, described) = (&seen.look, &seen.described);
+        let rollout = Rollout::of(described);
+        let found = join3(
+            alarms(surroundings, look, &rollout),
+            scaling(surroundings, look, described),
+            auto_rollback(surroundings, look),
+        );
+        Ok((found.await, seen))
+    };
+    let ((images, secrets, registration), service) = join(destination, service).await;
+    let ((alarms, scaling, auto_rollback), seen) = service?;
+    Ok((Facts { images, secrets, registration, alarms, scaling, auto_rollback }, seen))
 }
 
 async fn alarms(

@@ -1,8 +1,9 @@
 //! Checks before acting: what somebody should know of a destination before the service is moved to it. Plans and
 //! `rollback check` ask the same.
 //!
-//! What can be decided without AWS is decided here, of plain [`Facts`]; [`Surroundings`] asks for them. Nothing here refuses:
-//! what may not or cannot be read is said, with AWS's words for the permission that is missing.
+//! What can be decided without AWS is decided here, of plain [`Facts`]; [`Surroundings`] asks for them. Only what is known for
+//! certain stops a plan (an image that is gone or archived, a revision that was deleted). What may not or cannot be read is said, with
+//! AWS's words for the permission that is missing, and refuses nothing.
 //!
 //! | what is checked | API, and the IAM action of the same name | without it |
 //! |---|---|---|
@@ -29,19 +30,23 @@ mod surroundings;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
 
-use rollback_core::Reading;
 use rollback_core::target::Inspection;
+use rollback_core::{Reading, Result};
 use serde_json::{Map, Value};
 
 pub(crate) use self::deployment::AutoRollback;
 use self::deployment::Rollout;
+pub(crate) use self::images::newest_tags;
 pub(crate) use self::images::{ImageFacts, ImageId, Repository};
+pub(crate) use self::lifecycle::newest_first;
 pub(crate) use self::lifecycle::{Storage, StoredImage};
 pub(crate) use self::scaling::Scaling;
 use self::secrets::SecretState;
 pub(crate) use self::secrets::{SecretFacts, SecretId};
-use crate::client::Surroundings;
+use crate::client::{Seen, Surroundings};
 use crate::look::Look;
 use crate::snapshot::EcsSnapshot;
 use crate::task_definition::Registration;
@@ -56,24 +61,26 @@ pub(crate) struct Facts {
     /// By reference.
     secrets: BTreeMap<String, SecretState>,
     pub(crate) registration: Reading<Registration>,
-    /// States by name.
+    /// States by name; `Absent` where no alarm counts.
     pub(crate) alarms: Reading<BTreeMap<String, String>>,
     pub(crate) scaling: Reading<Scaling>,
     pub(crate) auto_rollback: Reading<AutoRollback>,
 }
 
-/// What moving the service from one state to another would mean.
+/// What moving the service from one state to another would mean. `seen` is a look at the service that may yet have to be
+/// taken: what does not depend on it is asked for at the same time.
 ///
-/// `described` is the service as `DescribeServices` tells it, with its tags.
+/// # Errors
+///
+/// Those of the look. What else cannot be read is a finding.
 pub(crate) async fn inspect(
     surroundings: &Surroundings,
-    look: &Look,
-    described: &Map<String, Value>,
+    seen: impl Future<Output = Result<Arc<Seen>>>,
     from: Option<&EcsSnapshot>,
     to: &EcsSnapshot,
-) -> Inspection {
-    let facts = gather::gather(surroundings, look, described, to).await;
-    decide(&facts, look, described, from, to)
+) -> Result<Inspection> {
+    let (facts, seen) = gather::gather(surroundings, seen, to).await?;
+    Ok(decide(&facts, &seen.look, &seen.described, from, to))
 }
 
 /// What follows from the facts.

@@ -76,6 +76,18 @@ fn native(look: &Look) -> Course {
             // The service stays set to it: this is what has to be left.
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
+        // Nobody but us gives up here.
+        "IN_PROGRESS"
+            if moving.is_none_or(|moving| !moving.is_returning()) && keeps_failing(look, primary) =>
+        {
+            let text = format!(
+                "{} tasks of {} failed one after the other, and no circuit breaker ends that",
+                primary.failed_tasks,
+                name(primary)
+            );
+            let phase = Phase::Failed(with_reasons(look, text));
+            Course { settled: earlier, heading: primary.task_definition.clone(), phase }
+        }
         // ECS calls a rollout completed that only waits: hooks and bake time come before.
         "COMPLETED" if moving.is_none() => at_rest(look, primary),
         _ => {
@@ -85,6 +97,15 @@ fn native(look: &Look) -> Course {
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
     }
+}
+
+/// Whether so many tasks failed that ECS's circuit breaker would have given up, were it on: half of those that are wanted, at
+/// least 3 and at most 200, one after the other
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
+fn keeps_failing(look: &Look, primary: &Deployment) -> bool {
+    let threshold = primary.desired_count.max(look.service.desired_count).div_ceil(2).clamp(3, 200);
+    let guarded = look.service.deployment_configuration.deployment_circuit_breaker.enable;
+    !guarded && primary.running_count == 0 && primary.failed_tasks >= threshold
 }
 
 /// Where ECS tells no state of the rollout, its counts have to do.
@@ -209,9 +230,22 @@ pub(super) fn went_back(look: &Look, made: Timestamp) -> Option<String> {
         let reason = reason.or(newest.status_reason.as_deref()).unwrap_or("ECS gives no reason");
         return Some(with_reasons(look, line(reason)));
     }
+    if let Some(failed) = given_up(look, made) {
+        let reason = failed.rollout_state_reason.as_deref().unwrap_or("ECS gives no reason");
+        return Some(with_reasons(look, line(reason)));
+    }
     // Where service deployments cannot be read, what ECS writes beside the deployment that it put back has to do.
     let said = primary.rollout_state_reason.as_deref()?;
     said.contains("rolling back").then(|| with_reasons(look, line(said)))
+}
+
+/// A deployment made at `made` or later that failed, while an older one is meant to run again: only ECS puts one of those
+/// back, whoever asks it for something makes a new one.
+pub(super) fn given_up(look: &Look, made: Timestamp) -> Option<&Deployment> {
+    let meant = look.service.primary()?.created_at?;
+    let failed = |deployment: &&Deployment| deployment.rollout_state.as_deref() == Some("FAILED");
+    let mut failed = look.service.deployments.iter().filter(failed);
+    failed.find(|deployment| deployment.created_at.is_some_and(|at| at >= made && at > meant))
 }
 
 /// Where ECS would go back to: where it says so, else the one revision that is replaced. Of several it would choose the one

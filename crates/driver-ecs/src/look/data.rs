@@ -40,6 +40,9 @@ pub struct Service {
     /// Who moves it. Left out by ECS where it is ECS.
     #[serde(default, deserialize_with = "or_default")]
     pub deployment_controller: ControllerKind,
+    /// How ECS deploys it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub deployment_configuration: DeploymentConfiguration,
     /// Its last events, newest first.
     #[serde(default, deserialize_with = "or_default")]
     pub events: Vec<Event>,
@@ -51,6 +54,26 @@ impl Service {
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
     }
+}
+
+/// How ECS deploys a service, as far as it is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct DeploymentConfiguration {
+    /// What gives up by itself.
+    #[serde(deserialize_with = "or_default")]
+    pub deployment_circuit_breaker: BreakerConfiguration,
+}
+
+/// Whether there is a circuit breaker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct BreakerConfiguration {
+    /// Whether it is on.
+    #[serde(deserialize_with = "or_default")]
+    pub enable: bool,
 }
 
 /// Who moves a service.

@@ -18,9 +18,9 @@ use serde_json::json;
 pub use self::code_deploy::{CodeDeployError, CodeDeployInfo, CodeDeployRollback};
 pub use self::course::Course;
 pub use self::data::{
-    Attachment, CircuitBreaker, ContainerImage, ControllerKind, Deployment, Detail, Event, LifecycleHook,
-    NetworkInterface, RevisionRef, RolledBack, Service, ServiceDeployment, ServiceRevision, Task,
-    TaskContainer, TaskSet,
+    Attachment, BreakerConfiguration, CircuitBreaker, ContainerImage, ControllerKind, Deployment,
+    DeploymentConfiguration, Detail, Event, LifecycleHook, NetworkInterface, RevisionRef, RolledBack,
+    Service, ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
 };
 pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;
@@ -106,11 +106,17 @@ impl Look {
         Token::new(format!("ecs/{}/{digest}", made.as_millisecond()))
     }
 
-    /// Whether this shows what was before `after`: ECS answers from copies that may be some seconds old.
+    /// Whether this shows what was before `after`: ECS answers from copies that may be some seconds old. What shows that the
+    /// newer deployment was given up is not older than it, even where an older one is in its place again.
     #[must_use]
     pub fn is_before(&self, after: &Token) -> bool {
-        code_deploy::is_before(self, after)
-            || made(&self.token()).zip(made(after)).is_some_and(|(seen, accepted)| seen < accepted)
+        if code_deploy::is_before(self, after) {
+            return true;
+        }
+        let Some((seen, accepted)) = made(&self.token()).zip(made(after)) else { return false };
+        let given_up =
+            Timestamp::from_millisecond(accepted).is_ok_and(|at| course::given_up(self, at).is_some());
+        seen < accepted && !given_up
     }
 
     /// Whether ECS or CodeDeploy gave up what `after` proves was accepted, and goes or went back by itself; with its reason.

@@ -482,3 +482,60 @@ fn what_is_seen_leads_to_the_way_that_is_open() {
     assert!(matches!(crate::strategy::CodeDeployStop.propose(&view), Decision::Propose(_)));
     assert!(matches!(crate::strategy::NativeStop.propose(&view), Decision::NotApplicable(_)));
 }
+
+#[test]
+fn a_deployment_that_ecs_gave_up_is_no_older_state_when_the_one_before_is_back_in_its_place() {
+    let at = |mut deployment: Value, created: &str| {
+        deployment["createdAt"] = created.into();
+        deployment
+    };
+    let (before, after) = ("2026-11-21T09:00:00Z", "2026-11-21T10:00:00.5Z");
+    let old = at(deployment("old", "PRIMARY", 41, "COMPLETED", (2, 2)), before);
+    let accepted =
+        look(service([at(deployment("ours", "PRIMARY", 42, "IN_PROGRESS", (2, 0)), after)])).token();
+    let stale = look(service([old.clone()]));
+    assert!(stale.is_before(&accepted) && stale.went_back(&accepted).is_none());
+
+    let mut failed = at(deployment("ours", "ACTIVE", 42, "FAILED", (0, 0)), after);
+    failed["rolloutStateReason"] = "ECS deployment circuit breaker: tasks failed to start.".into();
+    let back = look(service([failed.clone(), old.clone()]));
+    assert!(!back.is_before(&accepted));
+    assert_eq!(back.went_back(&accepted).as_deref(), failed["rolloutStateReason"].as_str());
+
+    // An older failure says nothing of what was accepted later.
+    let earlier = at(failed, "2026-11-21T09:30:00Z");
+    let stale = look(service([earlier, old]));
+    assert!(stale.is_before(&accepted) && stale.went_back(&accepted).is_none());
+}
+
+#[test]
+fn what_a_revision_did_before_its_deployment_began_is_no_reason() {
+    let mut look = look(service([deployment("1", "PRIMARY", 41, "IN_PROGRESS", (2, 1))]));
+    let mut earlier = stopped("earlier", 41);
+    earlier.stopped_at = "2026-11-21T09:59:59Z".parse().ok();
+    look.tasks = known(vec![earlier, stopped("now", 41)]);
+    let reasons = look.reasons();
+    assert!(reasons.len() == 1 && reasons[0].contains("task now"), "{reasons:?}");
+}
+
+#[test]
+fn tasks_that_fail_without_a_breaker_are_a_failure_all_the_same() {
+    let failing = |failed: u32, running: u32, breaker: bool| {
+        let mut primary = deployment("2", "PRIMARY", 42, "IN_PROGRESS", (2, running));
+        primary["failedTasks"] = json!(failed);
+        let mut service = service(json!([primary, deployment("1", "ACTIVE", 41, "COMPLETED", (2, 2))]));
+        service["deploymentConfiguration"] =
+            json!({ "deploymentCircuitBreaker": { "enable": breaker, "rollback": false } });
+        look(service).course()
+    };
+    let course = failing(3, 0, false);
+    assert!(
+        matches!(&course.phase, Phase::Failed(why) if why.contains("3 tasks of web:42")),
+        "{:?}",
+        course.phase
+    );
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    for course in [failing(2, 0, false), failing(3, 1, false), failing(9, 0, true)] {
+        assert!(matches!(course.phase, Phase::Progressing(_)), "{:?}", course.phase);
+    }
+}

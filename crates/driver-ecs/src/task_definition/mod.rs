@@ -40,6 +40,8 @@ pub enum Registration {
     Inactive,
     /// It is being deleted: as [`Inactive`](Self::Inactive), and not for long.
     DeleteInProgress,
+    /// There is no revision of this content yet: it is that of the revision that is named, with another image.
+    Unregistered,
     /// It could not be read.
     #[default]
     Unknown,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::fresh::FreshLooks;
 use super::{Context, Engine};
 use crate::environment::Environment;
 use crate::erased::DynTarget;
@@ -172,6 +173,7 @@ impl EngineBuilder {
         });
         let targets = self.targets.into_iter();
         Engine::new(Context {
+            fresh: FreshLooks::default(),
             leasing: Leasing {
                 records: records.clone(),
                 clock: Arc::clone(&clock),

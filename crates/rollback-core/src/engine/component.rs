@@ -1,9 +1,10 @@
 //! One component of a run: legs, and what to do when one fails.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -16,13 +17,13 @@ use crate::error::{Error, ErrorKind, ErrorRecord, Result};
 use crate::journal::{Journal, JournalEvent, Leg, Progressed, Purpose, Unwritten};
 use crate::lease::{Lease, OpenIntent};
 use crate::name::{ComponentName, RunId, StepId, Token};
-use crate::plan::{ComponentPlan, propose, view};
+use crate::plan::{ComponentPlan, artifact_findings, propose, view};
 use crate::probe::Gate;
 use crate::progress::{Event, Stage};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::{Decision, Peers, Proposal};
-use crate::target::{Evidence, Inspection, Observation};
+use crate::target::{Evidence, Finding, Inspection, Observation, Severity};
 
 /// How many repairs are tried.
 const REPAIRS: usize = 2;
@@ -42,6 +43,10 @@ pub(super) struct ComponentRun {
     /// `None` before it was taken, and under break-glass.
     pub(super) lease: Option<Lease>,
     pub(super) cancel: CancellationToken,
+    /// The token that was last looked at before an action, and when.
+    pub(super) seen: std::sync::Mutex<Option<(Token, Duration)>>,
+    /// What checks beside the run found.
+    pub(super) beside: std::sync::Mutex<Vec<Finding>>,
 }
 
 /// Why the work on a component stops before it reached an end of its own.
@@ -90,6 +95,18 @@ impl ComponentRun {
 
     pub(super) fn warn(&self, message: impl Into<String>) {
         self.context.emit(Event::Warning { component: self.name.clone(), message: message.into() });
+    }
+
+    /// Remembers that the target was seen with this token.
+    pub(super) fn saw(&self, token: &Token, at: Duration) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((token.clone(), at));
+    }
+
+    /// How long ago the target was seen with this token.
+    pub(super) fn seen_ago(&self, token: Option<&Token>) -> Option<Duration> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, at) = seen.as_ref().filter(|(seen, _)| Some(seen) == token)?;
+        Some(self.context.clock.monotonic().saturating_sub(*at))
     }
 
     /// Journals an event. Its number.
@@ -151,7 +168,28 @@ impl ComponentRun {
     /// Goes towards the destination until it is proven, or every approved way has failed.
     pub(super) async fn forward(&self) -> Forward {
         let span = tracing::info_span!("component", name = %self.name, driver = self.target.driver());
-        self.drive().instrument(span).await.unwrap_or_else(Forward::Halted)
+        let (end, ()) = join(self.drive(), self.check_beside()).instrument(span).await;
+        end.unwrap_or_else(Forward::Halted)
+    }
+
+    /// Checks of an urgent run. Nothing that they find stops it: it is under way.
+    async fn check_beside(&self) {
+        if !self.request.urgent {
+            return;
+        }
+        let found = match self.target.inspect(self.plan.from.known(), &self.plan.to).await {
+            Ok(inspection) => {
+                let artifacts = artifact_findings(&self.plan.to.info, &inspection);
+                inspection.findings.into_iter().chain(artifacts).collect()
+            }
+            Err(error) => {
+                vec![Finding::warning("not-checked", format!("the checks beside the run failed: {error}"))]
+            }
+        };
+        for finding in found.iter().filter(|finding| finding.severity == Severity::Blocker) {
+            self.warn(finding.message.clone());
+        }
+        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
     async fn drive(&self) -> Result<Forward, Halt> {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::fresh::FreshLooks;
 use crate::environment::Environment;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     pub(crate) cancel: CancellationToken,
     pub(crate) retention: Lasting,
+    pub(crate) fresh: FreshLooks,
     /// Why there is no lease, if there is none.
     pub(crate) break_glass: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! The end of a component: hold or back, an honest state, and what is remembered of it.
 
+use std::sync::PoisonError;
+
 use super::component::{ComponentRun, Forward, Halt, LegEnd};
 use crate::error::ErrorRecord;
 use crate::journal::{JournalEvent, Progressed, Purpose, counted};
@@ -294,6 +296,7 @@ impl ComponentRun {
         report.evidence = ending.evidence;
         report.next = ending.next;
         report.findings.clone_from(&self.plan.findings);
+        report.findings.extend(self.beside.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         report
     }
 

@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::progress::Stage;
 use crate::snapshot::SnapshotRecord;
-use crate::target::{Goal, Observation, Proof, Reading, Severity};
+use crate::target::{Goal, Inspection, Observation, Proof, Reading, Severity};
 
 /// What the guards of a component say.
 pub(super) enum Guard {
@@ -130,6 +130,13 @@ impl ComponentRun {
     /// Whether the world is still the one that was planned for. The inner error says why not.
     async fn check_world(&self) -> Result<Result<Observation<SnapshotRecord>, String>, ErrorRecord> {
         let record = |error: Error| error.to_record();
+        let now = self.context.clock.monotonic();
+        let fresh = self.context.fresh.take(&self.name, self.plan.to.info.identity, now);
+        if let Some(fresh) = fresh.filter(|fresh| fresh.observed.token == self.plan.token) {
+            // It is the look that the plan was made from.
+            self.saw(&fresh.observed.token, fresh.at);
+            return self.check_findings(fresh.observed, &fresh.inspection).await;
+        }
         let info = self.target.info().await.map_err(record)?;
         if info.id != self.plan.target.id || info.account != self.plan.target.account {
             return Ok(Err(format!(
@@ -144,7 +151,22 @@ impl ComponentRun {
                 "the target was changed since the plan was made (now: {place}); make a new plan"
             )));
         }
-        let inspection = self.target.inspect(self.plan.from.known(), &self.plan.to).await.map_err(record)?;
+        let inspection = if self.request.urgent {
+            Inspection::default()
+        } else {
+            self.target.inspect(self.plan.from.known(), &self.plan.to).await.map_err(record)?
+        };
+        self.saw(&observed.token, now);
+        self.check_findings(observed, &inspection).await
+    }
+
+    /// Whether the destination can be and may be restored.
+    async fn check_findings(
+        &self,
+        observed: Observation<SnapshotRecord>,
+        inspection: &Inspection,
+    ) -> Result<Result<Observation<SnapshotRecord>, String>, ErrorRecord> {
+        let record = |error: Error| error.to_record();
         let gone = inspection.artifacts.iter().find(|state| state.presence == Reading::Absent);
         if let Some(gone) = gone {
             return Ok(Err(format!("{} {} does not exist any more", gone.artifact.kind, gone.artifact.name)));
@@ -153,7 +175,7 @@ impl ComponentRun {
         if let Some(blocker) = blocker {
             return Ok(Err(blocker.message.clone()));
         }
-        let ledger = Ledger::new(self.context.records.clone(), &info.id).map_err(record)?;
+        let ledger = Ledger::new(self.context.records.clone(), &self.plan.target.id).map_err(record)?;
         let quarantined = ledger.quarantined().await.map_err(record)?;
         let entry = quarantined.iter().find(|entry| entry.identity == self.plan.to.info.identity);
         match entry.filter(|_| !self.request.allow_quarantined) {

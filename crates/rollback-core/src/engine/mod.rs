@@ -6,6 +6,7 @@ mod clean;
 mod component;
 mod context;
 mod finish;
+pub(crate) mod fresh;
 mod guards;
 mod holding;
 mod quarantine;

@@ -66,6 +66,8 @@ impl Run {
                 journal: Mutex::new(journal),
                 lease: None,
                 cancel: context.cancel.clone(),
+                seen: std::sync::Mutex::default(),
+                beside: std::sync::Mutex::default(),
                 context: Arc::clone(&context),
             };
             active.insert(name.clone(), component);

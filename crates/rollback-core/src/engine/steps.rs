@@ -253,6 +253,7 @@ impl ComponentRun {
             });
         };
         Ok(ActionContext::new(self.run, self.name.clone(), step.id.clone(), key)
+            .seen(self.seen_ago(expected.as_ref()).map(Lasting::new))
             .expecting(expected)
             .with_attempt(attempt)
             .with_outputs(outputs)

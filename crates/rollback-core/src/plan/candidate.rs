@@ -55,20 +55,47 @@ pub(crate) enum Resolved {
 impl Past {
     /// Reads the backend's history and our records.
     pub(crate) async fn read(target: &dyn DynTarget, ledger: &Ledger, limit: usize) -> Result<Self> {
-        let history = target.history(&HistoryQuery::newest(limit.max(1))).await?;
+        Self::asked(target, ledger, &HistoryQuery::newest(limit.max(1))).await
+    }
+
+    /// Reads our records, and of the backend's history what the query asks for.
+    async fn asked(target: &dyn DynTarget, ledger: &Ledger, query: &HistoryQuery) -> Result<Self> {
+        let history = target.history(query).await?;
         let deployments = ledger.deployments().await?;
         let quarantined = ledger.quarantined().await?;
         let mut past = Self { candidates: Vec::new(), deployments, quarantined };
         for entry in history {
             past.add(entry);
         }
-        past.add_recorded(limit);
+        past.add_recorded(query.limit);
         Ok(past)
     }
 
-    /// As [`read`](Self::read), with the usual depth.
-    pub(crate) async fn recent(target: &dyn DynTarget, ledger: &Ledger) -> Result<Self> {
-        Self::read(target, ledger, HISTORY).await
+    /// Finds a destination by as little of the past as it takes, right after the target was observed. With what was read.
+    pub(crate) async fn find(
+        target: &dyn DynTarget,
+        ledger: &Ledger,
+        destination: Option<&Destination>,
+        current: Option<&SnapshotInfo>,
+        now: Timestamp,
+    ) -> Result<(Self, Resolved)> {
+        let little = match destination {
+            Some(Destination::Previous) => Some(HistoryQuery::previous()),
+            Some(Destination::Revision(revision)) => Some(HistoryQuery::revision(revision.clone())),
+            _ => None,
+        };
+        if let Some(query) = little {
+            let past = Self::asked(target, ledger, &query.after_observing()).await?;
+            let found = past.resolve(target, destination, current, now).await;
+            if let Ok(Resolved::Chosen(chosen)) = found
+                && chosen.ran
+            {
+                return Ok((past, Resolved::Chosen(chosen)));
+            }
+        }
+        let past = Self::asked(target, ledger, &HistoryQuery::newest(HISTORY).after_observing()).await?;
+        let resolved = past.resolve(target, destination, current, now).await?;
+        Ok((past, resolved))
     }
 
     fn add(&mut self, entry: HistoryEntry<SnapshotRecord>) {
@@ -175,8 +202,13 @@ impl Past {
             .candidates
             .iter()
             .filter(|candidate| usable(candidate) && !left(candidate.snapshot.info.identity))
-            .filter(|candidate| candidate.standing == Standing::Ran && candidate.ran_at.is_some())
-            .max_by_key(|candidate| candidate.ran_at);
+            .filter(|candidate| match candidate.standing {
+                Standing::Ran => candidate.ran_at.is_some(),
+                // It still runs, while what is to be left is on its way.
+                Standing::Current => true,
+                _ => false,
+            })
+            .max_by_key(|candidate| (candidate.standing == Standing::Current, candidate.ran_at));
         if let Some(candidate) = ran {
             let since = candidate.ran_at.map(|at| format!(" (ran from {at:.0})")).unwrap_or_default();
             return chosen(candidate.clone(), format!("the newest earlier version that ran{since}"), true);

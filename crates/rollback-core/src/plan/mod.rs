@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub use self::candidate::Candidate;
 pub(crate) use self::candidate::Past;
+pub(crate) use self::findings::artifact_findings;
 pub(crate) use self::planner::{Planner, propose, view};
 
 use crate::digest::{Digest, canonical};

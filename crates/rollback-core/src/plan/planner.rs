@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -12,6 +13,7 @@ use super::check::check_steps;
 use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::engine::Context;
+use crate::engine::fresh::FreshLook;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -19,7 +21,7 @@ use crate::name::ComponentName;
 use crate::request::{Destination, Request};
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peer, Peers, View};
-use crate::target::{Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::target::{Finding, Goal, Inspection, Observation, Phase, TargetInfo};
 
 /// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
 const AT_ONCE: usize = 32;
@@ -31,6 +33,8 @@ pub(crate) struct Planner<'a> {
 
 /// What was seen of one component. Its past is not kept: a plan of very many components would be mostly history.
 struct Look {
+    /// When, by the monotonic clock.
+    at: Duration,
     target: Arc<dyn DynTarget>,
     info: TargetInfo,
     observed: Observation<SnapshotRecord>,
@@ -100,9 +104,10 @@ impl Planner<'_> {
         let target = Arc::clone(self.context.target(name)?);
         let info = self.context.info(name).await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
-        let (observed, past) = (target.observe(None).await?, Past::recent(&*target, &ledger).await?);
-        let look = Look { target, info, observed };
-        let resolved = past.resolve(&*look.target, destination, look.leaving(), now).await?;
+        let at = self.context.clock.monotonic();
+        let observed = target.observe(None).await?;
+        let look = Look { at, target, info, observed };
+        let (past, resolved) = Past::find(&*look.target, &ledger, destination, look.leaving(), now).await?;
         Ok((
             look,
             match resolved {
@@ -154,9 +159,14 @@ impl Planner<'_> {
         let from = look.observed.settled.known();
         let already_there =
             already_there(&*look.target, &look.observed, to).await.map_err(|e| about(name, &e))?;
-        let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
-        let mut findings = inspection.findings.clone();
-        findings.extend(artifact_findings(&to.info, &inspection));
+        let (inspection, mut findings) = if request.urgent {
+            (Inspection::default(), vec![unchecked()])
+        } else {
+            let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
+            let artifacts = artifact_findings(&to.info, &inspection);
+            let findings = inspection.findings.iter().cloned().chain(artifacts).collect();
+            (inspection, findings)
+        };
         findings.extend(look_findings(
             &look.observed,
             look.leaving(),
@@ -172,6 +182,13 @@ impl Planner<'_> {
                 view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers.clone());
             compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
         };
+        let fresh = FreshLook {
+            at: look.at,
+            observed: look.observed.clone(),
+            inspection: Inspection { diff: Vec::new(), ..inspection.clone() },
+            to: to.info.identity,
+        };
+        self.context.fresh.keep(name, fresh, request.components.len());
         let (diff, diff_omitted) = bounded_diff(inspection.diff);
         let mut component = ComponentPlan {
             driver: look.target.driver().to_owned(),
@@ -193,8 +210,20 @@ impl Planner<'_> {
             findings,
         };
         finish(&mut component, &peers);
+        if request.urgent && component.proposals().any(|(_, proposal)| !proposal.is_reversible()) {
+            let told = "a way of this plan cannot be taken back, so it must not begin unchecked";
+            component
+                .findings
+                .push(Finding::blocker("urgent-irreversible", told).next("plan without --urgent"));
+        }
         Ok(component)
     }
+}
+
+/// What an urgent plan leaves out.
+fn unchecked() -> Finding {
+    let told = "the destination is not checked before the first action: the checks run beside it, and the report says what they find";
+    Finding::info("checked-beside", told)
 }
 
 /// Adds what follows from the methods: the order, the way back, and a blocker if none can be used.
@@ -210,7 +239,7 @@ fn finish(component: &mut ComponentPlan, peers: &Peers) {
     component.way_back = way_back(component);
     if !component.already_there && component.proposals().next().is_none() {
         component.findings.push(
-            crate::target::Finding::blocker("no-method", "no strategy can put this target back")
+            Finding::blocker("no-method", "no strategy can put this target back")
                 .next("the comparison of methods says why for each of them"),
         );
     }

@@ -13,25 +13,44 @@ pub struct HistoryQuery {
     pub revision: Option<Revision>,
     /// Only those with this version.
     pub version: Option<Version>,
+    /// Only the newest one, of those that do not run now, that is known to have run, with when: a target that can tell without reading its
+    /// whole past gives only that one. Others give what they have.
+    pub previous: bool,
+    /// The caller looked at the target just now, by [`observe`](super::Target::observe) without a token: what that look read need not
+    /// be read again.
+    pub observed: bool,
 }
 
 impl HistoryQuery {
     /// The newest `limit` snapshots.
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
-        Self { limit, revision: None, version: None }
+        Self { limit, revision: None, version: None, previous: false, observed: false }
     }
 
     /// The snapshot with this revision.
     #[must_use]
-    pub const fn revision(revision: Revision) -> Self {
-        Self { limit: 20, revision: Some(revision), version: None }
+    pub fn revision(revision: Revision) -> Self {
+        Self { revision: Some(revision), ..Self::newest(20) }
     }
 
     /// The snapshots with this version.
     #[must_use]
-    pub const fn version(version: Version) -> Self {
-        Self { limit: 20, revision: None, version: Some(version) }
+    pub fn version(version: Version) -> Self {
+        Self { version: Some(version), ..Self::newest(20) }
+    }
+
+    /// As little as finding the one that ran before takes.
+    #[must_use]
+    pub const fn previous() -> Self {
+        Self { limit: 20, revision: None, version: None, previous: true, observed: false }
+    }
+
+    /// Says that the target was looked at just now.
+    #[must_use]
+    pub fn after_observing(mut self) -> Self {
+        self.observed = true;
+        self
     }
 
     /// Whether a snapshot is one of those asked for.

@@ -57,7 +57,8 @@ pub trait Target: Send + Sync + 'static {
     /// now as [`Standing::Current`]. Core adds its own records, so a driver without history returns none.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<Self::Snapshot>>>;
 
-    /// Reads what restoring `to` would mean: a diff without secrets, and findings.
+    /// Reads what restoring `to` would mean: a diff without secrets, and findings. Core asks it after an observation without a
+    /// token, so what that read need not be read again.
     async fn inspect(&self, from: Option<&Self::Snapshot>, to: &Self::Snapshot) -> Result<Inspection>;
 
     /// Sends one action.

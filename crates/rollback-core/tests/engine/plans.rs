@@ -120,7 +120,7 @@ async fn a_machine_local_store_is_refused_where_many_operate() {
 
 #[tokio::test(start_paused = true)]
 async fn blockers_are_named_and_keep_the_plan_from_running() {
-    let mut setup = Setup::new(Settings::default()).await;
+    let setup = Setup::new(Settings::default()).await;
     setup.world.remove(2);
     let engine = setup.engine("ana");
     let gone = plan(&engine, &setup.request(Some("version=1.2.0"))).await;
@@ -249,4 +249,20 @@ async fn every_number_of_a_plan_survives_being_saved() {
         // What JSON cannot say is not a number there.
         assert!(!limit.is_finite() || Plan::from_json(&saved).is_ok_and(|read| read == plan), "{limit:e}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_plan_is_checked_beside_its_first_action() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    let request = setup.request(Some("version=1.2.0")).urgent(true);
+    let plan = plan(&engine, &request).await;
+    assert!(blockers(&plan).is_empty(), "{:?}", blockers(&plan));
+    let found =
+        |code: &str, findings: &[rollback_core::target::Finding]| findings.iter().any(|one| one.code == code);
+    assert!(plan.components.values().all(|component| found("checked-beside", &component.findings)));
+    setup.world.remove(2);
+    let report = engine.apply(&plan, &Approval::yes()).await.unwrap();
+    let component = report.components.values().next().unwrap();
+    assert!(found("artifact-missing", &component.findings), "{:?}", component.findings);
 }

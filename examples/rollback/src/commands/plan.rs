@@ -72,6 +72,7 @@ pub(super) fn request(
             Failure::Hold => OnFailure::Hold,
             Failure::Back => OnFailure::Back,
         })
+        .urgent(args.urgent)
         .allow_newer(args.allow_newer)
         .allow_quarantined(args.allow_quarantined)
         .quarantine(!args.no_quarantine);

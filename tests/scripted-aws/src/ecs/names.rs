@@ -26,7 +26,20 @@ pub(super) fn service(world: &World, input: &Value, field: &str) -> Result<(Stri
     let name = text(input, field)
         .filter(|name| !name.is_empty())
         .ok_or_else(|| Fault::new("InvalidParameterException", "Service cannot be empty."))?;
+    in_cluster(name, &cluster)?;
     Ok((cluster, short(name).to_owned()))
+}
+
+/// Refuses a service's ARN that names another cluster.
+pub(super) fn in_cluster(name: &str, cluster: &str) -> Result<(), Fault> {
+    let told = name.split_once(":service/").and_then(|(_, rest)| rest.split_once('/'));
+    match told.filter(|(told, _)| *told != cluster) {
+        None => Ok(()),
+        Some((told, _)) => {
+            let why = format!("Identifier is for cluster {told}. Your cluster is {cluster}");
+            Err(Fault::new("InvalidParameterException", why))
+        }
+    }
 }
 
 pub(super) fn service_missing() -> Fault {

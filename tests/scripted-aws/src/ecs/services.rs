@@ -123,6 +123,7 @@ pub(super) fn describe(world: &World, input: &Value) -> Result<Value, Fault> {
     let tags = texts(input, "include").contains(&"TAGS");
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in wanted {
+        names::in_cluster(name, &cluster)?;
         let name = names::short(name);
         match world.ecs.services.get(&(cluster.clone(), name.to_owned())) {
             Some(service) => found.push(render::service(world, service, tags)),

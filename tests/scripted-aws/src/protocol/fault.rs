@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::{Asked, Protocol};
+
 /// An error of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
@@ -55,28 +57,39 @@ impl Fault {
         Self::new("UnknownOperationException", format!("The double does not play {operation}."))
     }
 
-    pub(crate) fn throttled() -> Self {
-        Self::new("ThrottlingException", "Rate exceeded")
+    /// The code that the JSON services end with `Exception`, and those that speak a query do not.
+    fn common(protocol: Protocol, name: &str, message: impl Into<String>) -> Self {
+        let ending = if protocol == Protocol::Json { "Exception" } else { "" };
+        Self::new(format!("{name}{ending}"), message)
     }
 
-    pub(crate) fn denied(account: &str, service: &str, operation: &str) -> Self {
+    pub(crate) fn throttled(asked: &Asked) -> Self {
+        Self::common(asked.protocol, "Throttling", "Rate exceeded")
+    }
+
+    pub(crate) fn denied(account: &str, asked: &Asked) -> Self {
         let who = format!("arn:aws:sts::{account}:assumed-role/deployer/tests");
-        Self::new(
-            "AccessDeniedException",
-            format!(
-                "User: {who} is not authorized to perform: {service}:{operation} because no identity-based policy \
-                 allows the {service}:{operation} action"
-            ),
-        )
+        // The one service whose actions have another name than its signature.
+        let service = if asked.service == "monitoring" { "cloudwatch" } else { &asked.service };
+        let action = format!("{service}:{}", asked.operation);
+        let why = format!("because no identity-based policy allows the {action} action");
+        let message = format!("User: {who} is not authorized to perform: {action} on resource: * {why}");
+        let fault = Self::common(asked.protocol, "AccessDenied", message);
+        if asked.protocol == Protocol::Json { fault } else { fault.with_status(403) }
     }
 
-    pub(crate) fn expired() -> Self {
-        Self::new("ExpiredTokenException", "The security token included in the request is expired")
+    pub(crate) fn expired(asked: &Asked) -> Self {
+        let message = "The security token included in the request is expired";
+        let fault = Self::common(asked.protocol, "ExpiredToken", message);
+        if asked.protocol == Protocol::Json { fault } else { fault.with_status(403) }
     }
 
-    pub(crate) fn broken() -> Self {
-        Self::new("InternalFailure", "The request processing has failed because of an unknown error.")
-            .with_status(500)
+    pub(crate) fn broken(asked: &Asked) -> Self {
+        let (code, message) = match asked.service.as_str() {
+            "ecs" => ("ServerException", "Service Unavailable. Please try again later."),
+            _ => ("InternalFailure", "The request processing has failed because of an unknown error."),
+        };
+        Self::new(code, message).with_status(500)
     }
 
     pub(super) fn to_json(&self) -> Value {

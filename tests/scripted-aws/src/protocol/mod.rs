@@ -48,7 +48,7 @@ pub enum Reply {
     Answered(Answer),
     /// The connection is closed without an answer.
     Closed,
-    /// It waits to be released, and is then to be sent on again.
+    /// It waits to be released, and is done then.
     Delayed,
     /// It is never answered.
     Hanging,

@@ -70,4 +70,8 @@ fn a_service_that_is_not_there_is_a_failure_and_no_error() {
     let eleven: Vec<_> = (0..11).map(|number| format!("web{number}")).collect();
     let fault = refused(&cloud, "DescribeServices", &json!({ "cluster": "prod", "services": eleven }));
     assert_eq!(fault.code(), "InvalidParameterException");
+    let other =
+        json!({ "cluster": "prod", "services": ["arn:aws:ecs:eu-west-1:123456789012:service/test/web"] });
+    let message = refused(&cloud, "DescribeServices", &other).message().to_owned();
+    assert_eq!(message, "Identifier is for cluster test. Your cluster is prod");
 }

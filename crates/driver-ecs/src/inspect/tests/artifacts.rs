@@ -108,7 +108,7 @@ fn when_an_image_goes_is_in_its_presence_or_said() {
     assert_eq!(dated.artifacts[0].presence, Reading::Known(Some(at("2026-11-25T10:00:00Z"))));
     let archived = images(Some("v1"), |facts| {
         facts.policy =
-            policy("sinceImagePulled", 14, json!({ "type": "transition", "targetStorageClass": "archive" }))
+            policy("sinceImagePulled", 14, json!({ "type": "transition", "targetStorageClass": "archive" }));
     });
     assert_eq!(
         (codes(&archived.findings), &archived.artifacts[0].presence),

@@ -6,7 +6,9 @@ use super::super::lifecycle::{Fate, Policy, Storage, StoredImage};
 use super::{now, pushed};
 
 fn rule(priority: i64, selection: Value) -> Value {
-    json!({ "rulePriority": priority, "selection": selection, "action": { "type": "expire" } })
+    let mut rule = json!({ "rulePriority": priority, "action": { "type": "expire" } });
+    rule["selection"] = selection;
+    rule
 }
 
 fn fate(rules: &[Value], image: &StoredImage, all: &[StoredImage]) -> Fate {
@@ -29,13 +31,13 @@ fn pushed_rule(tags: Value, days: u64) -> Value {
 fn age_decides_by_push_or_by_pull() {
     let mut image = pushed("sha256:a", &["v1"], 10);
     let by_push = rule(1, pushed_rule(json!({ "tagStatus": "any" }), 14));
-    assert_eq!(fate(&[by_push.clone()], &image, &[]), Fate::Removed(in_days(4)));
+    assert_eq!(fate(std::slice::from_ref(&by_push), &image, &[]), Fate::Removed(in_days(4)));
     let mut by_pull = by_push;
     by_pull["selection"]["countType"] = json!("sinceImagePulled");
     // Never pulled: its push counts.
-    assert_eq!(fate(&[by_pull.clone()], &image, &[]), Fate::Removed(in_days(4)));
+    assert_eq!(fate(std::slice::from_ref(&by_pull), &image, &[]), Fate::Removed(in_days(4)));
     image.pulled_at = Some(in_days(-1));
-    assert_eq!(fate(&[by_pull.clone()], &image, &[]), Fate::Removed(in_days(13)));
+    assert_eq!(fate(std::slice::from_ref(&by_pull), &image, &[]), Fate::Removed(in_days(13)));
     by_pull["action"] = json!({ "type": "transition", "targetStorageClass": "archive" });
     assert_eq!(fate(&[by_pull], &image, &[]), Fate::Archived(in_days(13)));
 }

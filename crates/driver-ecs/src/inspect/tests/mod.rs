@@ -1,6 +1,7 @@
 //! What follows from the facts, and what is asked for to know them.
 
 mod artifacts;
+mod bed;
 mod decide;
 mod lifecycle;
 mod wire;
@@ -26,6 +27,11 @@ pub(super) fn now() -> Timestamp {
     at("2026-11-21T10:00:00Z")
 }
 
+fn change(value: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else { panic!("{changes}") };
+    value.as_object_mut().unwrap().extend(changes);
+}
+
 /// The service as it is described, with changes on the top level.
 pub(super) fn described(changes: Value) -> Map<String, Value> {
     let mut described = json!({
@@ -37,9 +43,7 @@ pub(super) fn described(changes: Value) -> Map<String, Value> {
         },
         "deployments": [{ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision(42), "rolloutState": "COMPLETED", "runningCount": 4 }],
     });
-    for (name, value) in changes.as_object().unwrap() {
-        described[name] = value.clone();
-    }
+    change(&mut described, changes);
     described.as_object().unwrap().clone()
 }
 
@@ -66,12 +70,8 @@ pub(super) fn state(changes: Value, container: Value) -> EcsSnapshot {
     let mut body = task_definition(41, "v1").for_registering();
     body["taskDefinitionArn"] = json!(revision(41));
     body["status"] = json!("ACTIVE");
-    for (name, value) in changes.as_object().unwrap() {
-        body[name] = value.clone();
-    }
-    for (name, value) in container.as_object().unwrap() {
-        body["containerDefinitions"][0][name] = value.clone();
-    }
+    change(&mut body, changes);
+    change(&mut body["containerDefinitions"][0], container);
     let definition = TaskDefinition::parse(body).unwrap().redacted(&fixtures::key()).unwrap();
     let mut state = EcsSnapshot::new(fixtures::SERVICE.parse().unwrap(), revision(41), definition).unwrap();
     state.registration = crate::Registration::Active;

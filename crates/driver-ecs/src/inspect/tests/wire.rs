@@ -1,94 +1,14 @@
 //! The client against the double, over HTTP.
 
-use std::sync::Arc;
-
-use rollback_aws_support::{AwsSettings, Pacer, Session, Sessions};
-use rollback_core::target::Inspection;
-use rollback_core::time::SystemClock;
 use rollback_core::{Digest, Reading, Snapshot as _};
-use rollback_scripted_aws::{Cloud, Does, Injection, Server};
+use rollback_scripted_aws::{Does, Injection};
 use serde_json::{Value, json};
 
 use super::super::images::{ImageId, Repository};
-use super::super::inspect;
-use super::{described, look, state};
+use super::bed::{bed, codes, presence};
+use super::state;
 use crate::CodeDeployGroup;
-use crate::client::Surroundings;
-use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot, task_definition};
-use crate::snapshot::EcsSnapshot;
-
-struct Bed {
-    cloud: Cloud,
-    surroundings: Surroundings,
-    _server: Server,
-}
-
-async fn bed() -> Bed {
-    let cloud = Cloud::new();
-    let server = cloud.serve().await.unwrap();
-    let settings = AwsSettings::new().region("eu-west-1").endpoint_url(server.url());
-    let opened = Sessions::new().open(&settings).await.unwrap();
-    let credentials = aws_sdk_ecs::config::Credentials::new("AKIDTEST", "secret", None, None, "test");
-    let credentials = aws_sdk_ecs::config::SharedCredentialsProvider::new(credentials);
-    let config = opened.sending().clone().into_builder().credentials_provider(credentials).build();
-    let clock = Arc::new(SystemClock);
-    let session = Session::from_sdk_config(config);
-    let surroundings = Surroundings::new(session, Pacer::new(clock.clone()), clock);
-    Bed { cloud, surroundings, _server: server }
-}
-
-impl Bed {
-    fn ask(&self, service: &str, operation: &str, input: Value) -> Value {
-        self.cloud.ask(service, operation, &input).unwrap()
-    }
-
-    /// Everything that revision 41 needs.
-    fn with_all(self) -> Self {
-        self.ask("ecr", "CreateRepository", json!({ "repositoryName": "web" }));
-        self.push("v1");
-        let mut definition = task_definition(41, "v1").for_registering();
-        definition["containerDefinitions"][0]["memory"] = json!(128);
-        for _ in 1..=41 {
-            self.ask("ecs", "RegisterTaskDefinition", definition.clone());
-        }
-        self.ask("ssm", "PutParameter", json!({ "Name": "/db", "Value": "s3cr3t", "Type": "SecureString" }));
-        self
-    }
-
-    /// The digest of what was pushed.
-    fn push(&self, tag: &str) -> Digest {
-        let manifest = json!({ "schemaVersion": 2, "of": tag }).to_string();
-        let pushed = json!({ "repositoryName": "web", "imageTag": tag, "imageManifest": manifest });
-        self.ask("ecr", "PutImage", pushed)["image"]["imageId"]["imageDigest"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap()
-    }
-
-    async fn inspect(&self, to: &EcsSnapshot, changes: Value) -> Inspection {
-        let described = described(changes);
-        inspect(&self.surroundings, &look(&described), &described, None, to).await
-    }
-
-    fn denies(&self, service: &str, operation: &str) {
-        self.cloud.inject(Injection::new(service, operation, Does::Denies));
-    }
-}
-
-fn presence(inspection: &Inspection, name: &str) -> Reading<()> {
-    let state = inspection.artifacts.iter().find(|state| state.artifact.name == name);
-    match state.map(|state| &state.presence) {
-        Some(Reading::Known(_)) => Reading::Known(()),
-        Some(Reading::Absent) => Reading::Absent,
-        Some(Reading::Unknown(why)) => Reading::Unknown(why.clone()),
-        None => panic!("{name} is not told of: {:?}", inspection.artifacts),
-    }
-}
-
-fn codes(inspection: &Inspection) -> Vec<&str> {
-    inspection.findings.iter().map(|finding| finding.code.as_str()).collect()
-}
+use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot};
 
 fn web() -> Repository {
     Repository::of(&REPOSITORY.parse().unwrap()).unwrap()
@@ -196,6 +116,23 @@ async fn whoever_may_only_pull_learns_whether_it_is_there() {
     assert!(unknown.message.contains("ecr:GetLifecyclePolicy"), "{unknown:?}");
     let inspection = bed.inspect(&snapshot(41, "v9"), json!({})).await;
     assert_eq!(presence(&inspection, &format!("{REPOSITORY}:v9")), Reading::Absent);
+    // Another failure than that it is not there says no such thing.
+    let archived =
+        json!({ "repositoryName": "web", "imageId": { "imageTag": "v1" }, "targetStorageClass": "ARCHIVE" });
+    bed.ask("ecr", "UpdateImageStorageClass", archived);
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    let presence = presence(&inspection, &format!("{REPOSITORY}:v1"));
+    assert!(matches!(&presence, Reading::Unknown(why) if why.contains("ImageInaccessible")), "{presence:?}");
+}
+
+#[tokio::test]
+async fn an_archived_image_cannot_be_pulled() {
+    let bed = bed().await.with_all();
+    let archived =
+        json!({ "repositoryName": "web", "imageId": { "imageTag": "v1" }, "targetStorageClass": "ARCHIVE" });
+    bed.ask("ecr", "UpdateImageStorageClass", archived);
+    let inspection = bed.inspect(&snapshot(41, "v1"), json!({})).await;
+    assert_eq!(codes(&inspection), ["image-archived", "image-by-tag"]);
 }
 
 #[tokio::test]
@@ -233,6 +170,42 @@ async fn what_may_not_be_read_is_said_and_refuses_nothing() {
 }
 
 #[tokio::test]
+async fn whether_code_deploy_rolls_back_by_itself_is_read() {
+    let bed = bed().await.with_all();
+    let listener = {
+        let mut world = bed.cloud.world();
+        let balancer = world.create_load_balancer("shop");
+        let (blue, _green) = (world.create_target_group("blue"), world.create_target_group("green"));
+        world.create_listener(&balancer, 443, &[(&blue, 1)])
+    };
+    let group = json!({
+        "applicationName": "shop", "deploymentGroupName": "web",
+        "deploymentConfigName": "CodeDeployDefault.ECSAllAtOnce",
+        "serviceRoleArn": "arn:aws:iam::123456789012:role/code-deploy",
+        "autoRollbackConfiguration": { "enabled": true, "events": ["DEPLOYMENT_FAILURE"] },
+        "deploymentStyle": { "deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL" },
+        "blueGreenDeploymentConfiguration": {
+            "terminateBlueInstancesOnDeploymentSuccess": { "action": "TERMINATE", "terminationWaitTimeInMinutes": 5 },
+            "deploymentReadyOption": { "actionOnTimeout": "CONTINUE_DEPLOYMENT", "waitTimeInMinutes": 0 },
+        },
+        "ecsServices": [{ "clusterName": "prod", "serviceName": "web" }],
+        "loadBalancerInfo": { "targetGroupPairInfoList": [{
+            "targetGroups": [{ "name": "blue" }, { "name": "green" }],
+            "prodTrafficRoute": { "listenerArns": [listener] },
+        }] },
+    });
+    bed.ask(
+        "codedeploy",
+        "CreateApplication",
+        json!({ "applicationName": "shop", "computePlatform": "ECS" }),
+    );
+    bed.ask("codedeploy", "CreateDeploymentGroup", group);
+    let group = CodeDeployGroup::new("shop", "web", "web", 80);
+    let auto = bed.surroundings.auto_rollback(&group).await;
+    assert_eq!(auto.known().map(|auto| (auto.enabled, auto.events.len())), Some((true, 1)), "{auto:?}");
+}
+
+#[tokio::test]
 async fn alarms_and_scaling_are_read() {
     let bed = bed().await.with_all();
     for (operation, name, state) in [("PutMetricAlarm", "5xx", "ALARM"), ("PutCompositeAlarm", "all", "OK")] {
@@ -246,6 +219,8 @@ async fn alarms_and_scaling_are_read() {
     let inspection = bed.inspect(&snapshot(41, "v1"), config).await;
     let expected = ["image-by-tag", "alarm-firing", "alarm-missing", "autoscaling-at-odds"];
     assert_eq!(codes(&inspection), expected, "{:?}", inspection.findings);
+    // The composite alarm is found too.
+    assert!(inspection.findings[2].message.ends_with(": gone"), "{:?}", inspection.findings);
 }
 
 #[tokio::test]
@@ -324,7 +299,8 @@ async fn many_targets_ask_together() {
     let found = futures_util::future::join_all(some).await;
     assert_eq!(found.iter().filter(|found| **found == Reading::Absent).count(), 4);
     assert_eq!(found.iter().filter(|found| found.known().is_some()).count(), 60);
-    assert!(bed.cloud.count("DescribeImages") < 35, "{}", bed.cloud.count("DescribeImages"));
+    // 1 + 2 + 4, then four times two on each of the four levels that are left.
+    assert!(bed.cloud.count("DescribeImages") <= 39, "{}", bed.cloud.count("DescribeImages"));
 }
 
 #[tokio::test]

@@ -1,0 +1,142 @@
+//! What destinations come to, on the scripted double.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "support/clock.rs"]
+mod clock;
+mod support;
+#[path = "support/world.rs"]
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rollback_core::environment::Environment;
+use rollback_core::store::MemoryStore;
+use rollback_core::target::{HistoryEntry, HistoryQuery, Standing};
+use rollback_core::{
+    Approval, ComponentName, DynTarget, Engine, EnvironmentName, ErrorKind, Planned, Report, Request, Result,
+    Revision, SnapshotRecord, Version,
+};
+use rollback_testkit::driver::{Fixture as _, Release};
+
+use self::clock::Fast;
+use self::support::{CLUSTER, SERVICE};
+use self::world::World;
+
+type Found = Vec<(String, Option<String>, Standing)>;
+
+fn shown(entries: &[HistoryEntry<SnapshotRecord>]) -> Found {
+    let one = |entry: &HistoryEntry<SnapshotRecord>| {
+        let info = &entry.snapshot.info;
+        (info.revision.to_string(), info.version.as_ref().map(ToString::to_string), entry.standing)
+    };
+    entries.iter().map(one).collect()
+}
+
+/// A service on release two, which ran release one before; release three was registered and pushed, and never deployed.
+async fn service(world: Result<World>) -> Result<(World, Arc<dyn DynTarget>)> {
+    let world = world?;
+    world.deploy(Release::One).await?;
+    world.deploy(Release::Two).await?;
+    world.cloud.tick(std::time::Duration::from_secs(60));
+    world.register(Release::Three)?;
+    let target = world.target().await?;
+    Ok((world, target))
+}
+
+async fn roll_back(world: &World, to: &str) -> Report {
+    let name = ComponentName::new(SERVICE).unwrap();
+    let environment = EnvironmentName::new("test").unwrap();
+    let engine = Engine::builder(Arc::new(MemoryStore::new()))
+        .component(name.clone(), world.target().await.unwrap())
+        .environment(Environment::new(environment.clone()).require_reason(false))
+        .clock(Arc::new(Fast::of(&world.cloud)))
+        .build();
+    let request = Request::new(environment).component(name, Some(to.parse().unwrap()));
+    let Planned::Ready(plan) = engine.plan(&request).await.unwrap() else { panic!("no plan") };
+    engine.apply(&plan, &Approval::yes()).await.unwrap()
+}
+
+fn row(revision: &str, version: &str, standing: Standing) -> (String, Option<String>, Standing) {
+    (revision.to_owned(), Some(version.to_owned()), standing)
+}
+
+#[tokio::test]
+async fn what_was_only_registered_is_never_what_ran_before() {
+    let (world, target) = service(World::rolling().await).await.unwrap();
+    let all = target.history(&HistoryQuery::newest(20)).await.unwrap();
+    assert_eq!(
+        shown(&all),
+        [
+            row("3", "v3", Standing::NeverRan),
+            row("2", "v2", Standing::Current),
+            row("1", "v1", Standing::Ran)
+        ]
+    );
+    world.cloud.forget_calls();
+    target.observe(None).await.unwrap();
+    let before = target.history(&HistoryQuery::previous().after_observing()).await.unwrap();
+    assert_eq!(shown(&before), [row("1", "v1", Standing::Ran)]);
+    let calls = world.cloud.calls().into_iter().fold(BTreeMap::<String, u32>::new(), |mut calls, call| {
+        *calls.entry(call.operation).or_default() += 1;
+        calls
+    });
+    assert_eq!(calls.get("ListTaskDefinitions"), None, "{calls:?}");
+    assert_eq!(
+        calls.get("DescribeServices"),
+        Some(&1),
+        "what was just looked at is not read again: {calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_revision_and_a_version_are_found_by_name() {
+    let (_world, target) = service(World::breaker().await).await.unwrap();
+    let one = HistoryQuery::revision(Revision::new("1").unwrap());
+    assert_eq!(shown(&target.history(&one).await.unwrap()), [row("1", "v1", Standing::Ran)]);
+    let version = HistoryQuery::version(Version::new("v1").unwrap());
+    assert_eq!(shown(&target.history(&version).await.unwrap()), [row("1", "v1", Standing::Ran)]);
+    for nothing in ["99", "latest", "0"] {
+        let query = HistoryQuery::revision(Revision::new(nothing).unwrap());
+        assert!(target.history(&query).await.unwrap().is_empty(), "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_no_revision_has_is_registered_with_the_settings_of_today() {
+    let (world, target) = service(World::rolling().await).await.unwrap();
+    world.push(&support::tagged("hotfix"));
+    let version = HistoryQuery::version(Version::new("hotfix").unwrap());
+    let found = target.history(&version).await.unwrap();
+    assert_eq!(shown(&found), [row("2", "hotfix", Standing::NeverRan)]);
+    let report = roll_back(&world, "version=hotfix").await;
+    assert!(report.state.is_success(), "{report:?}");
+    let runs = world.cloud.service(CLUSTER, SERVICE).unwrap();
+    let digest = world.cloud.world().images.digest(&support::tagged("hotfix"));
+    assert!(runs.tasks.iter().all(|task| task.digests == [digest.clone()]), "{runs:?}");
+}
+
+#[tokio::test]
+async fn a_tag_that_is_nowhere_lists_those_that_are() {
+    let (_world, target) = service(World::rolling().await).await.unwrap();
+    let query = HistoryQuery::version(Version::new("v9").unwrap());
+    let error = target.history(&query).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let next = error.next_step().unwrap_or_default();
+    assert!(next.contains("newest first: v3 (2026-"), "{error}: {next}");
+}
+
+#[tokio::test]
+async fn the_second_latest_image_is_an_explicit_choice() {
+    let (world, target) = service(World::rolling().await).await.unwrap();
+    // The registry of the double notes when it was pushed at its next call.
+    world.cloud.ask("ecr", "DescribeImages", &serde_json::json!({ "repositoryName": "web" })).unwrap();
+    world.cloud.tick(std::time::Duration::from_secs(60));
+    world.push(&support::tagged("unrelated"));
+    let query = HistoryQuery::revision(Revision::new("second-latest-image").unwrap());
+    let found = target.history(&query).await.unwrap();
+    assert_eq!(shown(&found), [row("2", "v3", Standing::NeverRan)]);
+    let inspection = target.inspect(None, &found[0].snapshot).await.unwrap();
+    assert!(inspection.findings.iter().any(|finding| finding.code == "never-registered"), "{inspection:?}");
+}
