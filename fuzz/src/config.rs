@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rollback_cli::config::Config;
 use rollback_core::{ComponentName, Driver as _, DriverRegistry, Error};
+use rollback_driver_ecs::{EcsConfig, EcsDriver};
 use rollback_driver_local::LocalDriver;
 use rollback_testkit::sim::{Settings, World};
 
@@ -28,8 +29,10 @@ fn variable(name: &str) -> Option<String> {
 pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     in_virtual_time(async {
-        let drivers =
-            DriverRegistry::new().with(LocalDriver).with(Toy(World::new(Settings::default(), clock())));
+        let drivers = DriverRegistry::new()
+            .with(LocalDriver)
+            .with(EcsDriver)
+            .with(Toy(World::new(Settings::default(), clock())));
         let config = match Config::parse(Path::new("ops/rollback.toml"), text, &drivers, &variable) {
             Ok(config) => config,
             Err(error) => return secretly_refused(&error, ""),
@@ -42,6 +45,11 @@ pub(crate) fn check(data: &[u8]) {
             for name in config.components_in(environment) {
                 let component = &config.components[name];
                 let settings = component.settings_in(environment);
+                if component.driver == "ecs" {
+                    // Not connected: a session reads this machine's own files and asks for credentials.
+                    ecs_round_trip(name, &settings, &hidden);
+                    continue;
+                }
                 if let Err(error) = drivers.connect(&component.driver, name, settings).await {
                     hidden(&error);
                 }
@@ -56,6 +64,18 @@ pub(crate) fn check(data: &[u8]) {
         }
         local_round_trip(&config).await;
     });
+}
+
+/// What the ECS driver accepts, it accepts again once it was written; and it shows no secret.
+fn ecs_round_trip(name: &ComponentName, settings: &serde_json::Value, hidden: &impl Fn(&Error)) {
+    let read = match EcsConfig::read(name, settings) {
+        Ok(read) => read,
+        Err(error) => return hidden(&error),
+    };
+    assert!(!format!("{read:?}").contains(SECRET), "a secret is shown for debugging");
+    let written = serde_json::to_value(&read).expect("settings are JSON");
+    let again = EcsConfig::read(name, &written).ok();
+    assert_eq!(again.as_ref(), Some(&read), "settings change by being written");
 }
 
 /// `shown` is what a person sees of it, where that is not the error as it is.

@@ -137,12 +137,43 @@ probe = { kind = "command", command = ["true"] }
 rule = { within = "2m", all = ["not-ok", { above = { metric = "x", limit = 0.5 } }] }
 "#;
 
+const ECS: &str = r#"
+environment = "prod"
+[environments.prod]
+expect_account = "123456789012"
+[environments.stage]
+require_reason = false
+[components.web]
+driver = "ecs"
+cluster = "prod"
+service = "web"
+region = "eu-west-1"
+profile = "ops"
+main_container = "web"
+fingerprint_key = "${SECRET}"
+codedeploy = { application = "shop", group = "web" }
+[components.web.overrides.stage]
+cluster = "arn:aws:ecs:eu-west-1:123456789012:cluster/stage"
+role_arn = "arn:aws:iam::123456789012:role/rollback"
+external_id = "ours"
+endpoint_url = "http://127.0.0.1:4566"
+[components.api]
+driver = "ecs"
+after = ["web"]
+cluster = "prod"
+service = "api"
+"#;
+
 fn configurations() -> Vec<Seed> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let console = Console::plain(folder.path(), std::io::sink(), std::io::sink());
     in_virtual_time(async { App::new().run(["rollback", "init"], &console).await });
     let written = std::fs::read(folder.path().join("rollback.toml")).expect("init writes a configuration");
-    vec![("config", "init".to_owned(), written), ("config", "everything".to_owned(), CONFIGURATION.into())]
+    vec![
+        ("config", "init".to_owned(), written),
+        ("config", "everything".to_owned(), CONFIGURATION.into()),
+        ("config", "ecs".to_owned(), ECS.into()),
+    ]
 }
 
 fn gate() -> Gate {

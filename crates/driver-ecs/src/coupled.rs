@@ -25,6 +25,12 @@ const KEPT: [&str; 12] = [
     "volumeConfigurations",
 ];
 
+/// Those that a service tells of its deployments, and not of itself.
+const OF_A_DEPLOYMENT: [&str; 3] =
+    ["fargateEphemeralStorage", "serviceConnectConfiguration", "volumeConfigurations"];
+/// Those that a service revision does not tell.
+const OF_THE_SERVICE_ALONE: [&str; 2] = ["deploymentConfiguration", "healthCheckGracePeriodSeconds"];
+
 /// Load balancers, deployment configuration, platform, network and capacity providers of a service, in normal form. Moving a
 /// service to another task definition does not change them; a difference is reported.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +53,21 @@ impl Coupled {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), normal_value(name, described.get(*name)?, key)?)));
         Self { settings: kept.collect(), unread: BTreeSet::new() }
+    }
+
+    /// What is kept of a service as `DescribeServices` tells it: of itself, and of the deployment that is meant to run.
+    #[must_use]
+    pub fn of_service(described: &Map<String, Value>, key: &FingerprintKey) -> Self {
+        let deployments = described.get("deployments").and_then(Value::as_array).into_iter().flatten();
+        let primary = deployments.into_iter().find(|deployment| deployment["status"] == "PRIMARY");
+        let told = OF_A_DEPLOYMENT.iter().filter_map(|name| Some((name, primary?.get(*name)?)));
+        told.fold(Self::of(described, key), |coupled, (name, value)| coupled.with(name, value, key))
+    }
+
+    /// What is kept of a service revision. What it does not tell is unknown, and not absent.
+    #[must_use]
+    pub fn of_revision(described: &Map<String, Value>, key: &FingerprintKey) -> Self {
+        OF_THE_SERVICE_ALONE.into_iter().fold(Self::of(described, key), Coupled::without)
     }
 
     /// Adds a setting that is kept elsewhere, like a target group's health check.
@@ -129,6 +150,28 @@ mod tests {
         assert_ne!(one.digest(), other.digest());
         let diff = one.diff(&other);
         assert_eq!((diff.len(), diff[0].path.as_str()), (1, "service.platformVersion"));
+    }
+
+    #[test]
+    fn a_service_and_its_own_revision_do_not_differ() {
+        let key = FingerprintKey::public("a");
+        let connect = json!({ "enabled": true, "namespace": "shop" });
+        let mut revision = service(["a", "b"]);
+        revision.insert("serviceConnectConfiguration".into(), connect.clone());
+        let mut now = service(["a", "b"]);
+        now.insert("deploymentConfiguration".into(), json!({ "maximumPercent": 200 }));
+        now.insert("healthCheckGracePeriodSeconds".into(), json!(30));
+        now.insert(
+            "deployments".into(),
+            json!([
+                { "status": "ACTIVE", "serviceConnectConfiguration": { "enabled": false } },
+                { "status": "PRIMARY", "serviceConnectConfiguration": connect },
+            ]),
+        );
+        let (now, then) = (Coupled::of_service(&now, &key), Coupled::of_revision(&revision, &key));
+        assert_eq!(now.diff(&then), []);
+        revision.insert("serviceConnectConfiguration".into(), json!({ "enabled": false }));
+        assert_eq!(now.diff(&Coupled::of_revision(&revision, &key)).len(), 1);
     }
 
     #[test]

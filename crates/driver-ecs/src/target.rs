@@ -100,7 +100,7 @@ impl Target for EcsTarget {
         let seen = Arc::new(self.client.see(depth).await?);
         *self.last() = (depth == Depth::Plan).then(|| Arc::clone(&seen));
         let look = &seen.look;
-        let coupled = Coupled::of(&seen.described, &self.client.key(look.service.arn.account()));
+        let coupled = Coupled::of_service(&seen.described, &self.client.key(look.service.arn.account()));
         let observed = look.observation(|arn| match look.definitions.get(arn) {
             None => Reading::Unknown(format!("{} could not be read", arn.short())),
             Some(definition) => match self.client.snapshot(look, arn, definition) {

@@ -20,6 +20,8 @@ use rollback_core::{
 };
 use rollback_testkit::driver::{Fixture as _, Release};
 
+use serde_json::json;
+
 use self::clock::Fast;
 use self::support::{CLUSTER, SERVICE};
 use self::world::World;
@@ -130,13 +132,16 @@ async fn a_tag_that_is_nowhere_lists_those_that_are() {
 #[tokio::test]
 async fn the_second_latest_image_is_an_explicit_choice() {
     let (world, target) = service(World::rolling().await).await.unwrap();
-    // The registry of the double notes when it was pushed at its next call.
-    world.cloud.ask("ecr", "DescribeImages", &serde_json::json!({ "repositoryName": "web" })).unwrap();
-    world.cloud.tick(std::time::Duration::from_secs(60));
-    world.push(&support::tagged("unrelated"));
+    // What was only tagged counts as pushed when the double's time began.
+    for (minute, tag) in [(1, "fix"), (2, "worse")] {
+        world.cloud.tick(std::time::Duration::from_secs(60));
+        let manifest = format!("{{\"schemaVersion\": 2, \"minute\": {minute}}}");
+        let image = json!({ "repositoryName": "web", "imageManifest": manifest, "imageTag": tag });
+        world.cloud.ask("ecr", "PutImage", &image).unwrap();
+    }
     let query = HistoryQuery::revision(Revision::new("second-latest-image").unwrap());
     let found = target.history(&query).await.unwrap();
-    assert_eq!(shown(&found), [row("2", "v3", Standing::NeverRan)]);
+    assert_eq!(shown(&found), [row("2", "fix", Standing::NeverRan)]);
     let inspection = target.inspect(None, &found[0].snapshot).await.unwrap();
     assert!(inspection.findings.iter().any(|finding| finding.code == "never-registered"), "{inspection:?}");
 }

@@ -98,7 +98,7 @@ impl Client {
             .filter(|revision| revision.task_definition.as_ref() == Some(arn))
             .max_by_key(|revision| revision.created_at)?;
         let described = self.api.revisions.get(&newest.arn)?;
-        Some(Coupled::of(described.as_object()?, &self.key(arn.arn().account())))
+        Some(Coupled::of_revision(described.as_object()?, &self.key(arn.arn().account())))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::{join, join3, join4};
+use jiff::{SignedDuration, Timestamp};
 use rollback_core::{Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
 
@@ -20,6 +21,8 @@ use crate::look::{Look, Service, ServiceDeployment};
 const TELLING: usize = 2;
 /// How many of the newest deployments are read in full to tell what became of revisions: as many as one call takes.
 const PAST: usize = 20;
+/// For how long ECS lists a task that stopped.
+const STOPPED_ARE_LISTED: SignedDuration = SignedDuration::from_hours(1);
 
 impl Client {
     /// Looks at the service, in two rounds: what needs only its name, then what the first answers name. What only the second
@@ -68,8 +71,8 @@ impl Client {
         let listed = look.deployments.known().cloned().unwrap_or_default();
         let early_revisions = revisions_wanted(&listed, entry, depth);
         let early_definitions = definitions_wanted(look);
-        let (code_deploy, stopped) =
-            (look.service.deployment_controller.kind == "CODE_DEPLOY", is_restless(&look.service));
+        let code_deploy = look.service.deployment_controller.kind == "CODE_DEPLOY";
+        let stopped = is_restless(&look.service) || has_just_gone_back(&listed, look.at);
         let groups = groups(entry);
         let service = join4(
             async { if code_deploy { Some(self.code_deploy(entry, None, depth).await) } else { None } },
@@ -166,6 +169,15 @@ fn is_restless(service: &Service) -> bool {
             moves(deployment.rollout_state.as_deref()) || deployment.running_count < deployment.desired_count
         })
         || service.task_sets.iter().any(|set| set.stability_status.as_deref() == Some("STABILIZING"))
+}
+
+/// Whether ECS went back so short a while ago that it still lists the tasks that made it.
+fn has_just_gone_back(deployments: &[ServiceDeployment], now: Option<Timestamp>) -> bool {
+    let Some(newest) = deployments.first().filter(|newest| newest.status.starts_with("ROLLBACK")) else {
+        return false;
+    };
+    let since = newest.finished_at.zip(now).map(|(ended, now)| now.duration_since(ended));
+    since.is_none_or(|since| since < STOPPED_ARE_LISTED)
 }
 
 /// The revisions of the service that have to be known: those that run, and those that deployments name.

@@ -181,11 +181,15 @@ fn progress(look: &Look, primary: &Deployment, moving: Option<&ServiceDeployment
     format!("{running} of {wanted} tasks of {goal} run{stage}")
 }
 
-fn with_reasons(look: &Look, text: String) -> String {
-    match look.reasons().into_iter().find(|reason| !text.contains(reason.as_str())) {
-        Some(reason) => format!("{text}; {reason}"),
-        None => text,
+/// With the most telling reason, and with how a task ended: that is what people look up next.
+fn with_reasons(look: &Look, mut text: String) -> String {
+    let first = look.reasons().into_iter().find(|reason| !text.contains(reason.as_str()));
+    for reason in first.into_iter().chain(super::reasons::stopped_tasks(look).into_iter().next()) {
+        if !text.contains(reason.as_str()) {
+            text = format!("{text}; {reason}");
+        }
     }
+    text
 }
 
 pub(super) fn circumstances(look: &Look) -> Circumstances {

@@ -1,5 +1,6 @@
 //! Why something does not run or did not stay, in the platform's own words.
 
+use rollback_core::Reading;
 use rollback_core::target::Finding;
 
 use super::{Look, Task};
@@ -59,6 +60,7 @@ pub(super) fn findings(look: &Look) -> Vec<Finding> {
     if look.service.status == "DRAINING" || look.service.status == "INACTIVE" {
         found.push(Finding::blocker("service-deleted", "the service is being deleted or was deleted"));
     }
+    found.extend(unread(look));
     if look.circumstances().controller == Controller::External {
         found.push(
             Finding::blocker("external-controller", "somebody else moves the service through task sets")
@@ -66,6 +68,29 @@ pub(super) fn findings(look: &Look) -> Vec<Finding> {
         );
     }
     found
+}
+
+/// What could not be read and is missed once the rollback has been sent: nobody should find that out then.
+fn unread(look: &Look) -> Vec<Finding> {
+    let why = |reading: Option<&String>, code: &str, what: &str| {
+        reading.map(|why| Finding::warning(code, format!("{what}: {}", line(why))))
+    };
+    let tasks = "the tasks could not be read, so that a rollback cannot be proven";
+    let deployments = "ECS's own deployments could not be read, so that none can be stopped, and what ECS does by itself has no reason";
+    let targets =
+        "the load balancer's targets could not be read, so that a rollback cannot be proven healthy";
+    [
+        why(unknown(&look.tasks), "tasks-unknown", tasks),
+        why(unknown(&look.deployments).or(unknown(&look.revisions)), "deployments-unknown", deployments),
+        why(unknown(&look.healthy_targets), "targets-unknown", targets),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn unknown<T>(reading: &Reading<T>) -> Option<&String> {
+    if let Reading::Unknown(why) = reading { Some(why) } else { None }
 }
 
 /// The deployment that ECS gave up and put the earlier revision back, without anybody being told.
@@ -90,10 +115,16 @@ fn native_rollback(look: &Look) -> Option<String> {
 fn circuit_breaker(look: &Look) -> Option<String> {
     let breaker = look.deployments.known()?.first()?.deployment_circuit_breaker.as_ref()?;
     (breaker.status.as_deref() == Some("TRIGGERED")).then(|| {
-        format!(
-            "the circuit breaker gave up after {} failed tasks (limit {})",
-            breaker.failure_count, breaker.threshold
-        )
+        // Once it goes back, the tasks of that may be counted.
+        match breaker.failure_count {
+            0 => format!("the circuit breaker gave up (limit {})", breaker.threshold),
+            failed => {
+                format!(
+                    "the circuit breaker gave up after {failed} failed tasks (limit {})",
+                    breaker.threshold
+                )
+            }
+        }
     })
 }
 
@@ -103,7 +134,7 @@ fn code_deploy(look: &Look) -> Option<String> {
     Some(format!("deployment {id} of CodeDeploy is {}: {words}", newest.status))
 }
 
-fn stopped_tasks(look: &Look) -> Vec<String> {
+pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
     let tasks = look.tasks.known().into_iter().flatten();
     // Only what ECS meant to run: of an old deployment, tasks stop because they should.
     let meant = look.service.primary().and_then(|primary| primary.task_definition.as_ref());

@@ -113,6 +113,13 @@ impl<'a> Question<'a> {
             && settled.is_some_and(|state| state.task_definition == self.goal().task_definition)
     }
 
+    /// Set to the very revision, and ECS gave up bringing it there: it begins no new deployment of what it is set to.
+    fn has_failed_to_reach_goal(&self) -> bool {
+        let heading = self.view.observed.heading.as_ref();
+        matches!(self.view.observed.phase, Phase::Failed(_))
+            && heading.is_some_and(|state| state.task_definition == self.goal().task_definition)
+    }
+
     fn found(&self, code: &str) -> bool {
         self.view.inspection.findings.iter().any(|finding| finding.code == code)
     }

@@ -19,6 +19,12 @@ impl UpdateService {
         if let Some(why) = question.needs_registering() {
             return Err(format!("{why}: its content has to be registered again"));
         }
+        if question.has_failed_to_reach_goal() {
+            return Err(format!(
+                "the service is set to {} already, and its rollout failed: setting it again changes nothing",
+                question.goal().task_definition.short()
+            ));
+        }
         let update = question.update(question.revision());
         let mut proposal = Proposal::new(vec![update])
             .expected(REPLACED)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::FutureExt as _;
+use futures_util::future::{FutureExt as _, join};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ use crate::name::ComponentName;
 use crate::request::{Destination, Request};
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peer, Peers, View};
-use crate::target::{Finding, Goal, Inspection, Observation, Phase, TargetInfo};
+use crate::target::{Finding, Goal, Inspection, Observation, Phase, Reading, TargetInfo};
 
 /// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
 const AT_ONCE: usize = 32;
@@ -102,19 +102,24 @@ impl Planner<'_> {
         now: Timestamp,
     ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
-        let info = self.context.info(name).await?;
-        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let at = self.context.clock.monotonic();
-        let observed = target.observe(None).await?;
+        let (info, observed) = if self.context.environment.expect_account.is_some() {
+            // Nothing is read of a target in the wrong account.
+            (self.context.info(name).await?, target.observe(None).await?)
+        } else {
+            let (info, observed) = join(self.context.info(name), target.observe(None)).await;
+            (info?, observed?)
+        };
+        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let look = Look { at, target, info, observed };
         let (past, resolved) = Past::find(&*look.target, &ledger, destination, look.leaving(), now).await?;
-        Ok((
-            look,
-            match resolved {
-                Resolved::Chosen(chosen) => Ok(*chosen),
-                Resolved::Undecided(why) => Err(Undecided { why, candidates: past.candidates }),
-            },
-        ))
+        let chosen = match resolved {
+            Resolved::Chosen(chosen) => Ok(*chosen),
+            Resolved::Undecided(why) => {
+                Err(Undecided { why: with_reason(why, &look.observed), candidates: past.candidates })
+            }
+        };
+        Ok((look, chosen))
     }
 
     async fn assemble(
@@ -224,6 +229,15 @@ impl Planner<'_> {
 fn unchecked() -> Finding {
     let told = "the destination is not checked before the first action: the checks run beside it, and the report says what they find";
     Finding::info("checked-beside", told)
+}
+
+/// Where what runs is not known, the reason for that is what has to be looked at first.
+fn with_reason(why: String, observed: &Observation<SnapshotRecord>) -> String {
+    match (&observed.settled, &observed.phase) {
+        (Reading::Known(_), _) => why,
+        (_, Phase::Failed(reason)) | (Reading::Unknown(reason), _) => format!("{why}; {reason}"),
+        (Reading::Absent, _) => why,
+    }
 }
 
 /// Adds what follows from the methods: the order, the way back, and a blocker if none can be used.

@@ -75,6 +75,9 @@ fn details(out: &mut String, style: Style, name: &ComponentName, component: &Com
         out.push_str("  errors\n");
         for error in &component.errors {
             let _ = writeln!(out, "    {}", clean(&error.to_string()));
+            if let Some(next) = &error.next {
+                let _ = writeln!(out, "      next: {}", clean(next));
+            }
         }
     }
     if !component.findings.is_empty() {
