@@ -1,5 +1,7 @@
 //! Rollbacks of services that CodeDeploy moves, by a whole engine. What users get is asked of the load balancer of the double.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "support/blue_green.rs"]
 mod blue_green;
 #[path = "support/clock.rs"]
@@ -152,6 +154,7 @@ async fn a_deployment_whose_tasks_do_not_start_is_stopped() {
     assert_eq!(method(&plan), "codedeploy-stop");
     let shown = serde_json::to_string(&plan).unwrap();
     assert!(shown.contains("is stuck: InProgress for 31 minutes"), "{shown}");
+    assert!(shown.contains("of web:2 stopped: "), "ECS's own reason: {shown}");
     let report = bed.apply(&plan).await.components[&web()].clone();
     ended(&report, State::Restored);
     assert_eq!(bed.users().as_deref(), Some("web:1"));

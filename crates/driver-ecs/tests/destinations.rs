@@ -1,5 +1,7 @@
 //! What destinations come to, on the scripted double.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "support/clock.rs"]
 mod clock;
 mod support;
@@ -106,14 +108,14 @@ async fn a_revision_and_a_version_are_found_by_name() {
 #[tokio::test]
 async fn an_image_that_no_revision_has_is_registered_with_the_settings_of_today() {
     let (world, target) = service(World::rolling().await).await.unwrap();
-    world.push(&world::tagged("hotfix"));
+    world.push(&support::tagged("hotfix"));
     let version = HistoryQuery::version(Version::new("hotfix").unwrap());
     let found = target.history(&version).await.unwrap();
     assert_eq!(shown(&found), [row("2", "hotfix", Standing::NeverRan)]);
     let report = roll_back(&world, "version=hotfix").await;
     assert!(report.state.is_success(), "{report:?}");
     let runs = world.cloud.service(CLUSTER, SERVICE).unwrap();
-    let digest = world.cloud.world().images.digest(&world::tagged("hotfix"));
+    let digest = world.cloud.world().images.digest(&support::tagged("hotfix"));
     assert!(runs.tasks.iter().all(|task| task.digests == [digest.clone()]), "{runs:?}");
 }
 

@@ -63,7 +63,7 @@ fn needed(call: &Call) -> Vec<String> {
     match call.operation.as_str() {
         "RegisterTaskDefinition" => {
             let has = |field: &&str| call.input.get(*field).is_some_and(|value| !value.is_null());
-            actions.extend(ROLES.iter().any(|role| has(&role)).then(|| also("iam:PassRole")));
+            actions.extend(ROLES.iter().any(|role| has(role)).then(|| also("iam:PassRole")));
             actions.extend(has(&"tags").then(|| also("ecs:TagResource")));
         }
         "CreateDeployment" => {
@@ -75,6 +75,7 @@ fn needed(call: &Call) -> Vec<String> {
     actions
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over to be mapped")]
 fn told(fault: Fault) -> Box<dyn std::error::Error + Send + Sync> {
     format!("{}: {}", fault.code(), fault.message()).into()
 }

@@ -1,6 +1,8 @@
 //! Two services behind one listener, as blue and green: requests go to the earlier release first, then the service follows. What
 //! users get is asked of the load balancer of the double.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "support/clock.rs"]
 mod clock;
 mod support;

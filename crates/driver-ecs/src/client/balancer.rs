@@ -108,7 +108,7 @@ impl Client {
     /// The tasks of the cluster that run the same family, whatever service they belong to. What cannot be read is not known.
     async fn relatives(&self, look: &Look) -> Vec<Task> {
         let primary = look.service.primary().and_then(|primary| primary.task_definition.as_ref());
-        let Some(family) = primary.map(|arn| arn.family()) else { return Vec::new() };
+        let Some(family) = primary.map(TaskDefinitionArn::family) else { return Vec::new() };
         self.tasks_of_family(family).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "what other services run could not be read");
             Vec::new()

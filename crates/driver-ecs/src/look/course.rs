@@ -182,7 +182,7 @@ fn progress(look: &Look, primary: &Deployment, moving: Option<&ServiceDeployment
 }
 
 /// With the most telling reason, and with how a task ended: that is what people look up next.
-fn with_reasons(look: &Look, mut text: String) -> String {
+pub(super) fn with_reasons(look: &Look, mut text: String) -> String {
     let first = look.reasons().into_iter().find(|reason| !text.contains(reason.as_str()));
     for reason in first.into_iter().chain(super::reasons::stopped_tasks(look).into_iter().next()) {
         if !text.contains(reason.as_str()) {

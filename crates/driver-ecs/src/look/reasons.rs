@@ -143,6 +143,7 @@ pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
         .known()
         .and_then(|all| all.first())
         .and_then(|newest| look.task_definition_of(&newest.target_service_revision.as_ref()?.arn));
+    let brought = super::code_deploy::brought(look);
     // ECS tells of stopped tasks for an hour: what the same revision did in an earlier deployment is another story.
     let began = |task: &Task| {
         let of = look.service.deployments.iter().filter(|one| one.task_definition == task.task_definition);
@@ -152,7 +153,7 @@ pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
         task.last_status == "STOPPED"
             && task.task_definition.is_some()
             && task.stopped_at.zip(began(task)).is_none_or(|(stopped, began)| stopped >= began)
-            && [meant, failed_target].contains(&task.task_definition.as_ref())
+            && [meant, failed_target, brought.as_ref()].contains(&task.task_definition.as_ref())
             && !task
                 .stopped_reason
                 .as_deref()

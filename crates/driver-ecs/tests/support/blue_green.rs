@@ -41,7 +41,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Other, "arrange the service", error.to_string())
 }
 
-fn refused(fault: rollback_scripted_aws::Fault) -> Error {
+fn refused(fault: &rollback_scripted_aws::Fault) -> Error {
     failed(format!("{fault:?}"))
 }
 
@@ -102,7 +102,8 @@ impl World {
             let digest = world.images.digest(&image);
             world.images.tag(image, digest);
         }
-        let answer = self.cloud.ask("ecs", "RegisterTaskDefinition", &input).map_err(refused)?;
+        let answer =
+            self.cloud.ask("ecs", "RegisterTaskDefinition", &input).map_err(|fault| refused(&fault))?;
         let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         known.insert(release, arn.clone());
         Ok(arn)
@@ -118,16 +119,17 @@ impl World {
         self.deploys.fetch_add(1, Ordering::Relaxed);
         let Some(made) = self.made() else {
             let made = self.cloud.create_blue_green(CLUSTER, SERVICE, &revision, 2, &self.settings);
-            *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.map_err(refused)?);
+            *self.made.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(made.map_err(|fault| refused(&fault))?);
             return Ok(String::new());
         };
         // As a pipeline does that finds another deployment on its way.
         self.cloud.settle();
-        self.cloud.deploy_blue_green(&made, &revision).map_err(refused)
+        self.cloud.deploy_blue_green(&made, &revision).map_err(|fault| refused(&fault))
     }
 
     fn ask(&self, operation: &str, input: &Value) -> Result<Value> {
-        self.cloud.ask("ecs", operation, input).map_err(refused)
+        self.cloud.ask("ecs", operation, input).map_err(|fault| refused(&fault))
     }
 
     fn strike(&self, does: &Does) {

@@ -15,7 +15,12 @@ pub(crate) const SECRET: &str = "correct horse battery staple";
 
 /// Where the images of a release are.
 pub(crate) fn image(release: Release) -> String {
-    format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v{}", release.number())
+    tagged(&format!("v{}", release.number()))
+}
+
+/// Where an image with this tag is.
+pub(crate) fn tagged(tag: &str) -> String {
+    format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}")
 }
 
 /// A session of its own, as another process would have it. It waits a second for answers.

@@ -19,11 +19,6 @@ use crate::support::{CLUSTER, SECRET, SERVICE, image, session};
 const CHANGES: [&str; 4] =
     ["UpdateService", "StopServiceDeployment", "ContinueServiceDeployment", "RegisterTaskDefinition"];
 
-/// Where an image with this tag is.
-pub(crate) fn tagged(tag: &str) -> String {
-    format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}")
-}
-
 pub(crate) struct World {
     pub(crate) cloud: Cloud,
     server: Server,

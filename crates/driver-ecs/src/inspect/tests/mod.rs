@@ -53,6 +53,10 @@ pub(super) fn look(described: &Map<String, Value>) -> Look {
     look.deployments = Reading::Known(Vec::new());
     look.revisions = Reading::Known(Vec::new());
     look.at = Some(now());
+    // Read, and nothing there.
+    look.tasks = Reading::Known(Vec::new());
+    look.deployments = Reading::Known(Vec::new());
+    look.revisions = Reading::Known(Vec::new());
     look
 }
 

@@ -10,6 +10,7 @@ use rollback_core::{Digest, Reading, Token};
 use serde_json::json;
 
 pub use self::info::{CodeDeployError, CodeDeployInfo, CodeDeployRollback};
+use super::course::with_reasons;
 use super::reasons::line;
 use super::{Course, Look, Task, TaskSet};
 use crate::arn::TaskDefinitionArn;
@@ -75,7 +76,7 @@ fn after_giving_up(look: &Look, given_up: &CodeDeployInfo, settled: Reading<Task
     let phase = if undecided || given_up.rolled_back_by().is_some() {
         Phase::Progressing(format!("{told}; its rollback does not show yet"))
     } else {
-        Phase::Failed(told)
+        Phase::Failed(with_reasons(look, told))
     };
     Course { settled: rested_before(look, given_up), heading: Some(left), phase }
 }
@@ -96,15 +97,16 @@ fn phase(look: &Look, moving: &CodeDeployInfo) -> Phase {
         ));
     }
     if let Some(since) = stuck(look, moving) {
-        return Phase::Progressing(format!(
+        let text = format!(
             "{told} is stuck: {} for {} minutes; it can be stopped, and goes back then",
             line(&moving.status),
             since.as_secs() / 60
-        ));
+        );
+        return Phase::Progressing(with_reasons(look, text));
     }
     Phase::Progressing(match moving.rolls_back() {
         Some(bad) => format!("{told} rolls {} back and is {}", line(bad), line(&moving.status)),
-        None => format!("{told} is {}", line(&moving.status)),
+        None => with_reasons(look, format!("{told} is {}", line(&moving.status))),
     })
 }
 
@@ -250,6 +252,14 @@ pub(super) fn is_set_kept(look: &Look, set: &TaskSet) -> bool {
     set.status == "ACTIVE" && !is_shifting(look)
 }
 
+/// What the newest deployment brings, or brought before it was given up: whose tasks tell why it does not get there.
+pub(super) fn brought(look: &Look) -> Option<TaskDefinitionArn> {
+    let newest = newest(look).filter(|newest| newest.is_in_flight() || newest.is_given_up())?;
+    let Some(bad) = newest.rolls_back() else { return destination(look, newest) };
+    let bad = look.code_deploy.known()?.iter().find(|deployment| deployment.deployment_id == bad)?;
+    destination(look, bad)
+}
+
 /// What keeps a proof from being one, or is worth telling with it.
 pub(super) enum Standing {
     /// It has not ended.
@@ -312,6 +322,8 @@ pub(super) fn went_back(look: &Look, after: &Token) -> Option<String> {
     // Somebody asked for something else since: that is another story.
     let own = |other: &&CodeDeployInfo| other.deployment_id == id || other.rolls_back() == Some(id);
     let ours = all.first().is_some_and(|newest| own(&newest));
-    (given_up.is_given_up() && ours)
-        .then(|| format!("{} is {}: {}", given_up.told(), line(&given_up.status), given_up.words()))
+    (given_up.is_given_up() && ours).then(|| {
+        let told = format!("{} is {}: {}", given_up.told(), line(&given_up.status), given_up.words());
+        with_reasons(look, told)
+    })
 }

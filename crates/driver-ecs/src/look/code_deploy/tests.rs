@@ -35,7 +35,7 @@ fn look(sets: &Value, deployments: Value) -> Look {
     look
 }
 
-fn deployment(id: &str, status: &str, more: Value) -> Value {
+fn deployment(id: &str, status: &str, more: &Value) -> Value {
     let mut told = json!({
         "deploymentId": id, "status": status, "creator": "user", "createTime": "2026-11-21T10:00:00Z",
         "startTime": "2026-11-21T10:00:00Z",
@@ -51,7 +51,7 @@ fn rollback(status: &str) -> Value {
     let info = json!({ "rollbackTriggeringDeploymentId": "d-BAD" });
     let more =
         json!({ "creator": "codeDeployRollback", "rollbackInfo": info, "taskDefinition": revision(42) });
-    deployment("d-BACK", status, more)
+    deployment("d-BACK", status, &more)
 }
 
 fn given_up(status: &str, minute: u32, by: Option<&str>) -> Value {
@@ -61,7 +61,7 @@ fn given_up(status: &str, minute: u32, by: Option<&str>) -> Value {
     deployment(
         "d-BAD",
         status,
-        json!({ "completeTime": ended, "errorInformation": error, "rollbackInfo": info }),
+        &json!({ "completeTime": ended, "errorInformation": error, "rollbackInfo": info }),
     )
 }
 
@@ -99,18 +99,18 @@ fn where_the_bad_task_set_is_gone_the_other_one_is_still_the_way() {
 fn a_deployment_settles_on_nothing_that_it_brings() {
     // Before its task set is there, its AppSpec tells where it goes.
     let alone = json!([set("1", "PRIMARY", 41, None)]);
-    let created = deployment("d-BAD", "Created", json!({ "taskDefinition": revision(42) }));
+    let created = deployment("d-BAD", "Created", &json!({ "taskDefinition": revision(42) }));
     let course = look(&alone, json!([created])).course();
     assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
     // And once it is the primary one, it still has not ended.
-    let course = look(&both(true), json!([deployment("d-BAD", "InProgress", json!({}))])).course();
+    let course = look(&both(true), json!([deployment("d-BAD", "InProgress", &json!({}))])).course();
     assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
 }
 
 #[test]
 fn what_took_all_requests_has_arrived_for_whoever_asked_for_it() {
     let waiting = json!({ "instanceTerminationWaitTimeStarted": true });
-    let look = look(&both(true), json!([deployment("d-BAD", "InProgress", waiting.clone())]));
+    let look = look(&both(true), json!([deployment("d-BAD", "InProgress", &waiting)]));
     let course = look.course();
     assert_eq!((course.settled, course.heading), (known(revision(42)), None));
     assert!(matches!(course.phase, Phase::Progressing(_)), "it can still be stopped");
@@ -119,7 +119,7 @@ fn what_took_all_requests_has_arrived_for_whoever_asked_for_it() {
     assert_eq!(look.circumstances().code_deploy.unwrap().returns_to, Some(revision(41)));
 
     // Not before its own task set takes the requests.
-    let early = self::look(&both(false), json!([deployment("d-BAD", "InProgress", waiting)]));
+    let early = self::look(&both(false), json!([deployment("d-BAD", "InProgress", &waiting)]));
     assert!(!early.has_arrived(&early.token()));
 }
 
@@ -144,15 +144,15 @@ fn tasks_that_only_wait_are_no_part_and_all_others_are() {
         look
     };
     let waiting = json!({ "instanceTerminationWaitTimeStarted": true });
-    assert_eq!(shown(&with(deployment("d-BAD", "InProgress", waiting))), ["web:42"]);
-    assert_eq!(shown(&with(deployment("d-BAD", "Succeeded", json!({})))), ["web:42"]);
+    assert_eq!(shown(&with(deployment("d-BAD", "InProgress", &waiting))), ["web:42"]);
+    assert_eq!(shown(&with(deployment("d-BAD", "Succeeded", &json!({})))), ["web:42"]);
     // While requests are being moved, nobody knows who gets some.
-    assert_eq!(shown(&with(deployment("d-BAD", "InProgress", json!({})))), ["web:41", "web:42"]);
-    let mut unread = with(deployment("d-BAD", "Succeeded", json!({})));
+    assert_eq!(shown(&with(deployment("d-BAD", "InProgress", &json!({})))), ["web:41", "web:42"]);
+    let mut unread = with(deployment("d-BAD", "Succeeded", &json!({})));
     unread.code_deploy = Reading::Unknown("codedeploy:ListDeployments is denied".into());
     assert_eq!(shown(&unread), ["web:41", "web:42"]);
     // A task that says nothing of where it belongs is never left out.
-    let mut stray = with(deployment("d-BAD", "Succeeded", json!({})));
+    let mut stray = with(deployment("d-BAD", "Succeeded", &json!({})));
     stray.tasks = known(vec![task("a", 41, "somebody"), task("b", 42, "ecs-svc/2")]);
     assert_eq!(shown(&stray), ["web:41", "web:42"]);
 }
@@ -161,7 +161,7 @@ fn tasks_that_only_wait_are_no_part_and_all_others_are() {
 fn nothing_is_proven_while_a_deployment_is_on_its_way() {
     let goal = crate::fixtures::snapshot(41, "v1");
     let evidence = |look: &Look| -> Evidence { look.evidence(&goal).unwrap() };
-    let moving = look(&both(false), json!([deployment("d-BAD", "InProgress", json!({}))]));
+    let moving = look(&both(false), json!([deployment("d-BAD", "InProgress", &json!({}))]));
     assert!(evidence(&moving).unread.iter().any(|what| what.contains("d-BAD")));
     assert!(!matches!(
         evidence(&moving).judge(goal_identity(&goal), &rollback_core::Goal::runs(goal.clone())),
@@ -212,18 +212,18 @@ fn what_codedeploy_gave_up_by_itself_is_told_with_its_reason() {
     assert_eq!(look.went_back(&look.token()), None);
     assert_eq!(look.went_back(&look.token_of_code_deploy("d-OLD")), None);
     // Somebody deployed since.
-    let newer = deployment("d-NEW", "InProgress", json!({}));
+    let newer = deployment("d-NEW", "InProgress", &json!({}));
     let newer = self::look(&both(false), json!([newer, given_up("Failed", 1, None)]));
     assert_eq!(newer.went_back(&ours), None);
     // As long as it goes on, nothing was given up.
-    let moving = self::look(&both(false), json!([deployment("d-BAD", "InProgress", json!({}))]));
+    let moving = self::look(&both(false), json!([deployment("d-BAD", "InProgress", &json!({}))]));
     assert_eq!(moving.went_back(&ours), None);
 }
 
 #[test]
 fn the_token_is_the_newest_deployment_whatever_becomes_of_it() {
     let of = |primary_is_bad, status| {
-        look(&both(primary_is_bad), json!([deployment("d-BAD", status, json!({}))])).token()
+        look(&both(primary_is_bad), json!([deployment("d-BAD", status, &json!({}))])).token()
     };
     assert_eq!(of(false, "Created"), of(true, "Succeeded"));
     let alone = json!([set("1", "PRIMARY", 41, None)]);
