@@ -23,8 +23,9 @@ use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peer, Peers, View};
 use crate::target::{Finding, Goal, Inspection, Observation, Phase, Reading, TargetInfo};
 
-/// How many targets are looked at, or asked, at once: backends throttle those who ask for everything together.
-const AT_ONCE: usize = 32;
+/// How many targets are looked at, or asked, at once. Drivers gather what is asked together, and pace it: each component waits
+/// for its turn within the time that a look may take.
+const AT_ONCE: usize = 128;
 
 /// Makes plans over the components of an engine.
 pub(crate) struct Planner<'a> {
