@@ -49,8 +49,10 @@ impl Client {
 
     /// Task sets that CodeDeploy made carry its deployment's id.
     async fn group_of(&self, sets: &[&Value]) -> Result<Option<(String, String)>> {
-        let made = sets.iter().find(|set| text(set, "startedBy") == Some("CODE_DEPLOY"));
-        let Some(id) = made.and_then(|set| text(set, "externalId")) else { return Ok(None) };
+        let made = sets.iter().filter(|set| text(set, "startedBy") == Some("CODE_DEPLOY"));
+        // The one that the service was made with was made by no deployment.
+        let mut ids = made.filter_map(|set| text(set, "externalId")).filter(|id| !id.is_empty());
+        let Some(id) = ids.next() else { return Ok(None) };
         let doing = format!("find the deployment group of {}", self.shown());
         let call = self.api.session().reads("codedeploy", "GetDeployment", doing);
         let answer =

@@ -113,6 +113,8 @@ pub struct TaskSet {
     pub running_count: u32,
     /// `STEADY_STATE` or `STABILIZING`.
     pub stability_status: Option<String>,
+    /// The deployment of CodeDeploy that made it.
+    pub external_id: Option<String>,
 }
 
 /// One event of a service.

@@ -88,11 +88,14 @@ impl Look {
         let primary = self.service.primary();
         let set = self.service.task_sets.iter().find(|set| set.status == "PRIMARY");
         let moving = self.code_deploy_in_flight().map(|info| info.deployment_id.as_str());
+        // Once a deployment of CodeDeploy is through, the task set that it made is what is meant to run.
+        let made_by = set.and_then(|set| set.external_id.as_deref()).filter(|id| !id.is_empty());
+        let of_code_deploy = moving.or(made_by.filter(|_| self.service.deployment_controller.kind == "CODE_DEPLOY"));
         let intent = json!([
             self.service.arn,
             primary.map(|deployment| (&deployment.id, &deployment.task_definition)),
-            set.map(|set| (&set.id, &set.task_definition)),
-            moving,
+            set.filter(|_| of_code_deploy.is_none()).map(|set| (&set.id, &set.task_definition)),
+            of_code_deploy,
         ]);
         let made = primary.and_then(|deployment| deployment.created_at).unwrap_or_default();
         let digest = Digest::of_bytes(intent.to_string().as_bytes()).short();

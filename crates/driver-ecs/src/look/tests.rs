@@ -413,6 +413,11 @@ fn code_deploy_in_flight_stuck_and_waiting() {
     let ended = code_deploy_look("Succeeded");
     assert_eq!(ended.course(), Course { settled: known(revision(41)), heading: None, phase: Phase::Settled });
     assert_ne!(ended.token(), moving);
+    // Through, with the task set that it made in its place: what was meant is what is there.
+    let mut through = ended.clone();
+    let primary = through.service.task_sets.iter_mut().find(|set| set.status == "PRIMARY").unwrap();
+    primary.external_id = Some("d-ABC".into());
+    assert_eq!(through.token(), moving);
     let mut failed = code_deploy_look("Failed");
     let Reading::Known(all) = &mut failed.code_deploy else { panic!() };
     all[0].error_information = Some(CodeDeployError {
