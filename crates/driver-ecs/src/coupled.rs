@@ -161,10 +161,13 @@ mod tests {
         let mut now = service(["a", "b"]);
         now.insert("deploymentConfiguration".into(), json!({ "maximumPercent": 200 }));
         now.insert("healthCheckGracePeriodSeconds".into(), json!(30));
-        now.insert("deployments".into(), json!([
-            { "status": "ACTIVE", "serviceConnectConfiguration": { "enabled": false } },
-            { "status": "PRIMARY", "serviceConnectConfiguration": connect },
-        ]));
+        now.insert(
+            "deployments".into(),
+            json!([
+                { "status": "ACTIVE", "serviceConnectConfiguration": { "enabled": false } },
+                { "status": "PRIMARY", "serviceConnectConfiguration": connect },
+            ]),
+        );
         let (now, then) = (Coupled::of_service(&now, &key), Coupled::of_revision(&revision, &key));
         assert_eq!(now.diff(&then), []);
         revision.insert("serviceConnectConfiguration".into(), json!({ "enabled": false }));

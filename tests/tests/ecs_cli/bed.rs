@@ -106,7 +106,8 @@ impl Bed {
         let url = self.server.url();
         // A region of its own takes the place of the usual one.
         let region = if settings.contains("region") { "" } else { "region = \"eu-west-1\"\n" };
-        let text = format!("[components.web]\ndriver = \"ecs\"\nendpoint_url = \"{url}\"\n{region}{settings}\n");
+        let text =
+            format!("[components.web]\ndriver = \"ecs\"\nendpoint_url = \"{url}\"\n{region}{settings}\n");
         Ok(std::fs::write(self.folder.path().join("rollback.toml"), text)?)
     }
 
@@ -149,7 +150,10 @@ impl Bed {
         let after = self.ask("ecs", "ListTaskDefinitions", &json!({ "status": "ACTIVE" }))?;
         assert_eq!(after, before.definitions);
         let now = self.cloud.service("prod", "web");
-        assert_eq!(now.as_ref().map(|web| &web.task_definition), before.view.as_ref().map(|web| &web.task_definition));
+        assert_eq!(
+            now.as_ref().map(|web| &web.task_definition),
+            before.view.as_ref().map(|web| &web.task_definition)
+        );
         assert_eq!(now.as_ref().map(|web| web.desired), before.view.as_ref().map(|web| web.desired));
         Ok(())
     }

@@ -13,7 +13,13 @@ fn a_release_is_rolled_back_and_proven() -> Result<()> {
     assert!(history.out.contains("v1") && history.out.contains("v2"), "{history}");
     let before = bed.before()?;
     let plan = bed.run("plan web --to previous")?.expect(0);
-    for text in ["1 (v1)", "2 (v2)", "update-service", "move service web to web:1", "the newest earlier version that ran"] {
+    for text in [
+        "1 (v1)",
+        "2 (v2)",
+        "update-service",
+        "move service web to web:1",
+        "the newest earlier version that ran",
+    ] {
         assert!(plan.out.contains(text), "{text}: {plan}");
     }
     bed.run("check")?.expect(0);
@@ -26,7 +32,8 @@ fn a_release_is_rolled_back_and_proven() -> Result<()> {
     // Neither a count nor force: what was not asked for stays as it is.
     let calls = bed.cloud.calls();
     let sent = calls.iter().find(|call| call.operation == "UpdateService").ok_or("none was sent")?;
-    let fields: Vec<_> = sent.input.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let fields: Vec<_> =
+        sent.input.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     assert_eq!(fields, ["cluster", "service", "taskDefinition"]);
 
     bed.cloud.forget_calls();

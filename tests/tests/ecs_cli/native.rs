@@ -50,7 +50,9 @@ fn a_native_rollback_before_our_run_is_told() -> Result<()> {
     assert_eq!(bed.healthy(), ["web:2", "web:2"]);
     let before = bed.before()?;
     let plan = bed.run("plan web --to previous")?.expect(0);
-    for text in ["ECS rolled web:3 back to web:2 by itself", REASON, "`previous` would go back further", "1 (v1)"] {
+    for text in
+        ["ECS rolled web:3 back to web:2 by itself", REASON, "`previous` would go back further", "1 (v1)"]
+    {
         assert!(plan.out.contains(text), "{text}: {plan}");
     }
     let history = bed.run("history web")?.expect(0);

@@ -90,7 +90,8 @@ impl Look {
         let moving = self.code_deploy_in_flight().map(|info| info.deployment_id.as_str());
         // Once a deployment of CodeDeploy is through, the task set that it made is what is meant to run.
         let made_by = set.and_then(|set| set.external_id.as_deref()).filter(|id| !id.is_empty());
-        let of_code_deploy = moving.or(made_by.filter(|_| self.service.deployment_controller.kind == "CODE_DEPLOY"));
+        let of_code_deploy =
+            moving.or(made_by.filter(|_| self.service.deployment_controller.kind == "CODE_DEPLOY"));
         let intent = json!([
             self.service.arn,
             primary.map(|deployment| (&deployment.id, &deployment.task_definition)),

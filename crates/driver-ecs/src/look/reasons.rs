@@ -76,8 +76,7 @@ fn unread(look: &Look) -> Vec<Finding> {
         reading.map(|why| Finding::warning(code, format!("{what}: {}", line(why))))
     };
     let tasks = "the tasks could not be read, so that a rollback cannot be proven";
-    let deployments =
-        "ECS's own deployments could not be read, so that none can be stopped, and what ECS does by itself has no reason";
+    let deployments = "ECS's own deployments could not be read, so that none can be stopped, and what ECS does by itself has no reason";
     let targets =
         "the load balancer's targets could not be read, so that a rollback cannot be proven healthy";
     // Others tell of a service that others move.
@@ -124,7 +123,10 @@ fn circuit_breaker(look: &Look) -> Option<String> {
         match breaker.failure_count {
             0 => format!("the circuit breaker gave up (limit {})", breaker.threshold),
             failed => {
-                format!("the circuit breaker gave up after {failed} failed tasks (limit {})", breaker.threshold)
+                format!(
+                    "the circuit breaker gave up after {failed} failed tasks (limit {})",
+                    breaker.threshold
+                )
             }
         }
     })

@@ -258,7 +258,8 @@ async fn an_urgent_plan_is_checked_beside_its_first_action() {
     let request = setup.request(Some("version=1.2.0")).urgent(true);
     let plan = plan(&engine, &request).await;
     assert!(blockers(&plan).is_empty(), "{:?}", blockers(&plan));
-    let found = |code: &str, findings: &[rollback_core::target::Finding]| findings.iter().any(|one| one.code == code);
+    let found =
+        |code: &str, findings: &[rollback_core::target::Finding]| findings.iter().any(|one| one.code == code);
     assert!(plan.components.values().all(|component| found("checked-beside", &component.findings)));
     setup.world.remove(2);
     let report = engine.apply(&plan, &Approval::yes()).await.unwrap();

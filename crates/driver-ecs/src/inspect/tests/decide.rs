@@ -16,13 +16,13 @@ fn what_could_not_be_read_of_the_service_is_told_before_it_is_missed() {
     let denied = || Reading::Unknown("ecs:… is denied".to_owned());
     look.healthy_targets = Reading::Unknown("elasticloadbalancing:… is denied".to_owned());
     (look.tasks, look.deployments) = (Reading::Unknown("ecs:ListTasks is denied".to_owned()), denied());
-    let found = decide(&quiet(), &look, &described, None, &fixtures::snapshot(41, "v1")).findings;
+    let found = decide(&quiet(), &look, &described, None, &snapshot(41, "v1")).findings;
     let told = [("tasks-unknown", Warning), ("deployments-unknown", Warning), ("targets-unknown", Warning)];
     assert_eq!(codes(&found)[..3], told);
     assert!(found[0].message.contains("ecs:ListTasks is denied"), "{found:?}");
     // Of a service that CodeDeploy moves, ECS has no deployments to tell.
     look.service.deployment_controller.kind = "CODE_DEPLOY".to_owned();
-    let found = decide(&quiet(), &look, &described, None, &fixtures::snapshot(41, "v1")).findings;
+    let found = decide(&quiet(), &look, &described, None, &snapshot(41, "v1")).findings;
     assert!(!codes(&found).iter().any(|(code, _)| *code == "deployments-unknown"), "{found:?}");
 }
 
