@@ -10,7 +10,10 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, join_all};
 use rollback_core::time::Clock;
 use rollback_core::{Effect, Error, ErrorKind, Result};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+
+/// How many calls of one batcher are under way at once.
+const UNDER_WAY: usize = 4;
 
 type Answer<V> = Result<Option<V>>;
 type Waiting<K, V> = HashMap<K, Vec<oneshot::Sender<Answer<V>>>>;
@@ -19,7 +22,8 @@ type Fetch<K, V> = Box<dyn Fn(Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>
 
 /// Gathers look-ups that come close together into one call: `DescribeServices` takes ten services.
 ///
-/// - A call goes out when it is full, or when the window after its first key has passed.
+/// - A call goes out when it is full, or when the window after its first key has passed. At most four are under way:
+///   where a pacer or the network holds those up, the next ones are the fuller for it.
 /// - **An answer is never older than its question**: whoever asks after a call went out waits for the next one, so a
 ///   look after a change cannot see what was before.
 /// - A key that the answer does not have is `None` for its own waiters.
@@ -58,6 +62,7 @@ struct Inner<K, V> {
     window: Duration,
     fetch: Fetch<K, V>,
     open: Mutex<Open<K, V>>,
+    line: Semaphore,
 }
 
 /// The call that still takes keys.
@@ -81,7 +86,16 @@ where
     {
         let fetch: Fetch<K, V> = Box::new(move |keys| Box::pin(fetch(keys)));
         let open = Mutex::new(Open { number: 0, waiting: HashMap::new() });
-        Self { inner: Arc::new(Inner { clock, size: size.max(1), window, fetch, open }) }
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                size: size.max(1),
+                window,
+                fetch,
+                open,
+                line: Semaphore::new(UNDER_WAY),
+            }),
+        }
     }
 
     /// Looks up one key. `None` when the answer does not have it. Call it inside a tokio runtime.
@@ -105,12 +119,18 @@ where
         if open.waiting.len() >= self.inner.size {
             let batch = open.close();
             drop(open);
-            tokio::spawn(Arc::clone(&self.inner).send(batch));
+            let inner = Arc::clone(&self.inner);
+            tokio::spawn(async move {
+                // It is never closed.
+                let _turn = inner.line.acquire().await;
+                inner.send(batch).await;
+            });
         } else if first {
             let (inner, number) = (Arc::clone(&self.inner), open.number);
             drop(open);
             tokio::spawn(async move {
                 inner.clock.sleep(inner.window).await;
+                let _turn = inner.line.acquire().await;
                 let batch = inner.open().close_if(number);
                 inner.send(batch).await;
             });
@@ -128,7 +148,7 @@ where
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(self: Arc<Self>, mut batch: Waiting<K, V>) {
+    async fn send(&self, mut batch: Waiting<K, V>) {
         batch.retain(|_, senders| {
             senders.retain(|sender| !sender.is_closed());
             !senders.is_empty()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::try_join;
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result, Token};
 use serde_json::{Value, json};
 
@@ -10,7 +11,8 @@ use crate::action::{Destination, EcsAction};
 use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::CodeDeployGroup;
 use crate::client::Client;
-use crate::look::{CodeDeployInfo, Look, Service, Task, line};
+use crate::look::{Look, Service, Task, line};
+use crate::task_definition::Registration;
 
 /// What a step that registers puts out under this name.
 const REGISTERED: &str = "task-definition";
@@ -30,14 +32,11 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &EcsActio
             client.roll_back_at_hook(deployment, hook).await?;
             Ok(Landing::applied())
         }
-        EcsAction::StopCodeDeploy { deployment } => {
-            client.stop_code_deployment(deployment).await?;
-            Ok(Landing::applied())
-        }
+        EcsAction::StopCodeDeploy { deployment } => stop_code_deploy(client, deployment).await,
         EcsAction::CreateCodeDeploy { group, to } => create(client, cx, group, to).await,
         EcsAction::UpdateService { service, to } => update(client, cx, service, to).await,
-        EcsAction::Register { from, pin } => {
-            let wanted = client.for_registering(from, pin).await.map_err(unsent)?;
+        EcsAction::Register { from, pin, environment_of } => {
+            let wanted = client.for_registering(from, pin, environment_of.as_ref()).await.map_err(unsent)?;
             let made = client.register(&wanted).await?;
             Ok(Landing::Applied(registered(cx, &made)))
         }
@@ -75,15 +74,7 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
         EcsAction::StopServiceDeployment { deployment } | EcsAction::RollBackAtHook { deployment, .. } => {
             stopped(client, deployment).await
         }
-        EcsAction::StopCodeDeploy { deployment } => {
-            let found = client.code_deployment(deployment).await?;
-            let asked = found.status == "Stopped" || found.rollback_info.is_some();
-            Ok(if asked {
-                presumed(None)
-            } else {
-                not_applied(format!("deployment {deployment} of CodeDeploy is {}", found.status))
-            })
-        }
+        EcsAction::StopCodeDeploy { deployment } => code_deploy_stopped(client, deployment).await,
         EcsAction::CreateCodeDeploy { group, .. } => created(client, cx, group).await,
         EcsAction::UpdateService { to, .. } => {
             let to = destination(cx, to)?;
@@ -102,8 +93,8 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
                 (false, None) => not_applied(format!("the service is set to {}", place(&look))),
             })
         }
-        EcsAction::Register { from, pin } => {
-            let wanted = client.for_registering(from, pin).await?;
+        EcsAction::Register { from, pin, environment_of } => {
+            let wanted = client.for_registering(from, pin, environment_of.as_ref()).await?;
             let family = client.family(from.family(), NEWEST).await?;
             for revision in family.active.iter().filter(|revision| *revision != from) {
                 // Whoever registered it: it is the revision that was wanted.
@@ -205,6 +196,31 @@ fn short(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
+/// A second request, after the answer to the first was lost, is refused once the deployment has stopped.
+async fn stop_code_deploy(client: &Client, deployment: &str) -> Result<Landing> {
+    match client.stop_code_deployment(deployment).await {
+        Ok(()) => Ok(Landing::applied()),
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            match code_deploy_stopped(client, deployment).await {
+                Ok(landed @ Landing::Applied(_)) => Ok(landed),
+                _ => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// CodeDeploy does not say who stopped a deployment.
+async fn code_deploy_stopped(client: &Client, deployment: &str) -> Result<Landing> {
+    let found = client.code_deployment(deployment).await?;
+    let asked = found.status == "Stopped" || found.rolled_back_by().is_some();
+    Ok(if asked {
+        presumed(None)
+    } else {
+        not_applied(format!("deployment {deployment} of CodeDeploy is {}", line(&found.status)))
+    })
+}
+
 async fn create(
     client: &Client,
     cx: &ActionContext,
@@ -212,31 +228,51 @@ async fn create(
     to: &Destination,
 ) -> Result<Landing> {
     let to = destination(cx, to).map_err(unsent)?;
-    let (mut look, superseded) = moved(client, cx).await?;
-    if let Some(superseded) = superseded {
+    let found = try_join(client.intent_through(group), client.task_definition(&to));
+    let (look, definition) = found.await.map_err(unsent)?;
+    if let Some(superseded) = superseded(cx, &look) {
         return Ok(superseded);
     }
+    // CodeDeploy would take it, and fail it later.
+    if definition.registration() != Registration::Active {
+        let what = format!("{} is not ACTIVE any more", to.short());
+        let doing = format!("deploy {} through {}/{}", to.short(), group.application, group.group);
+        return Err(Error::new(ErrorKind::NotFound, doing, what)
+            .with_effect(Effect::None)
+            .next("make a new plan: what is INACTIVE has to be registered again first"));
+    }
+    let app_spec = client.app_spec_to(group, &to, &look).await;
     // CodeDeploy keeps it: this is how the deployment is found again when its answer is lost.
-    let id = client.create_code_deployment(group, &to, &mark(cx)).await?;
-    look.begin_code_deploy(&id);
-    let receipt = Receipt::default().with_token(look.token());
-    Ok(Landing::Applied(receipt.with_output(json!({ "deployment": id }))))
+    let id = client.create_code_deployment(group, &to, &app_spec, &mark(cx)).await?;
+    Ok(made(&look, &id))
 }
 
-/// CodeDeploy keeps the description, so this is certain.
+/// The receipt of a deployment of CodeDeploy that we made.
+fn made(look: &Look, id: &str) -> Landing {
+    let receipt = Receipt::default().with_token(look.token_of_code_deploy(id));
+    Landing::Applied(receipt.with_output(json!({ "deployment": id })))
+}
+
+/// CodeDeploy keeps the description, so this is certain; unless somebody deployed since: then it no longer counts.
 async fn created(client: &Client, cx: &ActionContext, group: &CodeDeployGroup) -> Result<Landing> {
-    let newest = client.newest_code_deployments(group).await?;
-    let mine = newest.iter().find(|deployment| deployment.description.as_deref() == Some(&mark(cx)));
-    Ok(match mine {
-        Some(deployment) => {
-            let mut look = client.intent().await?;
-            if deployment.is_in_flight() {
-                look.begin_code_deploy(&deployment.deployment_id);
+    let look = client.intent_through(group).await?;
+    let newest = look.code_deploy.known().map(Vec::as_slice).unwrap_or_default();
+    let mine = newest.iter().position(|deployment| {
+        !deployment.is_rollback() && deployment.description.as_deref() == Some(&mark(cx))
+    });
+    let by = |id: &str| Landing::Superseded { by: format!("deployment {} of CodeDeploy was made", line(id)) };
+    let Some(at) = mine else {
+        return Ok(match newest.first() {
+            Some(other) if cx.expected.as_ref().is_some_and(|expected| *expected != look.token()) => {
+                by(&other.deployment_id)
             }
-            let receipt = Receipt::default().with_token(look.token());
-            Landing::Applied(receipt.with_output(json!({ "deployment": deployment.deployment_id })))
-        }
-        None => not_applied("CodeDeploy has no deployment of this run".to_owned()),
+            _ => not_applied("CodeDeploy has no deployment of this run".to_owned()),
+        });
+    };
+    let id = newest[at].deployment_id.as_str();
+    Ok(match newest[..at].iter().find(|later| later.rolls_back() != Some(id)) {
+        Some(later) => by(&later.deployment_id),
+        None => made(&look, id),
     })
 }
 
@@ -258,10 +294,15 @@ async fn stopped(client: &Client, deployment: &Arn) -> Result<Landing> {
 /// What the service is set to, and whether that is no longer what the engine expects.
 async fn moved(client: &Client, cx: &ActionContext) -> Result<(Look, Option<Landing>)> {
     let look = client.intent().await.map_err(unsent)?;
-    let superseded = cx.expected.as_ref().filter(|expected| **expected != look.token()).map(|_| {
-        Landing::Superseded { by: format!("the service was changed: it is set to {}", place(&look)) }
-    });
+    let superseded = superseded(cx, &look);
     Ok((look, superseded))
+}
+
+/// Whether the service is set to something else than the engine expects.
+fn superseded(cx: &ActionContext, look: &Look) -> Option<Landing> {
+    let moved = cx.expected.as_ref().is_some_and(|expected| *expected != look.token());
+    moved
+        .then(|| Landing::Superseded { by: format!("the service was changed: it is set to {}", place(look)) })
 }
 
 /// A receipt of something that leaves the service set to what it was.
@@ -312,21 +353,5 @@ fn destination(cx: &ActionContext, to: &Destination) -> Result<TaskDefinitionArn
                 Error::new(ErrorKind::Corrupt, "find the revision that was registered", what)
             })
         }
-    }
-}
-
-impl Look {
-    /// A deployment of CodeDeploy that was just made and may not be listed yet.
-    fn begin_code_deploy(&mut self, id: &str) {
-        let begun = CodeDeployInfo {
-            deployment_id: id.to_owned(),
-            status: "Created".to_owned(),
-            ..CodeDeployInfo::default()
-        };
-        let mut all = vec![begun];
-        all.extend(
-            self.code_deploy.known().into_iter().flatten().filter(|other| other.deployment_id != id).cloned(),
-        );
-        self.code_deploy = rollback_core::Reading::Known(all);
     }
 }

@@ -56,6 +56,9 @@ pub enum EcsAction {
         /// Images to be pinned, by container.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         pin: BTreeMap<String, Digest>,
+        /// The revision whose variables, secrets and environment files all containers get that it has as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment_of: Option<TaskDefinitionArn>,
     },
     /// `ModifyListener` or `ModifyRule` with other weights for its target groups.
     ShiftTraffic {
@@ -189,6 +192,7 @@ mod tests {
             EcsAction::Register {
                 from: revision(41),
                 pin: BTreeMap::from([("web".into(), Digest::of_bytes(b"1"))]),
+                environment_of: Some(revision(40)),
             },
             EcsAction::ShiftTraffic {
                 listener: arn("elasticloadbalancing", "listener/app/x/1/2"),

@@ -27,7 +27,7 @@ pub struct Circumstances {
     /// How a listener divides its requests, where the target groups of two releases stand side by side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
-    /// What could not be read, and why: `service-deployments`, `codedeploy`. What is missing above may be there then.
+    /// What could not be read, and why: `service-deployments`, `codedeploy`, `traffic`. What is missing above may be there then.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
 }
@@ -37,6 +37,8 @@ impl Circumstances {
     pub const NATIVE: &str = "service-deployments";
     /// CodeDeploy's deployments, in [`unread`](Self::unread).
     pub const CODE_DEPLOY: &str = "codedeploy";
+    /// How requests are divided, in [`unread`](Self::unread).
+    pub const TRAFFIC: &str = "traffic";
 }
 
 /// Who moves a service from one task definition to another.
@@ -118,6 +120,9 @@ pub struct CodeDeployment {
     /// When it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// Whether it has been on its way for longer than deployments are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stuck: bool,
     /// Where it would go back to, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns_to: Option<TaskDefinitionArn>,
@@ -127,7 +132,7 @@ impl CodeDeployment {
     /// A deployment on its way forward.
     #[must_use]
     pub fn new(id: impl Into<String>, returns_to: Option<TaskDefinitionArn>) -> Self {
-        Self { id: id.into(), returning: false, started_at: None, returns_to }
+        Self { id: id.into(), returning: false, started_at: None, stuck: false, returns_to }
     }
 }
 

@@ -67,7 +67,7 @@ impl Coupled {
     /// What is kept of a service revision. What it does not tell is unknown, and not absent.
     #[must_use]
     pub fn of_revision(described: &Map<String, Value>, key: &FingerprintKey) -> Self {
-        OF_THE_SERVICE_ALONE.into_iter().fold(Self::of(described, key), |coupled, name| coupled.without(name))
+        OF_THE_SERVICE_ALONE.into_iter().fold(Self::of(described, key), Coupled::without)
     }
 
     /// Adds a setting that is kept elsewhere, like a target group's health check.

@@ -7,7 +7,7 @@ use rollback_core::target::Standing;
 use rollback_core::{Reading, Version};
 
 use crate::arn::TaskDefinitionArn;
-use crate::look::{Look, ServiceDeployment, ServiceRevision};
+use crate::look::{Look, ServiceDeployment, ServiceRevision, TaskSet};
 use crate::task_definition::{Definition, Registration};
 
 /// A revision of the family, as far as it is known.
@@ -143,11 +143,17 @@ impl Past {
             complete: false,
             since: None,
         };
+        // ECS itself says so, also where its records cannot be read.
+        let deployed = look.service.deployments.iter();
+        let failed = deployed.filter(|deployment| deployment.rollout_state.as_deref() == Some("FAILED"));
+        past.failed.extend(failed.filter_map(|deployment| deployment.task_definition.clone()));
+        past.learn_of_code_deploy(look);
         let (Reading::Known(deployments), Reading::Known(revisions)) = (&look.deployments, &look.revisions)
         else {
             return past;
         };
-        past.complete = true;
+        // CodeDeploy's deployments are none of ECS's, and only the newest were read.
+        past.complete = matches!(look.code_deploy, Reading::Absent);
         past.since = deployments.iter().filter_map(|deployment| deployment.created_at).min();
         for deployment in deployments {
             past.learn(deployment, revisions);
@@ -179,6 +185,36 @@ impl Past {
         // What was replaced ran, though nobody says since when.
         for source in deployment.source_service_revisions.iter().filter_map(|source| find(&source.arn)) {
             self.seen.insert(source);
+        }
+    }
+
+    /// The deployments that CodeDeploy made. Where it went back to ran before, and ran again from then on.
+    fn learn_of_code_deploy(&mut self, look: &Look) {
+        let deployments = look.code_deploy.known().map(Vec::as_slice).unwrap_or_default();
+        for deployment in deployments {
+            let Some(arn) = deployment.task_definition.clone() else { continue };
+            let bad =
+                deployments.iter().find(|one| Some(one.deployment_id.as_str()) == deployment.rolls_back());
+            if bad.is_some_and(|bad| bad.task_definition.as_ref() == Some(&arn)) {
+                // A rollback never went to what it rolled back.
+                continue;
+            }
+            self.seen.insert(arn.clone());
+            match deployment.status.as_str() {
+                "Succeeded" => self.ran_at(arn, deployment.start_time.or(deployment.create_time)),
+                "Failed" | "Stopped" if !deployment.is_rollback() => drop(self.failed.insert(arn)),
+                _ => {}
+            }
+        }
+        // The one that the service was made with, and those of deployments that are not read any more.
+        let unfinished = |set: &TaskSet| {
+            let made = deployments.iter().find(|one| Some(&one.deployment_id) == set.external_id.as_ref());
+            made.is_some_and(|made| made.status != "Succeeded")
+        };
+        for set in look.service.task_sets.iter().filter(|set| set.running_count > 0 && !unfinished(set)) {
+            if let Some(arn) = &set.task_definition {
+                self.ran_at(arn.clone(), set.created_at);
+            }
         }
     }
 
@@ -317,6 +353,22 @@ mod tests {
         assert_eq!(
             shown(&candidates(&look, &family, 20)),
             [(42, Standing::Unknown), (41, Standing::Current), (40, Standing::Unknown)]
+        );
+    }
+
+    #[test]
+    fn what_failed_in_the_service_is_known_without_records() {
+        let mut look = look(41, Vec::new());
+        look.deployments = Reading::Unknown("ecs:ListServiceDeployments is denied".into());
+        let mut failed = look.service.deployments[0].clone();
+        failed.id = "ecs-svc/2".into();
+        failed.status = "ACTIVE".into();
+        failed.rollout_state = Some("FAILED".into());
+        failed.task_definition = Some(revision(42));
+        look.service.deployments.push(failed);
+        assert_eq!(
+            shown(&candidates(&look, &family([42, 41], []), 20)),
+            [(42, Standing::Failed), (41, Standing::Current)]
         );
     }
 

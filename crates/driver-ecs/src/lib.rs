@@ -6,6 +6,7 @@ mod action;
 mod arn;
 mod circumstances;
 mod client;
+mod compose;
 pub mod config;
 mod coupled;
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub mod history;
 mod image;
 mod inspect;
 pub mod look;
+mod past;
 mod snapshot;
 pub mod strategy;
 mod target;

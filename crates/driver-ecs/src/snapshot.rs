@@ -49,6 +49,12 @@ pub struct EcsSnapshot {
     /// Whether the revision could be used when this was read. It changes without notice.
     #[serde(default)]
     pub registration: Registration,
+    /// What a person calls it, where no revision has this content yet: `environment-of-41`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<Revision>,
+    /// The revision whose environment it has, where that is not the revision's own: then no revision has this content yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_of: Option<TaskDefinitionArn>,
     /// What belongs to it and is not put back with the task definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupled: Option<Coupled>,
@@ -72,6 +78,8 @@ impl EcsSnapshot {
             main_container: None,
             registered_at: None,
             registration: Registration::Unknown,
+            called: None,
+            environment_of: None,
             coupled: None,
             circumstances: None,
         };
@@ -88,6 +96,9 @@ impl EcsSnapshot {
             |arn: &Arn| (arn.partition().to_owned(), arn.region().to_owned(), arn.account().to_owned());
         if place(&self.service) != place(self.task_definition.arn()) {
             return wrong(format!("{} is not where the service is", self.task_definition));
+        }
+        if self.environment_of.as_ref().is_some_and(|of| of.family() != self.task_definition.family()) {
+            return wrong("it has the environment of another family".to_owned());
         }
         if self.task_definition.family() != self.definition.family() {
             return wrong(format!("{} is not of family {}", self.task_definition, self.definition.family()));
@@ -167,8 +178,11 @@ impl Document for EcsSnapshot {
 
 impl Snapshot for EcsSnapshot {
     fn info(&self) -> SnapshotInfo {
-        let number = self.task_definition.revision().to_string();
-        let revision = Revision::new(number).unwrap_or_else(|_| unreachable!("a number is a revision"));
+        let number = || {
+            let number = self.task_definition.revision().to_string();
+            Revision::new(number).unwrap_or_else(|_| unreachable!("a number is a revision"))
+        };
+        let revision = self.called.clone().unwrap_or_else(number);
         let mut info = SnapshotInfo::new(revision, self.identity());
         let images: BTreeSet<_> = self.images().into_values().collect();
         info.artifacts.extend(images.iter().map(|image| Artifact::new("image", image.to_string())));

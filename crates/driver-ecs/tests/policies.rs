@@ -63,7 +63,7 @@ fn needed(call: &Call) -> Vec<String> {
     match call.operation.as_str() {
         "RegisterTaskDefinition" => {
             let has = |field: &&str| call.input.get(*field).is_some_and(|value| !value.is_null());
-            actions.extend(ROLES.iter().any(|role| has(&role)).then(|| also("iam:PassRole")));
+            actions.extend(ROLES.iter().any(|role| has(role)).then(|| also("iam:PassRole")));
             actions.extend(has(&"tags").then(|| also("ecs:TagResource")));
         }
         "CreateDeployment" => {
@@ -75,6 +75,7 @@ fn needed(call: &Call) -> Vec<String> {
     actions
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over to be mapped")]
 fn told(fault: Fault) -> Box<dyn std::error::Error + Send + Sync> {
     format!("{}: {}", fault.code(), fault.message()).into()
 }
@@ -335,31 +336,9 @@ async fn code_deploy_deployment() -> Checked {
     let made = site.moved_by_code_deploy()?;
     site.cloud.deploy_blue_green(&made, "web:2").map_err(told)?;
     site.rest();
-    // The group keeps what was before for five minutes.
-    site.cloud.advance_per_call(Duration::from_secs(30));
     assert_eq!(
         site.goes_back(|bound| bound.strategy(CodeDeployDeployment)).await?,
         allowed("codedeploy-deploy")
     );
     Ok(())
-}
-
-#[test]
-fn the_guide_tells_of_every_setting_and_strategy() {
-    let schema = EcsConfig::schema();
-    let settings = schema["properties"].as_object().expect("settings");
-    for setting in settings.keys() {
-        assert!(GUIDE.contains(&format!("\n| `{setting}` |")), "{setting} is not told");
-    }
-    for strategy in [
-        "native-stop",
-        "update-service",
-        "re-register",
-        "shift-traffic",
-        "codedeploy-stop",
-        "codedeploy-deploy",
-    ] {
-        assert!(GUIDE.contains(&format!("| `{strategy}` |")), "{strategy} is not told");
-        assert!(!allowed(strategy).is_empty());
-    }
 }

@@ -135,6 +135,12 @@ impl Pacer {
         SHARED.get_or_init(|| Self::new(Arc::new(SystemClock))).clone()
     }
 
+    /// The clock that turns are waited for by, for whatever else is to keep time with the calls.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.inner.clock)
+    }
+
     /// Makes a call when it is its turn, and slows down when it was throttled. The call is not begun before that.
     ///
     /// It does not repeat a throttled call: core does, where that is right.

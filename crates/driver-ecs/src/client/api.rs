@@ -13,17 +13,26 @@ use rollback_aws_support::pacing::ecs;
 use rollback_aws_support::verbatim::{self, Answer, Verbatim};
 use rollback_aws_support::{Batcher, Batchers, Call, Pacer, Quota, Session};
 use rollback_core::Result;
-use rollback_core::time::SystemClock;
+use rollback_core::time::Clock;
 use serde_json::Value;
 
+use super::app_spec::SpecId;
+use super::code_deploy::GroupName;
+use super::deployments::{self, Listed};
 use super::service::{self, Described};
 use super::surroundings::Surroundings;
+use super::tasks;
+use crate::look::{ServiceDeployment, Task};
 use crate::task_definition::Definition;
 
 /// For how long look-ups gather before they go out as one call. Nobody notices, and a thousand services need it.
 const TOGETHER: Duration = Duration::from_millis(2);
 /// How many services `DescribeServices` takes.
 const SERVICES: usize = 10;
+/// How many services' tasks are asked for together: more than ECS allows in a cluster that is listed as a whole.
+const WITH_TASKS: usize = 5000;
+/// How many `DescribeServiceDeployments` and `DescribeServiceRevisions` take.
+const DEPLOYMENTS: usize = 20;
 /// How many things that do not change are remembered, of each kind. More are read again.
 const REMEMBERED: usize = 8192;
 
@@ -56,10 +65,26 @@ pub(crate) struct Api {
     pub(super) balancer: aws_sdk_elasticloadbalancingv2::Client,
     /// By cluster, as it was configured.
     pub(super) services: Batchers<String, String, Described>,
+    /// The tasks that run or are on their way, by cluster and service.
+    pub(super) tasks: Batchers<String, String, Arc<Vec<Task>>>,
+    /// ECS's own deployments in full, by ARN.
+    pub(super) deployments: Batcher<String, Arc<ServiceDeployment>>,
+    /// Service revisions word for word, by ARN.
+    pub(super) described_revisions: Batcher<String, Arc<Value>>,
+    /// Which deployments each service has, by cluster and service: as long as it tells of no other, none is missing.
+    pub(super) listed: Memory<(String, String), Listed>,
+    /// Deployments that came to their end, by ARN. They change no more.
+    pub(super) ended: Memory<String, Arc<ServiceDeployment>>,
     /// Task definitions in the form that is kept, by ARN and key. What is in them never changes.
     pub(super) definitions: Memory<(String, String), Arc<Definition>>,
     /// Service revisions, by ARN. They never change.
     pub(super) revisions: Memory<String, Arc<Value>>,
+    /// The contents of AppSpecs, by application and hash.
+    pub(super) specs: Memory<SpecId, String>,
+    /// The deployment group that made a deployment of CodeDeploy, by its id.
+    pub(super) makers: Memory<String, GroupName>,
+    /// The deployment group that was last seen to move a service, by cluster and service as they were configured.
+    pub(super) groups: Memory<(String, String), GroupName>,
 }
 
 impl Api {
@@ -69,23 +94,34 @@ impl Api {
         let code_deploy = aws_sdk_codedeploy::config::Builder::from(config).interceptor(Verbatim).build();
         let ecs = aws_sdk_ecs::Client::from_conf(ecs);
         let caller = Caller { session: session.clone(), pacer: pacer.clone(), ecs: ecs.clone() };
-        let services = Batchers::new(move |cluster: &String| {
-            let (cluster, caller) = (cluster.clone(), caller.clone());
-            Batcher::new(Arc::new(SystemClock), SERVICES, TOGETHER, move |names| {
-                let (cluster, caller) = (cluster.clone(), caller.clone());
-                async move { service::describe(&caller, &cluster, names).await }
-            })
-        });
+        let clock = pacer.clock();
         Self {
+            services: services(&caller, &clock),
+            tasks: tasks(&caller, &clock),
+            deployments: {
+                let caller = caller.clone();
+                Batcher::new(Arc::clone(&clock), DEPLOYMENTS, TOGETHER, move |arns| {
+                    let caller = caller.clone();
+                    async move { deployments::describe(&caller, arns).await }
+                })
+            },
+            described_revisions: Batcher::new(Arc::clone(&clock), DEPLOYMENTS, TOGETHER, move |arns| {
+                let caller = caller.clone();
+                async move { deployments::describe_revisions(&caller, arns).await }
+            }),
             session: session.clone(),
-            surroundings: Surroundings::new(session.clone(), pacer.clone(), Arc::new(SystemClock)),
+            surroundings: Surroundings::new(session.clone(), pacer.clone(), clock),
             pacer,
             ecs,
             code_deploy: aws_sdk_codedeploy::Client::from_conf(code_deploy),
             balancer: aws_sdk_elasticloadbalancingv2::Client::new(config),
-            services,
+            listed: Memory::new(REMEMBERED),
+            ended: Memory::new(REMEMBERED),
             definitions: Memory::new(REMEMBERED),
             revisions: Memory::new(REMEMBERED),
+            specs: Memory::new(REMEMBERED),
+            makers: Memory::new(REMEMBERED),
+            groups: Memory::new(REMEMBERED),
         }
     }
 
@@ -171,6 +207,29 @@ impl Api {
     }
 }
 
+fn services(caller: &Caller, clock: &Arc<dyn Clock>) -> Batchers<String, String, Described> {
+    let (caller, clock) = (caller.clone(), Arc::clone(clock));
+    Batchers::new(move |cluster: &String| {
+        let (cluster, caller) = (cluster.clone(), caller.clone());
+        Batcher::new(Arc::clone(&clock), SERVICES, TOGETHER, move |names| {
+            let (cluster, caller) = (cluster.clone(), caller.clone());
+            async move { service::describe(&caller, &cluster, names).await }
+        })
+    })
+}
+
+fn tasks(caller: &Caller, clock: &Arc<dyn Clock>) -> Batchers<String, String, Arc<Vec<Task>>> {
+    let (caller, clock) = (caller.clone(), Arc::clone(clock));
+    Batchers::new(move |cluster: &String| {
+        let (cluster, caller) = (cluster.clone(), caller.clone());
+        let pages = Arc::default();
+        Batcher::new(Arc::clone(&clock), WITH_TASKS, TOGETHER, move |names| {
+            let (cluster, caller, pages) = (cluster.clone(), caller.clone(), Arc::clone(&pages));
+            async move { tasks::of_services(&caller, &cluster, names, &pages).await }
+        })
+    })
+}
+
 /// What a gathered look-up is made with.
 #[derive(Clone)]
 pub(super) struct Caller {
@@ -202,7 +261,7 @@ pub(super) struct Memory<K, V> {
 }
 
 impl<K: std::hash::Hash + Eq, V: Clone> Memory<K, V> {
-    fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { most, kept: Mutex::default() }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, ForwardActionConfig, Listener, TargetGroupTuple, TargetHealthDescription,
+    Action, ActionTypeEnum, ForwardActionConfig, Listener, Rule, TargetGroupTuple, TargetHealthDescription,
     TargetHealthStateEnum,
 };
 use futures_util::future::try_join_all;
@@ -59,29 +59,79 @@ impl Client {
         Ok(answer.target_health_descriptions.unwrap_or_default())
     }
 
-    /// How a listener divides its requests between groups of the service, if one does.
-    pub(super) async fn traffic(&self, look: &Look, groups: &BTreeSet<String>) -> Result<Option<Traffic>> {
-        let (Some(group), Reading::Known(tasks)) = (groups.first(), &look.tasks) else { return Ok(None) };
-        let Some(balancer) = self.balancer_of(group).await? else { return Ok(None) };
-        for listener in self.listeners(&balancer).await? {
-            let Some((listener, shares)) = divided(&listener) else { continue };
-            if !shares.iter().any(|(group, _)| groups.contains(group.as_str())) {
-                continue;
+    /// How a listener or a rule divides its requests between groups of the service, if one does.
+    pub(super) async fn traffic(&self, look: &Look, groups: &BTreeSet<String>) -> Result<Reading<Traffic>> {
+        let (Some(group), Reading::Known(tasks)) = (groups.first(), &look.tasks) else {
+            return Ok(Reading::Absent);
+        };
+        let Some(balancer) = self.balancer_of(group).await? else { return Ok(Reading::Absent) };
+        let mut found = self.divisions(&balancer).await?;
+        found.retain(|(_, shares)| shares.iter().any(|(group, _)| groups.contains(group.as_str())));
+        match <[Division; 1]>::try_from(found) {
+            Ok([(at, shares)]) => Ok(Reading::Known(self.divided(look, tasks, at, shares).await?)),
+            Err(found) if found.is_empty() => Ok(Reading::Absent),
+            Err(found) => {
+                let places: Vec<_> = found.iter().map(|(at, _)| short(at.as_str())).collect();
+                let why = format!("requests are divided at several places: {}", places.join(", "));
+                Ok(Reading::Unknown(why))
             }
-            let read = shares.into_iter().map(|(group, weight)| async move {
-                let health = self.target_health(group.as_str()).await?;
-                let healthy = healthy(&health);
-                let runs = run_by(&healthy, tasks);
-                Ok::<_, Error>(TrafficGroup::new(
-                    group,
-                    weight,
-                    u32::try_from(healthy.len()).unwrap_or(u32::MAX),
-                    runs,
-                ))
-            });
-            return Ok(Some(Traffic::new(listener, try_join_all(read).await?)));
         }
-        Ok(None)
+    }
+
+    /// A division with what stands behind each of its groups.
+    async fn divided(
+        &self,
+        look: &Look,
+        tasks: &[Task],
+        at: Arn,
+        shares: Vec<(Arn, u16)>,
+    ) -> Result<Traffic> {
+        let healths =
+            try_join_all(shares.iter().map(|(group, _)| self.target_health(group.as_str()))).await?;
+        let own = |health: &Vec<TargetHealthDescription>| {
+            let healthy = healthy(health);
+            healthy.is_empty() || run_by(&healthy, tasks).is_some()
+        };
+        let mut all = tasks.to_vec();
+        if !healths.iter().all(own) {
+            // Another service may run the other release.
+            all.extend(self.relatives(look).await);
+        }
+        let groups = shares.into_iter().zip(healths).map(|((group, weight), health)| {
+            let healthy = healthy(&health);
+            let runs = run_by(&healthy, &all);
+            TrafficGroup::new(group, weight, u32::try_from(healthy.len()).unwrap_or(u32::MAX), runs)
+        });
+        Ok(Traffic::new(at, groups.collect()))
+    }
+
+    /// The tasks of the cluster that run the same family, whatever service they belong to. What cannot be read is not known.
+    async fn relatives(&self, look: &Look) -> Vec<Task> {
+        let primary = look.service.primary().and_then(|primary| primary.task_definition.as_ref());
+        let Some(family) = primary.map(TaskDefinitionArn::family) else { return Vec::new() };
+        self.tasks_of_family(family).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "what other services run could not be read");
+            Vec::new()
+        })
+    }
+
+    /// Everything at a load balancer that divides requests: listeners by default, and their rules.
+    async fn divisions(&self, balancer: &str) -> Result<Vec<Division>> {
+        let listeners = self.listeners(balancer).await?;
+        let arns: Vec<_> = listeners.iter().filter_map(|one| one.listener_arn.as_deref()).collect();
+        let rules = try_join_all(arns.iter().map(|arn| self.rules(arn))).await?;
+        let of_listeners = listeners.iter().map(Place::from);
+        // The default rule is what the listener says itself.
+        let rules = rules.iter().flatten().filter(|rule| rule.is_default != Some(true));
+        Ok(of_listeners.chain(rules.map(Place::from)).filter_map(|place| division(&place)).collect())
+    }
+
+    async fn rules(&self, listener: &str) -> Result<Vec<Rule>> {
+        let doing = format!("look at the rules of listener {}", short(listener));
+        let call = self.api.session().reads("elasticloadbalancing", "DescribeRules", doing);
+        let request = self.api.balancer.describe_rules().listener_arn(listener);
+        let answer = self.api.balance(async { request.send().await.map_err(|e| explain(&call, &e)) }).await?;
+        Ok(answer.rules.unwrap_or_default())
     }
 
     async fn balancer_of(&self, group: &str) -> Result<Option<String>> {
@@ -101,52 +151,103 @@ impl Client {
         Ok(answer.listeners.unwrap_or_default())
     }
 
-    /// The weights that a listener has now.
-    pub(crate) async fn weights(&self, listener: &Arn) -> Result<BTreeMap<Arn, u16>> {
-        let found = self.listener(listener).await?;
-        Ok(divided(&found).map(|(_, shares)| shares.into_iter().collect()).unwrap_or_default())
+    /// The weights that a listener or rule has now.
+    pub(crate) async fn weights(&self, at: &Arn) -> Result<BTreeMap<Arn, u16>> {
+        let place = self.place_of(at).await?;
+        Ok(division(&place).map(|(_, shares)| shares.into_iter().collect()).unwrap_or_default())
     }
 
-    async fn listener(&self, listener: &Arn) -> Result<Listener> {
-        let doing = format!("look at listener {}", short(listener.as_str()));
-        let call = self.api.session().reads("elasticloadbalancing", "DescribeListeners", doing.clone());
-        let request = self.api.balancer.describe_listeners().listener_arns(listener.as_str());
-        let answer = self.api.balance(async { request.send().await.map_err(|e| explain(&call, &e)) }).await?;
-        answer.listeners.and_then(|found| found.into_iter().next()).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, doing, "there is no such listener any more")
+    /// A listener or rule, as it is now.
+    async fn place_of(&self, at: &Arn) -> Result<Place> {
+        let found = if is_rule(at) { self.rule(at).await? } else { self.listener(at).await? };
+        found.ok_or_else(|| {
+            let doing = format!("look at {}", named(at));
+            Error::new(ErrorKind::NotFound, doing, "it is not there any more")
                 .with_effect(Effect::None)
+                .next("make a new plan")
         })
     }
 
-    /// Gives a listener's groups these weights and leaves everything else of its forwarding as it is.
-    pub(crate) async fn shift_traffic(&self, listener: &Arn, weights: &BTreeMap<Arn, u16>) -> Result<()> {
-        let found = self.listener(listener).await?;
-        let doing = format!("divide the requests of listener {} anew", short(listener.as_str()));
-        let Some(actions) = with_weights(&found, weights) else {
+    async fn listener(&self, at: &Arn) -> Result<Option<Place>> {
+        let doing = format!("look at {}", named(at));
+        let call = self.api.session().reads("elasticloadbalancing", "DescribeListeners", doing);
+        let request = self.api.balancer.describe_listeners().listener_arns(at.as_str());
+        let answer = self.api.balance(async { request.send().await.map_err(|e| explain(&call, &e)) }).await?;
+        Ok(answer.listeners.unwrap_or_default().first().map(Place::from))
+    }
+
+    async fn rule(&self, at: &Arn) -> Result<Option<Place>> {
+        let doing = format!("look at {}", named(at));
+        let call = self.api.session().reads("elasticloadbalancing", "DescribeRules", doing);
+        let request = self.api.balancer.describe_rules().rule_arns(at.as_str());
+        let answer = self.api.balance(async { request.send().await.map_err(|e| explain(&call, &e)) }).await?;
+        Ok(answer.rules.unwrap_or_default().first().map(Place::from))
+    }
+
+    /// Gives the groups of a listener or rule these weights and leaves everything else of its actions as it is.
+    pub(crate) async fn shift_traffic(&self, at: &Arn, weights: &BTreeMap<Arn, u16>) -> Result<()> {
+        let place = self.place_of(at).await.map_err(|error| error.with_effect(Effect::None))?;
+        let doing = format!("divide the requests of {} anew", named(at));
+        let Some(actions) = with_weights(&place, weights) else {
             let what = "it does not forward to exactly the target groups that were planned for";
             return Err(Error::new(ErrorKind::Stale, doing, what)
                 .with_effect(Effect::None)
                 .next("make a new plan"));
         };
+        if is_rule(at) {
+            let call = self.api.session().changes("elasticloadbalancing", "ModifyRule", doing);
+            let request = self.api.balancer.modify_rule().rule_arn(at.as_str()).set_actions(Some(actions));
+            let sent = async { request.send().await.map(drop).map_err(|e| explain(&call, &e)) };
+            return self.api.rebalance(sent).await;
+        }
         let call = self.api.session().changes("elasticloadbalancing", "ModifyListener", doing);
-        let request = self.api.balancer.modify_listener().listener_arn(listener.as_str());
+        let request = self.api.balancer.modify_listener().listener_arn(at.as_str());
         let request = request.set_default_actions(Some(actions));
-        self.api.rebalance(async { request.send().await.map_err(|e| explain(&call, &e)) }).await.map(drop)
+        let sent = async { request.send().await.map(drop).map_err(|e| explain(&call, &e)) };
+        self.api.rebalance(sent).await
     }
 
     /// As [`traffic`](Self::traffic); where the listeners cannot be read, the way over them is closed, and the others are not.
-    pub(super) async fn traffic_of(&self, look: &Look, groups: &BTreeSet<String>) -> Option<Traffic> {
-        self.traffic(look, groups).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the listeners could not be read");
-            None
-        })
+    pub(super) async fn traffic_of(&self, look: &Look, groups: &BTreeSet<String>) -> Reading<Traffic> {
+        self.traffic(look, groups).await.unwrap_or_else(|error| Reading::Unknown(error.to_string()))
     }
 }
 
-/// The forwarding of a listener with several groups: its default action.
-fn divided(listener: &Listener) -> Option<(Arn, Vec<(Arn, u16)>)> {
-    let arn = listener.listener_arn.as_deref()?.parse().ok()?;
-    let forward = listener.default_actions().iter().find_map(|action| action.forward_config.as_ref())?;
+/// Where requests are divided, and by which weights.
+type Division = (Arn, Vec<(Arn, u16)>);
+
+/// A listener with what it does by default, or a rule with what it does.
+struct Place {
+    arn: Option<String>,
+    actions: Vec<Action>,
+}
+
+impl From<&Listener> for Place {
+    fn from(listener: &Listener) -> Self {
+        Self { arn: listener.listener_arn.clone(), actions: listener.default_actions().to_vec() }
+    }
+}
+
+impl From<&Rule> for Place {
+    fn from(rule: &Rule) -> Self {
+        Self { arn: rule.rule_arn.clone(), actions: rule.actions().to_vec() }
+    }
+}
+
+fn is_rule(at: &Arn) -> bool {
+    at.resource().starts_with("listener-rule/")
+}
+
+/// What errors call it.
+fn named(at: &Arn) -> String {
+    let what = if is_rule(at) { "listener rule" } else { "listener" };
+    format!("{what} {}", short(at.as_str()))
+}
+
+/// The forwarding of a listener or rule with several groups.
+fn division(place: &Place) -> Option<Division> {
+    let arn = place.arn.as_deref()?.parse().ok()?;
+    let forward = place.actions.iter().find_map(|action| action.forward_config.as_ref())?;
     let share = |group: &TargetGroupTuple| {
         // A group without a weight has one.
         let weight = u16::try_from(group.weight.unwrap_or(1)).ok()?;
@@ -156,9 +257,13 @@ fn divided(listener: &Listener) -> Option<(Arn, Vec<(Arn, u16)>)> {
     (shares.len() > 1).then_some((arn, shares))
 }
 
-/// The listener's own actions with other weights, if its groups are exactly those that are weighted.
-fn with_weights(listener: &Listener, weights: &BTreeMap<Arn, u16>) -> Option<Vec<Action>> {
-    let mut actions = listener.default_actions().to_vec();
+/// The own actions of a listener or rule with other weights, if its groups are exactly those that are weighted.
+fn with_weights(place: &Place, weights: &BTreeMap<Arn, u16>) -> Option<Vec<Action>> {
+    let mut actions = place.actions.clone();
+    // A listener does not tell the secret with which it signs users in, and has to be told to keep it.
+    for config in actions.iter_mut().filter_map(|action| action.authenticate_oidc_config.as_mut()) {
+        config.use_existing_client_secret = Some(true);
+    }
     let action = actions.iter_mut().find(|action| action.r#type == Some(ActionTypeEnum::Forward))?;
     let forward = action.forward_config.take()?;
     let wanted = |group: &TargetGroupTuple| {
@@ -197,7 +302,10 @@ fn run_by(targets: &[&str], tasks: &[Task]) -> Option<TaskDefinitionArn> {
 
 /// The end of an ARN that people know it by.
 fn short(arn: &str) -> &str {
-    arn.split_once(":targetgroup/").or_else(|| arn.split_once(":loadbalancer/")).map_or(arn, |(_, name)| name)
+    [":targetgroup/", ":loadbalancer/", ":listener/", ":listener-rule/"]
+        .iter()
+        .find_map(|kind| arn.split_once(kind))
+        .map_or(arn, |(_, name)| name)
 }
 
 #[cfg(test)]

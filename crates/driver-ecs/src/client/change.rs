@@ -105,13 +105,18 @@ impl Client {
         registered.and_then(|arn| arn.parse().ok()).ok_or_else(unreadable)
     }
 
-    /// What is registered to put a revision back: its content as it is now, with these images pinned.
+    /// What is registered to put a revision back: its content as it is now, with these images pinned and the environment of
+    /// another one.
     pub(crate) async fn for_registering(
         &self,
         from: &TaskDefinitionArn,
         pin: &BTreeMap<String, Digest>,
+        environment_of: Option<&TaskDefinitionArn>,
     ) -> Result<TaskDefinition> {
         let mut wanted = self.task_definition(from).await?;
+        if let Some(earlier) = environment_of {
+            wanted = wanted.with_environments_of(&self.task_definition(earlier).await?)?;
+        }
         let images = wanted.redacted(&self.key(from.arn().account()))?.containers();
         for container in images {
             if let Some(digest) = pin.get(&container.name) {

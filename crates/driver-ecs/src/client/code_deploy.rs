@@ -1,16 +1,21 @@
 //! CodeDeploy's deployments of the service.
 
-use aws_sdk_codedeploy::types::{AppSpecContent, RevisionLocation, RevisionLocationType};
-use rollback_core::{Error, ErrorKind, Result};
-use serde_json::{Map, Value, json};
+use std::sync::OnceLock;
 
-use super::{Client, items, text, texts};
+use aws_sdk_codedeploy::types::{AppSpecContent, RevisionLocation, RevisionLocationType};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::join_all;
+use rollback_core::{Effect, Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+
+use super::app_spec;
+use super::{Client, Depth, items, text, texts};
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::CodeDeployGroup;
-use crate::look::CodeDeployInfo;
+use crate::look::{CodeDeployInfo, line};
 
-/// How many deployments are read, newest first. `BatchGetDeployments` takes 25.
-const NEWEST: usize = 10;
+/// How many deployments are read, newest first: as many as `BatchGetDeployments` takes.
+const NEWEST: usize = 25;
 
 /// The deployments of a service, and the group that makes them.
 pub(super) struct Moved {
@@ -18,21 +23,31 @@ pub(super) struct Moved {
     pub(super) deployments: Vec<CodeDeployInfo>,
 }
 
+/// An application and one of its deployment groups.
+pub(super) type GroupName = (String, String);
+
 impl Client {
-    /// What CodeDeploy does with the service: by the group that is configured, else by the deployment that made its task set.
-    pub(super) async fn code_deploy(&self, described: &Map<String, Value>) -> Result<Moved> {
+    /// What CodeDeploy does with the service: by this group, else by the one that is configured, else by the deployment that made
+    /// a task set.
+    pub(super) async fn code_deploy(
+        &self,
+        described: &Map<String, Value>,
+        group: Option<GroupName>,
+        depth: Depth,
+    ) -> Result<Moved> {
         let sets: Vec<_> =
             described.get("taskSets").and_then(Value::as_array).into_iter().flatten().collect();
-        let configured =
-            self.place.group.as_ref().map(|group| (group.application.clone(), group.group.clone()));
-        let found = match configured {
+        let configured = self.place.group.as_ref();
+        let configured = configured.map(|group| (group.application.clone(), group.group.clone()));
+        let found = match group.or(configured) {
             Some(found) => Some(found),
             None => self.group_of(&sets).await?,
         };
         let Some((application, group)) = found else {
-            return Ok(Moved { group: None, deployments: Vec::new() });
+            return self.unmoved(&sets);
         };
-        let deployments = self.newest(&application, &group, &sets).await?;
+        let deployed = self.newest(&application, &group).await?;
+        let deployments = self.with_destinations(deployed, &sets, depth).await?;
         let group = sets
             .iter()
             .flat_map(|set| items(set, "loadBalancers"))
@@ -41,29 +56,49 @@ impl Client {
                 let port = u16::try_from(balancer.get("containerPort")?.as_u64()?).ok()?;
                 let mut found =
                     CodeDeployGroup::new(&application, &group, text(balancer, "containerName")?, port);
-                found.platform_version = platform(described);
+                found.platform_version = platform(described, &sets);
                 Some(found)
             });
         Ok(Moved { group, deployments })
     }
 
-    /// Task sets that CodeDeploy made carry its deployment's id.
-    async fn group_of(&self, sets: &[&Value]) -> Result<Option<(String, String)>> {
-        let made = sets.iter().filter(|set| text(set, "startedBy") == Some("CODE_DEPLOY"));
-        // The one that the service was made with was made by no deployment.
-        let mut ids = made.filter_map(|set| text(set, "externalId")).filter(|id| !id.is_empty());
-        let Some(id) = ids.next() else { return Ok(None) };
+    /// Nobody knows the group. That is nothing to worry about as long as there is only the task set that the service was made with.
+    fn unmoved(&self, sets: &[&Value]) -> Result<Moved> {
+        if sets.iter().filter(|set| text(set, "status") != Some("DRAINING")).count() <= 1 {
+            return Ok(Moved { group: None, deployments: Vec::new() });
+        }
+        let doing = format!("find the deployment group of {}", self.shown());
+        let what = "it has several task sets, and none tells which deployment of CodeDeploy made it";
+        Err(Error::new(ErrorKind::NotFound, doing, what).next("set `codedeploy` in the configuration"))
+    }
+
+    /// Task sets that CodeDeploy made carry its deployment's id; the one that the service was made with carries none. What was found
+    /// once is remembered: a rollback may leave only that one.
+    async fn group_of(&self, sets: &[&Value]) -> Result<Option<GroupName>> {
+        let service = (self.place.cluster.clone(), self.place.service.clone());
+        let Some(id) = sets.iter().find_map(|set| made_by(set)) else {
+            return Ok(self.api.groups.get(&service));
+        };
+        if let Some(found) = self.api.makers.get(&id.to_owned()) {
+            return Ok(Some(found));
+        }
         let doing = format!("find the deployment group of {}", self.shown());
         let call = self.api.session().reads("codedeploy", "GetDeployment", doing);
         let answer =
             self.api.deploy(call, self.api.code_deploy.get_deployment().deployment_id(id).send()).await?;
         let info = answer.body.get("deploymentInfo").cloned().unwrap_or_default();
-        Ok(text(&info, "applicationName")
+        let found = text(&info, "applicationName")
             .zip(text(&info, "deploymentGroupName"))
-            .map(|(a, g)| (a.to_owned(), g.to_owned())))
+            .map(|(application, group)| (application.to_owned(), group.to_owned()));
+        if let Some(found) = &found {
+            self.api.makers.keep(id.to_owned(), found.clone());
+            self.api.groups.keep(service, found.clone());
+        }
+        Ok(found)
     }
 
-    async fn newest(&self, application: &str, group: &str, sets: &[&Value]) -> Result<Vec<CodeDeployInfo>> {
+    /// The newest deployments of a group, newest first.
+    async fn newest(&self, application: &str, group: &str) -> Result<Vec<CodeDeployInfo>> {
         let doing = format!("list CodeDeploy's deployments of {application}/{group}");
         let call = self.api.session().reads("codedeploy", "ListDeployments", doing.clone());
         let request = self.api.code_deploy.list_deployments().application_name(application);
@@ -73,12 +108,48 @@ impl Client {
             return Ok(Vec::new());
         }
         let call = self.api.session().reads("codedeploy", "BatchGetDeployments", doing);
-        let request = self.api.code_deploy.batch_get_deployments().set_deployment_ids(Some(ids));
+        let request = self.api.code_deploy.batch_get_deployments().set_deployment_ids(Some(ids.clone()));
         let answer = self.api.deploy(call, request.send()).await?;
-        let mut found: Vec<_> =
-            items(&answer.body, "deploymentsInfo").filter_map(|entry| info(entry, sets)).collect();
-        found.sort_by_key(|deployment: &CodeDeployInfo| std::cmp::Reverse(deployment.create_time));
+        let mut found: Vec<_> = items(&answer.body, "deploymentsInfo").filter_map(read).collect();
+        // CodeDeploy lists them in this order; its documentation does not promise it.
+        found.sort_by_key(|deployment: &CodeDeployInfo| {
+            let place = ids.iter().position(|id| *id == deployment.deployment_id);
+            (std::cmp::Reverse(deployment.create_time), place)
+        });
         Ok(found)
+    }
+
+    /// Where deployments go: for those that are on their way, and for all of them where the past is asked for. A task set tells it
+    /// at once, an AppSpec has to be read.
+    async fn with_destinations(
+        &self,
+        deployed: Vec<CodeDeployInfo>,
+        sets: &[&Value],
+        depth: Depth,
+    ) -> Result<Vec<CodeDeployInfo>> {
+        let read = deployed.into_iter().map(|mut deployment| async move {
+            let id = deployment.deployment_id.as_str();
+            let made = sets.iter().find(|set| made_by(set) == Some(id));
+            deployment.task_definition =
+                made.and_then(|set| text(set, "taskDefinition")).and_then(|arn| arn.parse().ok());
+            let wanted = depth == Depth::Plan || deployment.is_in_flight();
+            if deployment.task_definition.is_none()
+                && wanted
+                && let Some(spec) = &deployment.app_spec
+            {
+                deployment.task_definition = match self.app_spec(spec).await {
+                    Ok(content) => app_spec::task_definition(&content),
+                    Err(error) if error.is_transient() => return Err(error),
+                    // Then it is not known, and the rest of the deployment is.
+                    Err(error) => {
+                        tracing::debug!(%error, "an AppSpec could not be read");
+                        None
+                    }
+                };
+            }
+            Ok(deployment)
+        });
+        join_all(read).await.into_iter().collect()
     }
 
     /// One deployment as it is now.
@@ -87,7 +158,7 @@ impl Client {
         let call = self.api.session().reads("codedeploy", "GetDeployment", doing.clone());
         let request = self.api.code_deploy.get_deployment().deployment_id(id);
         let answer = self.api.deploy(call, request.send()).await?;
-        answer.body.get("deploymentInfo").and_then(|entry| info(entry, &[])).ok_or_else(|| {
+        answer.body.get("deploymentInfo").and_then(read).ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, doing, "the answer is not one that CodeDeploy gives")
         })
     }
@@ -100,88 +171,69 @@ impl Client {
         self.api.deploy(call, request.send()).await.map(drop)
     }
 
-    /// Makes a deployment of this revision with the group's own configuration. Its id.
+    /// Makes a deployment with the group's own configuration. Its id.
     pub(crate) async fn create_code_deployment(
         &self,
         group: &CodeDeployGroup,
         to: &TaskDefinitionArn,
+        app_spec: &str,
         why: &str,
     ) -> Result<String> {
-        let doing = format!("deploy {} through {}/{}", to.short(), group.application, group.group);
-        let call = self.api.session().changes("codedeploy", "CreateDeployment", doing);
-        let content = AppSpecContent::builder().content(app_spec(group, to).to_string()).build();
+        let name = format!("{}/{}", group.application, group.group);
+        let doing = format!("deploy {} through {name}", to.short());
+        let call = self.api.session().changes("codedeploy", "CreateDeployment", doing.clone());
         let revision = RevisionLocation::builder()
             .revision_type(RevisionLocationType::AppSpecContent)
-            .app_spec_content(content)
+            .app_spec_content(AppSpecContent::builder().content(app_spec).build())
             .build();
         let request = self.api.code_deploy.create_deployment().application_name(&group.application);
         let request = request.deployment_group_name(&group.group).revision(revision).description(why);
-        let answer = self.api.deploy(call, request.send()).await?;
-        Ok(text(&answer.body, "deploymentId").unwrap_or_default().to_owned())
-    }
-
-    /// The newest deployments of a group, whatever became of them.
-    pub(crate) async fn newest_code_deployments(
-        &self,
-        group: &CodeDeployGroup,
-    ) -> Result<Vec<CodeDeployInfo>> {
-        self.newest(&group.application, &group.group, &[]).await
+        let busy = OnceLock::new();
+        let sent = async {
+            let answer = request.send().await;
+            if let Err(refused) = &answer
+                && refused.code() == Some("DeploymentLimitExceededException")
+            {
+                let _ = busy.set(line(refused.message().unwrap_or("it already has an active deployment")));
+            }
+            answer
+        };
+        let answer = self.api.deploy(call, sent).await;
+        if let Some(said) = busy.get() {
+            return Err(taken(&doing, &name, said));
+        }
+        let answer = answer?;
+        let unreadable = || {
+            Error::new(ErrorKind::Unavailable, doing, "the answer names no deployment")
+                .with_effect(Effect::Applied)
+        };
+        text(&answer.body, "deploymentId").map(str::to_owned).ok_or_else(unreadable)
     }
 }
 
-/// `LATEST` for Fargate, and nothing for EC2: CodeDeploy refuses a platform there.
-fn platform(described: &Map<String, Value>) -> Option<String> {
-    described.get("platformVersion").and_then(Value::as_str).map(str::to_owned)
+/// A group makes one deployment at a time, and somebody else's is on its way.
+fn taken(doing: &str, group: &str, said: &str) -> Error {
+    let what = format!("deployment group {group} makes one deployment at a time: {said}");
+    Error::new(ErrorKind::Conflict, doing, what).with_effect(Effect::None).next(
+        "wait until that deployment has ended, or stop it: aws deploy stop-deployment --deployment-id ID",
+    )
 }
 
-/// The AppSpec of an Amazon ECS deployment
-/// (<https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html>).
-fn app_spec(group: &CodeDeployGroup, to: &TaskDefinitionArn) -> Value {
-    let mut properties = json!({
-        "TaskDefinition": to,
-        "LoadBalancerInfo": { "ContainerName": group.container, "ContainerPort": group.port },
-    });
-    if let (Some(platform), Some(properties)) = (&group.platform_version, properties.as_object_mut()) {
-        properties.insert("PlatformVersion".to_owned(), json!(platform));
-    }
-    let service = json!({ "Type": "AWS::ECS::Service", "Properties": properties });
-    // The one version that there is.
-    json!({ "version": 0.0, "Resources": [{ "TargetService": service }] })
+/// The deployment that made a task set, if CodeDeploy did.
+fn made_by(set: &Value) -> Option<&str> {
+    text(set, "externalId").filter(|_| text(set, "startedBy").is_none_or(|by| by == "CODE_DEPLOY"))
 }
 
-/// A deployment, with where it goes: by the task set that it made, else by its AppSpec.
-fn info(entry: &Value, sets: &[&Value]) -> Option<CodeDeployInfo> {
+/// The platform version of Fargate, and nothing for EC2: CodeDeploy refuses one there.
+fn platform(described: &Map<String, Value>, sets: &[&Value]) -> Option<String> {
+    let own = described.get("platformVersion").and_then(Value::as_str);
+    let primary = sets.iter().find(|set| text(set, "status") == Some("PRIMARY"));
+    own.or_else(|| primary.and_then(|set| text(set, "platformVersion"))).map(str::to_owned)
+}
+
+/// A deployment, without where it goes: its AppSpec tells that.
+fn read(entry: &Value) -> Option<CodeDeployInfo> {
     let mut read: CodeDeployInfo = serde_json::from_value(entry.clone()).ok()?;
-    let made = sets.iter().find(|set| text(set, "externalId") == Some(read.deployment_id.as_str()));
-    let of_set = made.and_then(|set| text(set, "taskDefinition"));
-    let content = || {
-        let revision = entry.get("revision")?;
-        let spec = revision.get("appSpecContent").or_else(|| revision.get("string"))?;
-        let spec: Value = serde_json::from_str(text(spec, "content")?).ok()?;
-        let service = items(&spec, "Resources").find_map(|resource| resource.get("TargetService"))?;
-        text(service.get("Properties")?, "TaskDefinition").map(str::to_owned)
-    };
-    read.task_definition = of_set.map(str::to_owned).or_else(content).and_then(|arn| arn.parse().ok());
+    read.app_spec = app_spec::id(entry);
     Some(read)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::revision;
-
-    #[test]
-    fn an_app_spec_names_revision_container_and_port() {
-        let mut group = CodeDeployGroup::new("shop", "web", "web", 80);
-        let spec = app_spec(&group, &revision(41)).to_string();
-        assert!(spec.contains("task-definition/web:41") && !spec.contains("PlatformVersion"), "{spec}");
-        assert!(spec.contains(r#""version":0.0"#), "CodeDeploy takes no other: {spec}");
-        group.platform_version = Some("1.4.0".into());
-        assert!(app_spec(&group, &revision(41)).to_string().contains("1.4.0"));
-        let entry = json!({ "deploymentId": "d-1", "status": "InProgress",
-            "revision": { "revisionType": "AppSpecContent", "appSpecContent": { "content": spec } } });
-        assert_eq!(info(&entry, &[]).unwrap().task_definition, Some(revision(41)));
-        let set = json!({ "externalId": "d-1", "taskDefinition": revision(42) });
-        assert_eq!(info(&entry, &[&set]).unwrap().task_definition, Some(revision(42)));
-    }
 }

@@ -32,6 +32,7 @@ impl Client {
         let answer = self.api.read("DescribeTaskDefinition", doing, request.send()).await;
         let answer = answer.map_err(|error| missing(arn, error))?;
         let read = TaskDefinition::parse(answer.body)?;
+        self.api.surroundings().registered(arn, read.registration());
         let key = self.key(arn.arn().account());
         let redacted = read.redacted(&key)?;
         self.api.definitions.keep((arn.to_string(), key.id().to_owned()), Arc::new(redacted));

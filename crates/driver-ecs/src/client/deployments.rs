@@ -1,19 +1,20 @@
 //! ECS's own deployments of the service, and the revisions of the service that they name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use rollback_core::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::api::Caller;
 use super::{Client, items, text};
 use crate::arn::{Arn, TaskDefinitionArn};
 use crate::coupled::Coupled;
 use crate::look::{Look, ServiceDeployment, ServiceRevision};
 
-/// How many `DescribeServiceDeployments` and `DescribeServiceRevisions` take.
-const AT_ONCE: usize = 20;
+/// How many deployments of one service are read in full at most.
+const IN_FULL: usize = 20;
 /// How many deployments are listed. ECS keeps those of 90 days.
 const LISTED: i32 = 100;
 
@@ -38,7 +39,7 @@ impl Client {
     ) -> Result<Vec<ServiceDeployment>> {
         let wanted = listed.iter().enumerate();
         let wanted = wanted.filter(|(at, deployment)| *at < newest || deployment.is_in_flight());
-        let arns: Vec<_> = wanted.map(|(_, deployment)| deployment.arn.clone()).take(AT_ONCE).collect();
+        let arns: Vec<_> = wanted.map(|(_, deployment)| deployment.arn.clone()).take(IN_FULL).collect();
         self.described_deployments(&arns).await
     }
 
@@ -47,47 +48,113 @@ impl Client {
         Ok(self.described_deployments(std::slice::from_ref(arn)).await?.into_iter().next())
     }
 
-    /// These deployments, as far as they are there.
+    /// These deployments, as far as they are there. Those that came to their end are remembered.
     pub(super) async fn described_deployments(&self, arns: &[Arn]) -> Result<Vec<ServiceDeployment>> {
-        if arns.is_empty() {
-            return Ok(Vec::new());
+        let reads = arns.iter().map(|arn| async {
+            let arn = arn.to_string();
+            match self.api.ended.get(&arn) {
+                Some(ended) => Ok(Some(ended)),
+                None => self.api.deployments.get(arn).await,
+            }
+        });
+        let found = try_join_all(reads).await?;
+        for one in found.iter().flatten().filter(|one| !one.is_in_flight()) {
+            self.api.ended.keep(one.arn.to_string(), Arc::clone(one));
         }
-        let request = self.api.ecs.describe_service_deployments();
-        let request =
-            request.set_service_deployment_arns(Some(arns.iter().map(ToString::to_string).collect()));
-        let doing = format!("look at the deployments of {}", self.shown());
-        let answer = self.api.read("DescribeServiceDeployments", doing, request.send()).await?;
-        let read = |value: &Value| serde_json::from_value(value.clone()).ok();
-        Ok(items(&answer.body, "serviceDeployments").filter_map(read).collect())
+        Ok(found.into_iter().flatten().map(|one| ServiceDeployment::clone(&one)).collect())
     }
 
     /// These revisions of the service, word for word: remembered, because they never change.
     pub(super) async fn revisions(&self, arns: BTreeSet<String>) -> Result<Vec<Arc<Value>>> {
-        let known = |arn: &String| self.api.revisions.get(arn);
-        let (mut found, mut missing) = (Vec::new(), Vec::new());
-        for arn in arns {
-            match known(&arn) {
-                Some(revision) => found.push(revision),
-                None => missing.push(arn),
+        let reads = arns.into_iter().map(|arn| async move {
+            if let Some(known) = self.api.revisions.get(&arn) {
+                return Ok(Some(known));
             }
-        }
-        let parts = missing.chunks(AT_ONCE).map(|arns| async {
-            let request = self.api.ecs.describe_service_revisions();
-            let request = request.set_service_revision_arns(Some(arns.to_vec()));
-            let doing = format!("look at the revisions of {}", self.shown());
-            self.api.read("DescribeServiceRevisions", doing, request.send()).await
+            let found = self.api.described_revisions.get(arn.clone()).await?;
+            if let Some(revision) = found.as_ref().filter(|revision| is_complete(revision)) {
+                self.api.revisions.keep(arn, Arc::clone(revision));
+            }
+            Ok(found)
         });
-        for answer in try_join_all(parts).await? {
-            for value in items(&answer.body, "serviceRevisions") {
-                let revision = Arc::new(value.clone());
-                if let Some(arn) = text(value, "serviceRevisionArn").filter(|_| is_complete(value)) {
-                    self.api.revisions.keep(arn.to_owned(), Arc::clone(&revision));
-                }
-                found.push(revision);
-            }
-        }
-        Ok(found)
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
     }
+
+    /// The deployments that were listed before, if the service tells that there are no others.
+    ///
+    /// Each deployment makes an entry of its own in the service, and a rollback is part of the deployment that it ends. So where
+    /// the entries are the same, the list is; while none of the list is on its way, only at rest: the newest may be
+    /// missing in a list that was read too early.
+    pub(super) fn listed_before(&self, entry: &Map<String, Value>) -> Option<Vec<ServiceDeployment>> {
+        let listed = self.api.listed.get(&self.place())?;
+        let moves = listed.deployments.first().is_some_and(ServiceDeployment::is_in_flight);
+        let same = entries(entry)? == listed.entries && (moves || is_at_rest(entry));
+        same.then(|| Vec::clone(&listed.deployments))
+    }
+
+    /// Whether anything was listed before.
+    pub(super) fn was_listed(&self) -> bool {
+        self.api.listed.get(&self.place()).is_some()
+    }
+
+    /// Remembers which deployments there are, as they are now.
+    pub(super) fn remember(&self, entry: &Map<String, Value>, deployments: &[ServiceDeployment]) {
+        if let Some(entries) = entries(entry) {
+            let listed = Listed { entries, deployments: Arc::new(deployments.to_vec()) };
+            self.api.listed.keep(self.place(), listed);
+        }
+    }
+
+    fn place(&self) -> (String, String) {
+        (self.place.cluster.clone(), self.place.service.clone())
+    }
+}
+
+/// The deployments of a service, and what it told of itself then.
+#[derive(Clone)]
+pub(super) struct Listed {
+    entries: Vec<String>,
+    deployments: Arc<Vec<ServiceDeployment>>,
+}
+
+/// What the service tells of its deployments: `None` where it tells nothing.
+fn entries(entry: &Map<String, Value>) -> Option<Vec<String>> {
+    let told = entry.get("deployments")?.as_array()?.iter();
+    let mut entries: Vec<_> = told.filter_map(|one| text(one, "id")).map(str::to_owned).collect();
+    entries.sort();
+    let current = entry.get("currentServiceDeployment").and_then(Value::as_str);
+    entries.extend(current.map(str::to_owned));
+    (!entries.is_empty()).then_some(entries)
+}
+
+/// Whether there is one deployment, at its end.
+fn is_at_rest(entry: &Map<String, Value>) -> bool {
+    let told = entry.get("deployments").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    matches!(told, [one] if text(one, "rolloutState") == Some("COMPLETED"))
+}
+
+/// Up to twenty deployments of whatever services.
+pub(super) async fn describe(
+    caller: &Caller,
+    arns: Vec<String>,
+) -> Result<HashMap<String, Arc<ServiceDeployment>>> {
+    let request = caller.ecs.describe_service_deployments().set_service_deployment_arns(Some(arns));
+    let answer = caller.read("DescribeServiceDeployments", "look at deployments", request.send()).await?;
+    let read = |value: &Value| serde_json::from_value::<ServiceDeployment>(value.clone()).ok();
+    let found = items(&answer.body, "serviceDeployments").filter_map(read);
+    Ok(found.map(|one| (one.arn.to_string(), Arc::new(one))).collect())
+}
+
+/// Up to twenty revisions of whatever services.
+pub(super) async fn describe_revisions(
+    caller: &Caller,
+    arns: Vec<String>,
+) -> Result<HashMap<String, Arc<Value>>> {
+    let request = caller.ecs.describe_service_revisions().set_service_revision_arns(Some(arns));
+    let answer =
+        caller.read("DescribeServiceRevisions", "look at revisions of services", request.send()).await?;
+    let found = items(&answer.body, "serviceRevisions");
+    let named = found.filter_map(|one| Some((text(one, "serviceRevisionArn")?.to_owned(), one)));
+    Ok(named.map(|(arn, one)| (arn, Arc::new(one.clone()))).collect())
 }
 
 impl Client {

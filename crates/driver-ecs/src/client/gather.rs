@@ -8,11 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use rollback_core::{Error, ErrorKind, Reading, Result};
 use serde_json::{Map, Value};
 
+use super::code_deploy::GroupName;
 use super::deployments::{self, named};
 use super::service::Described;
 use super::{Client, Depth, Seen, balancer, items, text};
 use crate::arn::TaskDefinitionArn;
-use crate::look::{Look, Service, ServiceDeployment};
+use crate::circumstances::CodeDeployGroup;
+use crate::look::{Deployment, Look, Service, ServiceDeployment, Task};
 
 /// How many of the newest deployments are read in full while something is awaited: the last one for its reason, and the one
 /// before for where it went back to.
@@ -21,73 +23,108 @@ const TELLING: usize = 2;
 const PAST: usize = 20;
 /// For how long ECS lists a task that stopped.
 const STOPPED_ARE_LISTED: SignedDuration = SignedDuration::from_hours(1);
+/// For how long tasks may take to start before somebody wants to know why.
+const SLOW: SignedDuration = SignedDuration::from_secs(30);
 
 impl Client {
     /// Looks at the service, in two rounds: what needs only its name, then what the first answers name. What only the second
-    /// names, which is rare, takes a third.
+    /// names, which is rare, takes a third. The tasks take two rounds by themselves, beside the others.
     pub(crate) async fn see(&self, depth: Depth) -> Result<Seen> {
-        let first = join3(self.service(), self.running_task_arns(), self.listed_deployments()).await;
-        let (service, tasks, deployments) = first;
+        let tasks = async { if depth == Depth::Course { None } else { Some(self.running_tasks().await) } };
+        let (tasks, rest) = join(tasks, Box::pin(self.without_tasks(depth))).await;
+        let (mut look, entry, second) = rest?;
+        look.tasks = match tasks.or(second.tasks) {
+            Some(tasks) => reading(tasks)?,
+            None => Reading::Unknown("they were not asked for: nothing speaks of trouble".to_owned()),
+        };
+        if let (Some(stopped), Reading::Known(tasks)) = (second.stopped, &mut look.tasks) {
+            tasks.extend(stopped);
+        }
+        self.late(&mut look, &entry, second.revisions, second.definitions, depth).await?;
+        if look.service.deployment_controller.kind == "CODE_DEPLOY" {
+            // Service deployments are ECS's own alone.
+            look.deployments = Reading::Absent;
+            self.name_images(&mut look).await;
+        } else if depth == Depth::Plan && !second.groups.is_empty() {
+            look.traffic = self.traffic_of(&look, &second.groups).await;
+        }
+        Ok(Seen { look, described: entry })
+    }
+
+    async fn without_tasks(&self, depth: Depth) -> Result<(Look, Map<String, Value>, Second)> {
+        // Where they were listed before, the service itself tells whether there are others.
+        let list = async { if self.was_listed() { None } else { Some(self.listed_deployments().await) } };
+        let (service, listed) = join(self.service(), list).await;
         let (service, Described { entry, at }) = service?;
         let mut look = Look::new(service);
         look.at = at;
-        look.deployments = reading(deployments)?;
-        Box::pin(self.fill(&mut look, &entry, tasks, depth)).await?;
-        Ok(Seen { look, described: entry })
+        look.deployments = match listed {
+            Some(listed) => reading(listed)?,
+            None => match self.listed_before(&entry) {
+                Some(listed) => Reading::Known(listed),
+                None => reading(self.listed_deployments().await)?,
+            },
+        };
+        let second = Box::pin(self.fill(&mut look, &entry, depth)).await?;
+        if let Reading::Known(deployments) = &look.deployments {
+            self.remember(&entry, deployments);
+        }
+        Ok((look, entry, second))
     }
 
     /// What the service is set to, and nothing else: what a token is made of.
     pub(crate) async fn intent(&self) -> Result<Look> {
+        self.intent_of(None).await
+    }
+
+    /// The same of a service that this group moves, whether or not its task sets tell so.
+    pub(crate) async fn intent_through(&self, group: &CodeDeployGroup) -> Result<Look> {
+        self.intent_of(Some((group.application.clone(), group.group.clone()))).await
+    }
+
+    async fn intent_of(&self, group: Option<GroupName>) -> Result<Look> {
         let (service, described) = self.service().await?;
         let by_others = service.deployment_controller.kind == "CODE_DEPLOY";
         let mut look = Look::new(service);
         if by_others {
-            let moved = self.code_deploy(&described.entry).await?;
+            let moved = self.code_deploy(&described.entry, group, Depth::Course).await?;
             look.code_deploy = Reading::Known(moved.deployments);
         }
         Ok(look)
     }
 
     /// The second round.
-    async fn fill(
-        &self,
-        look: &mut Look,
-        entry: &Map<String, Value>,
-        tasks: Result<Vec<String>>,
-        depth: Depth,
-    ) -> Result<()> {
+    async fn fill(&self, look: &mut Look, entry: &Map<String, Value>, depth: Depth) -> Result<Second> {
         let full = if depth == Depth::Plan { PAST } else { TELLING };
         let listed = look.deployments.known().cloned().unwrap_or_default();
         let early_revisions = revisions_wanted(&listed, entry, depth);
         let early_definitions = definitions_wanted(look);
         let code_deploy = look.service.deployment_controller.kind == "CODE_DEPLOY";
-        let stopped = is_restless(&look.service) || has_just_gone_back(&listed, look.at);
+        let troubled = is_troubled(look, &listed);
+        let stopped = troubled || (depth != Depth::Course && is_restless(&look.service));
         let groups = groups(entry);
         let service = join4(
-            async { if code_deploy { Some(self.code_deploy(entry).await) } else { None } },
+            async { if code_deploy { Some(self.code_deploy(entry, None, depth).await) } else { None } },
             self.described_among(&listed, full),
             self.revisions(early_revisions.clone()),
             self.definitions(early_definitions.iter().cloned()),
         );
         let running = join3(
-            async { self.described_tasks(&tasks?).await },
+            async {
+                if troubled && depth == Depth::Course { Some(self.running_tasks().await) } else { None }
+            },
             async { if stopped { self.stopped_tasks().await.ok() } else { None } },
             self.healthy_targets(&groups),
         );
         let ((moved, deployments, revisions, definitions), (tasks, stopped, healthy)) =
             join(service, running).await;
         (look.definitions, look.healthy_targets) = (definitions, healthy);
-        look.tasks = reading(tasks)?;
-        if let (Some(stopped), Reading::Known(tasks)) = (stopped, &mut look.tasks) {
-            tasks.extend(stopped);
-        }
         if let Reading::Known(listed) = &mut look.deployments {
             deployments::complete(
                 listed,
                 reading(deployments)?.known().map(Vec::as_slice).unwrap_or_default(),
             );
         }
-        let revisions = reading(revisions)?;
         match reading(moved.transpose())? {
             Reading::Known(Some(moved)) => {
                 (look.group, look.code_deploy) = (moved.group, Reading::Known(moved.deployments));
@@ -95,11 +132,8 @@ impl Client {
             Reading::Unknown(why) => look.code_deploy = Reading::Unknown(why),
             Reading::Known(None) | Reading::Absent => {}
         }
-        self.late(look, entry, (revisions, early_revisions), early_definitions, depth).await?;
-        if depth == Depth::Plan && !groups.is_empty() {
-            look.traffic = self.traffic_of(look, &groups).await;
-        }
-        Ok(())
+        let revisions = (reading(revisions)?, early_revisions);
+        Ok(Second { tasks, stopped, revisions, definitions: early_definitions, groups })
     }
 
     /// What only the second round named.
@@ -132,6 +166,16 @@ impl Client {
     }
 }
 
+/// What the second round found, and was asked for.
+struct Second {
+    /// `None` where they were not wanted, or are asked for beside it.
+    tasks: Option<Result<Vec<Task>>>,
+    stopped: Option<Vec<Task>>,
+    revisions: (Reading<Vec<Arc<Value>>>, BTreeSet<String>),
+    definitions: BTreeSet<TaskDefinitionArn>,
+    groups: BTreeSet<String>,
+}
+
 /// What may not be read or cannot be answered is unknown; what would be the same for the next call is an error: it is worth
 /// asking again.
 fn reading<T>(answer: Result<T>) -> Result<Reading<T>> {
@@ -144,6 +188,26 @@ fn reading<T>(answer: Result<T>) -> Result<Reading<T>> {
 
 fn is_asked_again(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Timeout) || error.is_transient()
+}
+
+/// Whether the tasks may tell why something does not get there, or went back: what goes well tells nothing, and is asked once
+/// it says that it is there.
+fn is_troubled(look: &Look, listed: &[ServiceDeployment]) -> bool {
+    let service = &look.service;
+    if service.deployment_controller.kind != "ECS" && !service.task_sets.is_empty() {
+        return true;
+    }
+    let slow = |deployment: &Deployment| {
+        let since = deployment.created_at.zip(look.at).map(|(made, now)| now.duration_since(made));
+        let going = deployment.rollout_state.as_deref() == Some("IN_PROGRESS");
+        !going || since.is_none_or(|since| since > SLOW)
+    };
+    has_just_gone_back(listed, look.at)
+        || service.deployments.iter().any(|deployment| {
+            deployment.rollout_state.as_deref() == Some("FAILED")
+                || deployment.failed_tasks > 0
+                || (deployment.running_count < deployment.desired_count && slow(deployment))
+        })
 }
 
 /// Whether reasons are wanted: something is on its way, or did not get there.

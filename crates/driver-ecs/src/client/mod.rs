@@ -4,6 +4,7 @@
 //! not know are neither lost nor left out of a digest.
 
 mod api;
+mod app_spec;
 mod around;
 mod artifacts;
 mod balancer;
@@ -12,6 +13,7 @@ mod code_deploy;
 mod definitions;
 mod deployments;
 mod gather;
+mod registry;
 mod service;
 mod surroundings;
 mod tasks;
@@ -25,10 +27,11 @@ use serde_json::{Map, Value};
 pub(crate) use self::api::Api;
 pub(crate) use self::definitions::Registered;
 pub(crate) use self::surroundings::Surroundings;
-use crate::arn::Arn;
+use crate::arn::{Arn, TaskDefinitionArn};
 use crate::config::{CodeDeployConfig, EcsConfig};
 use crate::look::Look;
-use crate::task_definition::FingerprintKey;
+use crate::snapshot::EcsSnapshot;
+use crate::task_definition::{Definition, FingerprintKey};
 
 /// One service, and how to ask about it. Cheap to clone.
 #[derive(Clone)]
@@ -132,6 +135,22 @@ impl Client {
     /// The service, as errors call it.
     fn shown(&self) -> String {
         format!("service {} of cluster {}", self.place.service, self.cluster_name())
+    }
+
+    /// A revision as a state of the service, with what the look knows of it.
+    pub(crate) fn snapshot(
+        &self,
+        look: &Look,
+        arn: &TaskDefinitionArn,
+        definition: &Definition,
+    ) -> Result<EcsSnapshot> {
+        let mut snapshot = EcsSnapshot::new(look.service.arn.clone(), arn.clone(), definition.clone())?;
+        snapshot.main_container = self.main_container().map(str::to_owned);
+        snapshot.digests = look.resolved(arn);
+        let names: Vec<_> = definition.containers().into_iter().map(|container| container.name).collect();
+        // Sidecars that ECS adds itself (Service Connect, GuardDuty) are in no task definition.
+        snapshot.digests.retain(|container, _| names.contains(container));
+        Ok(snapshot)
     }
 
     /// The key for values that may be secret: the installation's own, else the one that the account gives.

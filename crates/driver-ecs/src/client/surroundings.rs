@@ -21,6 +21,7 @@ use rollback_aws_support::{Batcher, Batchers, Call, Pacer, Quota, Scope, Session
 use rollback_core::time::Clock;
 use rollback_core::{ErrorKind, Reading, Result};
 
+use super::api::Memory;
 use super::around::{alarms, parameters, scaling, secret};
 use super::artifacts::{Artifacts, artifacts};
 use crate::arn::TaskDefinitionArn;
@@ -32,6 +33,9 @@ use crate::task_definition::Registration;
 pub(super) const TOGETHER: Duration = Duration::from_millis(2);
 /// How often a call is sent that is throttled each time.
 const TRIES: u32 = 4;
+/// How many revisions' statuses are remembered, and for how long.
+const REGISTRATIONS: usize = 8192;
+const SHORT_WHILE: Duration = Duration::from_secs(300);
 /// How many things one call takes, as the APIs document it.
 const PARAMETERS: usize = 10;
 const ALARMS: usize = 100;
@@ -68,6 +72,8 @@ struct Inner {
     parameters: Batchers<String, String, Reading<()>>,
     alarms: Batcher<String, Reading<String>>,
     scaling: Batcher<String, Reading<Scaling>>,
+    /// Revisions with their status and when it was read, by the pacer's clock.
+    registrations: Memory<String, (Duration, Registration)>,
 }
 
 impl Surroundings {
@@ -91,6 +97,7 @@ impl Surroundings {
             alarms: Batcher::new(Arc::clone(&clock), ALARMS, TOGETHER, move |names| {
                 alarms(of_alarms.clone(), names)
             }),
+            registrations: Memory::new(REGISTRATIONS),
             scaling: Batcher::new(clock, SCALABLE, TOGETHER, move |ids| scaling(of_scaling.clone(), ids)),
             asker,
         };
@@ -139,9 +146,22 @@ impl Surroundings {
         read(self.inner.scaling.get(resource_id.to_owned()).await)
     }
 
+    /// Remembers whether a revision could be used at this moment.
+    pub(super) fn registered(&self, arn: &TaskDefinitionArn, registration: Registration) {
+        let now = self.asker().pacer.clock().monotonic();
+        self.inner.registrations.keep(arn.to_string(), (now, registration));
+    }
+
     /// Whether a revision can be used at this moment; `Absent` if it was deleted.
+    ///
+    /// What was read a short while ago is not asked for again: ECS itself refuses a revision that cannot be used.
     pub(crate) async fn registration(&self, arn: &TaskDefinitionArn) -> Reading<Registration> {
         let asker = self.asker();
+        let now = asker.pacer.clock().monotonic();
+        let read_before = self.inner.registrations.get(&arn.to_string());
+        if let Some((_, known)) = read_before.filter(|(at, _)| now.saturating_sub(*at) < SHORT_WHILE) {
+            return Reading::Known(known);
+        }
         let client = client!(asker, aws_sdk_ecs, asker.session.region());
         let quota = ecs::quota("DescribeTaskDefinition");
         let call = asker.session.reads(

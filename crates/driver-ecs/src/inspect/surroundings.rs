@@ -14,6 +14,8 @@ use crate::task_definition::Registration;
 pub(super) fn revision(to: &EcsSnapshot, now: &Reading<Registration>) -> Option<Finding> {
     let name = to.task_definition.short();
     let registration = match now {
+        // The revision that is named lends its settings.
+        _ if to.registration == Registration::Unregistered => to.registration,
         Reading::Known(Registration::Unknown) | Reading::Unknown(_) => to.registration,
         Reading::Known(now) => *now,
         Reading::Absent => {
@@ -39,6 +41,12 @@ pub(super) fn revision(to: &EcsSnapshot, now: &Reading<Registration>) -> Option<
             Finding::warning(finding::REVISION_INACTIVE, format!("{name} is being deleted"))
                 .next("its content is registered again as a new revision, while it can still be read"),
         ),
+        Registration::Unregistered => {
+            let told = format!(
+                "no revision holds this: it would run with the settings of {name} and may never have run like that"
+            );
+            Some(Finding::warning("never-registered", told))
+        }
         Registration::Unknown => {
             let why = if let Reading::Unknown(why) = now { why.as_str() } else { "ECS does not say" };
             Some(Finding::info(

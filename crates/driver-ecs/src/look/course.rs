@@ -7,12 +7,9 @@ use rollback_core::Reading;
 use rollback_core::target::Phase;
 
 use super::reasons::line;
-use super::{CodeDeployInfo, Deployment, Look, ServiceDeployment};
+use super::{Deployment, Look, ServiceDeployment, code_deploy};
 use crate::arn::TaskDefinitionArn;
-use crate::circumstances::{Circumstances, CodeDeployment, Controller, NativeDeployment};
-
-/// How long a deployment of CodeDeploy may take before it counts as stuck.
-const STUCK: SignedDuration = SignedDuration::from_mins(30);
+use crate::circumstances::{Circumstances, Controller, NativeDeployment};
 
 /// A deployment and what stands for it in the service are not made in the same moment.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
@@ -37,7 +34,7 @@ pub(super) fn course(look: &Look) -> Course {
     }
     match controller(look) {
         Controller::Ecs => native(look),
-        Controller::CodeDeploy | Controller::External => by_task_sets(look),
+        Controller::CodeDeploy | Controller::External => code_deploy::course(look),
     }
 }
 
@@ -79,6 +76,18 @@ fn native(look: &Look) -> Course {
             // The service stays set to it: this is what has to be left.
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
+        // Nobody but us gives up here.
+        "IN_PROGRESS"
+            if moving.is_none_or(|moving| !moving.is_returning()) && keeps_failing(look, primary) =>
+        {
+            let text = format!(
+                "{} tasks of {} failed one after the other, and no circuit breaker ends that",
+                primary.failed_tasks,
+                name(primary)
+            );
+            let phase = Phase::Failed(with_reasons(look, text));
+            Course { settled: earlier, heading: primary.task_definition.clone(), phase }
+        }
         // ECS calls a rollout completed that only waits: hooks and bake time come before.
         "COMPLETED" if moving.is_none() => at_rest(look, primary),
         _ => {
@@ -88,6 +97,15 @@ fn native(look: &Look) -> Course {
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
     }
+}
+
+/// Whether so many tasks failed that ECS's circuit breaker would have given up, were it on: half of those that are wanted, at
+/// least 3 and at most 200, one after the other
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
+fn keeps_failing(look: &Look, primary: &Deployment) -> bool {
+    let threshold = primary.desired_count.max(look.service.desired_count).div_ceil(2).clamp(3, 200);
+    let guarded = look.service.deployment_configuration.deployment_circuit_breaker.enable;
+    !guarded && primary.running_count == 0 && primary.failed_tasks >= threshold
 }
 
 /// Where ECS tells no state of the rollout, its counts have to do.
@@ -164,7 +182,7 @@ fn progress(look: &Look, primary: &Deployment, moving: Option<&ServiceDeployment
 }
 
 /// With the most telling reason, and with how a task ended: that is what people look up next.
-fn with_reasons(look: &Look, mut text: String) -> String {
+pub(super) fn with_reasons(look: &Look, mut text: String) -> String {
     let first = look.reasons().into_iter().find(|reason| !text.contains(reason.as_str()));
     for reason in first.into_iter().chain(super::reasons::stopped_tasks(look).into_iter().next()) {
         if !text.contains(reason.as_str()) {
@@ -174,48 +192,6 @@ fn with_reasons(look: &Look, mut text: String) -> String {
     text
 }
 
-/// A service that is moved from outside: by CodeDeploy, or by task sets.
-fn by_task_sets(look: &Look) -> Course {
-    let sets = &look.service.task_sets;
-    let of = |status: &str| {
-        sets.iter().find(|set| set.status == status).and_then(|set| set.task_definition.clone())
-    };
-    let settled = of("PRIMARY").map_or_else(
-        || Reading::Unknown("ECS tells no task set that takes requests".to_owned()),
-        Reading::Known,
-    );
-    if let Reading::Unknown(why) = &look.code_deploy {
-        let phase = Phase::Progressing(format!("whether CodeDeploy moves it is not known: {why}"));
-        return Course { settled, heading: of("ACTIVE"), phase };
-    }
-    if let Some(moving) = look.code_deploy_in_flight() {
-        let heading = moving.task_definition.clone().or_else(|| of("ACTIVE"));
-        return Course { settled, heading, phase: code_deploy_phase(look, moving) };
-    }
-    if sets.iter().any(|set| set.stability_status.as_deref() == Some("STABILIZING")) {
-        let phase = Phase::Progressing("a task set is not steady yet".to_owned());
-        return Course { settled, heading: None, phase };
-    }
-    Course { settled, heading: None, phase: Phase::Settled }
-}
-
-fn code_deploy_phase(look: &Look, moving: &CodeDeployInfo) -> Phase {
-    let id = line(&moving.deployment_id);
-    if moving.status == "Ready" {
-        return Phase::Paused(format!("deployment {id} of CodeDeploy waits for its traffic to be moved"));
-    }
-    let begun = moving.start_time.or(moving.create_time);
-    let since = begun.zip(look.at).map(|(begun, now)| now.duration_since(begun));
-    match since.filter(|since| *since > STUCK) {
-        Some(since) => Phase::Progressing(format!(
-            "deployment {id} of CodeDeploy is stuck: {} for {} minutes",
-            line(&moving.status),
-            since.as_secs() / 60
-        )),
-        None => Phase::Progressing(format!("deployment {id} of CodeDeploy is {}", line(&moving.status))),
-    }
-}
-
 pub(super) fn circumstances(look: &Look) -> Circumstances {
     let native = look.native_in_flight().map(|moving| NativeDeployment {
         returning: moving.is_returning(),
@@ -223,11 +199,7 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
         hook: moving.waiting_hook().map(|hook| hook.hook_id.clone()),
         ..NativeDeployment::new(moving.arn.clone(), returns_to(look, moving).cloned())
     });
-    let code_deploy = look.code_deploy_in_flight().map(|moving| CodeDeployment {
-        returning: moving.creator.as_deref() == Some("codeDeployRollback"),
-        started_at: moving.start_time.or(moving.create_time),
-        ..CodeDeployment::new(moving.deployment_id.clone(), code_deploy_returns_to(look, moving))
-    });
+    let code_deploy = look.code_deploy_in_flight().map(|moving| code_deploy::moving(look, moving));
     let mut unread = BTreeMap::new();
     if let Reading::Unknown(why) = &look.deployments {
         unread.insert(Circumstances::NATIVE.to_owned(), line(why));
@@ -235,13 +207,16 @@ pub(super) fn circumstances(look: &Look) -> Circumstances {
     if let Reading::Unknown(why) = &look.code_deploy {
         unread.insert(Circumstances::CODE_DEPLOY.to_owned(), line(why));
     }
+    if let Reading::Unknown(why) = &look.traffic {
+        unread.insert(Circumstances::TRAFFIC.to_owned(), line(why));
+    }
     Circumstances {
         unread,
         controller: controller(look),
         native,
         code_deploy,
         group: look.group.clone(),
-        traffic: look.traffic.clone(),
+        traffic: look.traffic.known().cloned(),
     }
 }
 
@@ -284,23 +259,4 @@ fn returns_to<'a>(look: &'a Look, moving: &'a ServiceDeployment) -> Option<&'a T
         return look.task_definition_of(revision);
     }
     source(look)
-}
-
-/// CodeDeploy goes back to the task set that took requests before.
-fn code_deploy_returns_to(look: &Look, moving: &CodeDeployInfo) -> Option<TaskDefinitionArn> {
-    let other = |arn: &&TaskDefinitionArn| Some(*arn) != moving.task_definition.as_ref();
-    let mut sets: Vec<_> = look
-        .service
-        .task_sets
-        .iter()
-        .filter(|set| set.status != "DRAINING")
-        .filter_map(|set| set.task_definition.as_ref())
-        .filter(other)
-        .collect();
-    sets.sort();
-    sets.dedup();
-    match sets[..] {
-        [one] if moving.task_definition.is_some() => Some(one.clone()),
-        _ => None,
-    }
 }

@@ -11,7 +11,7 @@ use crate::arn::{Arn, TaskDefinitionArn};
 use crate::time::optional;
 
 /// `null` as nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
@@ -40,6 +40,9 @@ pub struct Service {
     /// Who moves it. Left out by ECS where it is ECS.
     #[serde(default, deserialize_with = "or_default")]
     pub deployment_controller: ControllerKind,
+    /// How ECS deploys it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub deployment_configuration: DeploymentConfiguration,
     /// Its last events, newest first.
     #[serde(default, deserialize_with = "or_default")]
     pub events: Vec<Event>,
@@ -51,6 +54,26 @@ impl Service {
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
     }
+}
+
+/// How ECS deploys a service, as far as it is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct DeploymentConfiguration {
+    /// What gives up by itself.
+    #[serde(deserialize_with = "or_default")]
+    pub deployment_circuit_breaker: BreakerConfiguration,
+}
+
+/// Whether there is a circuit breaker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct BreakerConfiguration {
+    /// Whether it is on.
+    #[serde(deserialize_with = "or_default")]
+    pub enable: bool,
 }
 
 /// Who moves a service.
@@ -113,8 +136,11 @@ pub struct TaskSet {
     pub running_count: u32,
     /// `STEADY_STATE` or `STABILIZING`.
     pub stability_status: Option<String>,
-    /// The deployment of CodeDeploy that made it.
+    /// The deployment of CodeDeploy that made it. The one that the service was made with has none.
     pub external_id: Option<String>,
+    /// When it was made.
+    #[serde(deserialize_with = "optional")]
+    pub created_at: Option<Timestamp>,
 }
 
 /// One event of a service.
@@ -327,10 +353,13 @@ impl Task {
 
     /// The addresses under which load balancers know it.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let interfaces = self.containers.iter().flat_map(|container| &container.network_interfaces);
+        let of_containers =
+            interfaces.flat_map(|one| [one.private_ipv4_address.as_deref(), one.ipv6_address.as_deref()]);
         let details = self.attachments.iter().flat_map(|attachment| &attachment.details);
         let address =
             |detail: &&Detail| detail.name == "privateIPv4Address" || detail.name == "privateIPv6Address";
-        details.filter(address).map(|detail| detail.value.as_str())
+        details.filter(address).map(|detail| detail.value.as_str()).chain(of_containers.flatten())
     }
 
     /// The last part of its ARN.
@@ -375,61 +404,18 @@ pub struct TaskContainer {
     pub exit_code: Option<i32>,
     /// ECS's words for why it does not run.
     pub reason: Option<String>,
+    /// How it is reached, where tasks have an interface of their own.
+    #[serde(deserialize_with = "or_default")]
+    pub network_interfaces: Vec<NetworkInterface>,
 }
 
-/// A deployment, as CodeDeploy's `GetDeployment` tells it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[non_exhaustive]
-pub struct CodeDeployInfo {
-    /// `d-ABCDEF123`.
-    pub deployment_id: String,
-    /// `Created`, `Queued`, `InProgress`, `Baking`, `Ready`, `Succeeded`, `Failed` or `Stopped`.
-    pub status: String,
-    /// What it was made with: the mark of a run, for one that we made.
-    pub description: Option<String>,
-    /// `user`, `codeDeployRollback`, …
-    pub creator: Option<String>,
-    /// When it was made.
-    #[serde(deserialize_with = "optional")]
-    pub create_time: Option<Timestamp>,
-    /// When it began.
-    #[serde(deserialize_with = "optional")]
-    pub start_time: Option<Timestamp>,
-    /// Why it failed.
-    pub error_information: Option<CodeDeployError>,
-    /// What became of rolling it back.
-    pub rollback_info: Option<CodeDeployRollback>,
-    /// Where it goes, from its AppSpec. Whoever reads the answer takes it out of there.
-    pub task_definition: Option<TaskDefinitionArn>,
-}
-
-impl CodeDeployInfo {
-    /// Whether it is not at its end.
-    #[must_use]
-    pub fn is_in_flight(&self) -> bool {
-        matches!(self.status.as_str(), "Created" | "Queued" | "InProgress" | "Baking" | "Ready")
-    }
-}
-
-/// Why a deployment of CodeDeploy failed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct CodeDeployError {
-    /// `HEALTH_CONSTRAINTS`, …
-    pub code: Option<String>,
-    /// CodeDeploy's words.
-    pub message: Option<String>,
-}
-
-/// What became of rolling a deployment of CodeDeploy back.
+/// A network interface, as its containers tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
-pub struct CodeDeployRollback {
-    /// CodeDeploy's words.
-    pub rollback_message: Option<String>,
-    /// The deployment that this one rolls back.
-    pub rollback_triggering_deployment_id: Option<String>,
+pub struct NetworkInterface {
+    /// Its address.
+    pub private_ipv4_address: Option<String>,
+    /// Its other address.
+    pub ipv6_address: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! What was seen of a service: plain data as the APIs describe it, and what follows from it.
 
+mod code_deploy;
 mod course;
 mod data;
 mod parts;
@@ -14,11 +15,12 @@ use rollback_core::target::Finding;
 use rollback_core::{Digest, Evidence, Identity, Observation, PartState, Reading, Result, Token};
 use serde_json::json;
 
+pub use self::code_deploy::{CodeDeployError, CodeDeployInfo, CodeDeployRollback};
 pub use self::course::Course;
 pub use self::data::{
-    Attachment, CircuitBreaker, CodeDeployError, CodeDeployInfo, CodeDeployRollback, ContainerImage,
-    ControllerKind, Deployment, Detail, Event, LifecycleHook, RevisionRef, RolledBack, Service,
-    ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
+    Attachment, BreakerConfiguration, CircuitBreaker, ContainerImage, ControllerKind, Deployment,
+    DeploymentConfiguration, Detail, Event, LifecycleHook, NetworkInterface, RevisionRef, RolledBack,
+    Service, ServiceDeployment, ServiceRevision, Task, TaskContainer, TaskSet,
 };
 pub(crate) use self::reasons::line;
 use crate::arn::TaskDefinitionArn;
@@ -47,9 +49,11 @@ pub struct Look {
     /// The deployment group, if the service has one.
     pub group: Option<CodeDeployGroup>,
     /// How the listener divides requests, if it does.
-    pub traffic: Option<Traffic>,
+    pub traffic: Reading<Traffic>,
     /// The content of every task definition that is named in here, as far as it could be read.
     pub definitions: BTreeMap<TaskDefinitionArn, Definition>,
+    /// What the tags of revisions name in their registries at this look, by container; asked where nothing else tells it.
+    pub(crate) images: BTreeMap<TaskDefinitionArn, BTreeMap<String, Digest>>,
     /// The backend's own time at this look, from its answers.
     pub at: Option<Timestamp>,
 }
@@ -67,8 +71,9 @@ impl Look {
             healthy_targets: Reading::Absent,
             code_deploy: Reading::Absent,
             group: None,
-            traffic: None,
+            traffic: Reading::Absent,
             definitions: BTreeMap::new(),
+            images: BTreeMap::new(),
             at: None,
         }
     }
@@ -82,21 +87,19 @@ impl Look {
     /// The concurrency token: which deployment is meant to run. It changes when somebody deploys, stops a deployment or rolls
     /// one back, and not when tasks come and go, counts change or a rollout completes.
     ///
-    /// It begins with when that deployment was made, so that of two tokens it can be told which is the older.
+    /// It begins with when that deployment was made, so that of two tokens it can be told which is the older. Where CodeDeploy
+    /// moves the service, it names CodeDeploy's newest deployment.
     #[must_use]
     pub fn token(&self) -> Token {
+        if let Some(token) = code_deploy::token(self) {
+            return token;
+        }
         let primary = self.service.primary();
         let set = self.service.task_sets.iter().find(|set| set.status == "PRIMARY");
-        let moving = self.code_deploy_in_flight().map(|info| info.deployment_id.as_str());
-        // Once a deployment of CodeDeploy is through, the task set that it made is what is meant to run.
-        let made_by = set.and_then(|set| set.external_id.as_deref()).filter(|id| !id.is_empty());
-        let of_code_deploy =
-            moving.or(made_by.filter(|_| self.service.deployment_controller.kind == "CODE_DEPLOY"));
         let intent = json!([
             self.service.arn,
             primary.map(|deployment| (&deployment.id, &deployment.task_definition)),
-            set.filter(|_| of_code_deploy.is_none()).map(|set| (&set.id, &set.task_definition)),
-            of_code_deploy,
+            set.map(|set| (&set.id, &set.task_definition)),
         ]);
         let made = primary.and_then(|deployment| deployment.created_at).unwrap_or_default();
         let digest = Digest::of_bytes(intent.to_string().as_bytes()).short();
@@ -107,19 +110,37 @@ impl Look {
     /// newer deployment was given up is not older than it, even where an older one is in its place again.
     #[must_use]
     pub fn is_before(&self, after: &Token) -> bool {
+        if code_deploy::is_before(self, after) {
+            return true;
+        }
         let Some((seen, accepted)) = made(&self.token()).zip(made(after)) else { return false };
         let given_up =
             Timestamp::from_millisecond(accepted).is_ok_and(|at| course::given_up(self, at).is_some());
         seen < accepted && !given_up
     }
 
-    /// Whether ECS gave up what `after` proves was accepted, and goes or went back by itself; with its reason.
+    /// Whether ECS or CodeDeploy gave up what `after` proves was accepted, and goes or went back by itself; with its reason.
     #[must_use]
     pub fn went_back(&self, after: &Token) -> Option<String> {
+        if let Some(why) = code_deploy::went_back(self, after) {
+            return Some(why);
+        }
         if self.token() == *after {
             return None;
         }
         course::went_back(self, Timestamp::from_millisecond(made(after)?).ok()?)
+    }
+
+    /// Whether the deployment of CodeDeploy that `after` proves was accepted has moved all requests and only keeps the earlier
+    /// tasks for a while: for whoever asked for it, the service rests.
+    #[must_use]
+    pub fn has_arrived(&self, after: &Token) -> bool {
+        code_deploy::has_arrived(self, after)
+    }
+
+    /// What this look tells as the token, had this deployment of CodeDeploy been the newest.
+    pub(crate) fn token_of_code_deploy(&self, id: &str) -> Token {
+        code_deploy::token_of(self, id)
     }
 
     /// The parts of the service: one for each thing that runs, and one for what should run.
@@ -194,7 +215,8 @@ impl Look {
         Ok(observed)
     }
 
-    /// The digests that ECS resolved a revision's images to when it last deployed it, else those that all its tasks run.
+    /// The digests that ECS resolved a revision's images to when it last deployed it, else those that all its tasks run, else what its
+    /// tags name now, if that was asked.
     #[must_use]
     pub fn resolved(&self, arn: &TaskDefinitionArn) -> BTreeMap<String, Digest> {
         let revisions = self.revisions.known().into_iter().flatten();
@@ -212,7 +234,7 @@ impl Look {
         let tasks: Vec<_> =
             self.running().filter(|task| task.task_definition.as_ref() == Some(arn)).collect();
         let mut all = tasks.iter().map(|task| task.digests());
-        let Some(first) = all.next() else { return BTreeMap::new() };
+        let Some(first) = all.next() else { return self.images.get(arn).cloned().unwrap_or_default() };
         if all.all(|other| other == first) { first } else { BTreeMap::new() }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rollback_core::target::Health;
 use rollback_core::{Digest, Evidence, Identity, Incarnation, PartId, PartState, Reading, Result};
 
+use super::code_deploy::{self, Standing};
 use super::{Look, Task};
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::Controller;
@@ -47,7 +48,7 @@ pub(super) fn parts(look: &Look, goal: Option<&EcsSnapshot>) -> Result<Vec<PartS
 /// What runs, by what it runs; and what should run, also when nothing of it does.
 fn by_kind<'a>(look: &'a Look, meant: Option<&(TaskDefinitionArn, u32)>) -> BTreeMap<Kind, Vec<&'a Task>> {
     let mut running: BTreeMap<Kind, Vec<&Task>> = BTreeMap::new();
-    for task in look.running() {
+    for task in look.running().filter(|task| !code_deploy::is_kept(look, task)) {
         if let Some(arn) = &task.task_definition {
             running.entry((arn.clone(), task.digests())).or_default().push(task);
         }
@@ -81,7 +82,7 @@ fn counted(look: &Look) -> Result<Vec<PartState>> {
         .deployments
         .iter()
         .map(|d| (&d.status, &d.task_definition, d.desired_count, d.running_count));
-    let sets = look.service.task_sets.iter();
+    let sets = look.service.task_sets.iter().filter(|set| !code_deploy::is_set_kept(look, set));
     let sets = sets.map(|s| (&s.status, &s.task_definition, s.computed_desired_count, s.running_count));
     let mut parts: BTreeMap<&TaskDefinitionArn, (u32, u32)> = BTreeMap::new();
     for (status, arn, wanted, running) in counts.chain(sets) {
@@ -225,7 +226,17 @@ fn unread_definitions(look: &Look) -> Vec<(TaskDefinitionArn, &'static str)> {
 }
 
 /// A rollout that has not completed proves nothing yet, even while every task looks right.
-fn rollout(look: &Look, evidence: Evidence) -> Evidence {
+fn rollout(look: &Look, mut evidence: Evidence) -> Evidence {
+    match code_deploy::standing(look) {
+        Standing::Moving(what) => evidence = evidence.unread(format!("its end: {what}")),
+        Standing::Waiting(what) => evidence = evidence.compared(what),
+        Standing::Rest => {}
+    }
+    let kept = look.running().filter(|task| code_deploy::is_kept(look, task)).count();
+    if kept > 0 {
+        evidence =
+            evidence.compared(format!("{kept} running tasks of task sets that take no requests, apart"));
+    }
     let Some(primary) = look.service.primary() else { return evidence };
     match primary.rollout_state.as_deref() {
         None => evidence,

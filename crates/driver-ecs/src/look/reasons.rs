@@ -133,16 +133,9 @@ fn circuit_breaker(look: &Look) -> Option<String> {
 }
 
 fn code_deploy(look: &Look) -> Option<String> {
-    let newest = look
-        .code_deploy
-        .known()?
-        .first()
-        .filter(|newest| matches!(newest.status.as_str(), "Failed" | "Stopped"))?;
-    let error = newest.error_information.as_ref().and_then(|error| error.message.as_deref());
-    let back = newest.rollback_info.as_ref().and_then(|back| back.rollback_message.as_deref());
-    let words = [error, back].into_iter().flatten().map(line).collect::<Vec<_>>().join("; ");
-    let words = if words.is_empty() { "it gives no reason".to_owned() } else { words };
-    Some(format!("deployment {} of CodeDeploy is {}: {words}", line(&newest.deployment_id), newest.status))
+    let newest = look.code_deploy.known()?.first().filter(|newest| newest.is_given_up())?;
+    let (id, words) = (line(&newest.deployment_id), newest.words());
+    Some(format!("deployment {id} of CodeDeploy is {}: {words}", newest.status))
 }
 
 pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
@@ -154,6 +147,7 @@ pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
         .known()
         .and_then(|all| all.first())
         .and_then(|newest| look.task_definition_of(&newest.target_service_revision.as_ref()?.arn));
+    let brought = super::code_deploy::brought(look);
     // ECS tells of stopped tasks for an hour: what the same revision did in an earlier deployment is another story.
     let began = |task: &Task| {
         let of = look.service.deployments.iter().filter(|one| one.task_definition == task.task_definition);
@@ -163,7 +157,7 @@ pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
         task.last_status == "STOPPED"
             && task.task_definition.is_some()
             && task.stopped_at.zip(began(task)).is_none_or(|(stopped, began)| stopped >= began)
-            && [meant, failed_target].contains(&task.task_definition.as_ref())
+            && [meant, failed_target, brought.as_ref()].contains(&task.task_definition.as_ref())
             && !task
                 .stopped_reason
                 .as_deref()

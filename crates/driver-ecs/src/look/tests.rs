@@ -405,19 +405,15 @@ fn code_deploy_in_flight_stuck_and_waiting() {
     look.at = "2026-11-21T10:31:00Z".parse().ok();
     assert_eq!(
         text(&look.course().phase),
-        "deployment d-ABC of CodeDeploy is stuck: InProgress for 31 minutes"
+        "deployment d-ABC of CodeDeploy is stuck: InProgress for 31 minutes; it can be stopped, and goes back then"
     );
+    assert!(look.circumstances().code_deploy.unwrap().stuck);
     assert!(matches!(code_deploy_look("Ready").course().phase, Phase::Paused(_)));
 
     let moving = code_deploy_look("InProgress").token();
     let ended = code_deploy_look("Succeeded");
     assert_eq!(ended.course(), Course { settled: known(revision(41)), heading: None, phase: Phase::Settled });
-    assert_ne!(ended.token(), moving);
-    // Through, with the task set that it made in its place: what was meant is what is there.
-    let mut through = ended.clone();
-    let primary = through.service.task_sets.iter_mut().find(|set| set.status == "PRIMARY").unwrap();
-    primary.external_id = Some("d-ABC".into());
-    assert_eq!(through.token(), moving);
+    assert_eq!(ended.token(), moving, "its end is no new intent");
     let mut failed = code_deploy_look("Failed");
     let Reading::Known(all) = &mut failed.code_deploy else { panic!() };
     all[0].error_information = Some(CodeDeployError {
@@ -520,4 +516,26 @@ fn what_a_revision_did_before_its_deployment_began_is_no_reason() {
     look.tasks = known(vec![earlier, stopped("now", 41)]);
     let reasons = look.reasons();
     assert!(reasons.len() == 1 && reasons[0].contains("task now"), "{reasons:?}");
+}
+
+#[test]
+fn tasks_that_fail_without_a_breaker_are_a_failure_all_the_same() {
+    let failing = |failed: u32, running: u32, breaker: bool| {
+        let mut primary = deployment("2", "PRIMARY", 42, "IN_PROGRESS", (2, running));
+        primary["failedTasks"] = json!(failed);
+        let mut service = service(json!([primary, deployment("1", "ACTIVE", 41, "COMPLETED", (2, 2))]));
+        service["deploymentConfiguration"] =
+            json!({ "deploymentCircuitBreaker": { "enable": breaker, "rollback": false } });
+        look(service).course()
+    };
+    let course = failing(3, 0, false);
+    assert!(
+        matches!(&course.phase, Phase::Failed(why) if why.contains("3 tasks of web:42")),
+        "{:?}",
+        course.phase
+    );
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    for course in [failing(2, 0, false), failing(3, 1, false), failing(9, 0, true)] {
+        assert!(matches!(course.phase, Phase::Progressing(_)), "{:?}", course.phase);
+    }
 }

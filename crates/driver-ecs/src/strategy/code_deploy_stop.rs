@@ -20,8 +20,9 @@ impl CodeDeployStop {
         let moving =
             question.circumstances.code_deploy.as_ref().ok_or("no deployment of CodeDeploy is on its way")?;
         if moving.returning {
+            let to = moving.returns_to.as_ref().map(|arn| format!(" to {}", arn.short())).unwrap_or_default();
             return Err(format!(
-                "deployment {} is itself a rollback: stopping it would undo that",
+                "deployment {} is itself a rollback{to}: stopping it would undo that",
                 moving.id
             ));
         }
@@ -30,7 +31,8 @@ impl CodeDeployStop {
             return Err(format!("it would go back to {}, and {goal} is wanted", back.short()));
         }
         let action = EcsAction::StopCodeDeploy { deployment: moving.id.clone() };
-        let title = format!("stop deployment {} and send traffic back to {goal}", moving.id);
+        let stuck = if moving.stuck { ", which is stuck," } else { "" };
+        let title = format!("stop deployment {}{stuck} and send traffic back to {goal}", moving.id);
         Ok(Proposal::new(vec![Step::single(StepId::from_static("stop-code-deploy"), title, action)])
             .expected(MOVED)
             .precondition(format!("the task set of {goal} was not terminated yet")))

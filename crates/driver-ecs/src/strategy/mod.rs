@@ -76,6 +76,15 @@ impl<'a> Question<'a> {
 
     /// Refuses where nothing is left to do: at rest, on the same content and images, on every part.
     fn not_there_yet(&self) -> Result<(), String> {
+        let heading = self.view.observed.heading.as_ref();
+        let same = |heading: &EcsSnapshot| heading.task_definition == self.goal().task_definition;
+        let set = heading.is_some_and(same) && self.goal().registration != Registration::Unregistered;
+        if let (true, Phase::Failed(why)) = (set, &self.view.observed.phase) {
+            let name = self.goal().task_definition.short();
+            return Err(format!(
+                "the service is set to {name} already, and setting it again changes nothing: {why}"
+            ));
+        }
         let Some(settled) = self.view.observed.settled.known() else { return Ok(()) };
         let (goal, runs) = (self.goal().info().identity, settled.info().identity);
         // Where nobody knows which image the goal's tag meant, its content has to do.
@@ -121,6 +130,10 @@ impl<'a> Question<'a> {
         match self.goal().registration {
             Registration::DeleteInProgress => return Some(format!("{name} is being deleted")),
             Registration::Inactive => return Some(format!("{name} is INACTIVE")),
+            Registration::Unregistered => {
+                let family = self.goal().task_definition.family();
+                return Some(format!("no revision of {family} has this content"));
+            }
             Registration::Active | Registration::Unknown => {}
         }
         if self.found(finding::REVISION_INACTIVE) {
@@ -142,7 +155,11 @@ impl<'a> Question<'a> {
         // An image that is written with its digest needs no pin, and pinning it changes nothing.
         let pin: BTreeMap<_, _> = known.collect();
         let title = format!("register the content of {} as a new revision", goal.task_definition.short());
-        let action = EcsAction::Register { from: goal.task_definition.clone(), pin };
+        let action = EcsAction::Register {
+            from: goal.task_definition.clone(),
+            pin,
+            environment_of: goal.environment_of.clone(),
+        };
         // What was registered can be deregistered, and harms nobody.
         Step::single(StepId::from_static(REGISTER), title, action).timeout(Lasting::from_secs(30))
     }

@@ -31,8 +31,11 @@ impl ShiftTraffic {
             return Err(format!("{why}: the service could not be moved after the traffic"));
         }
         let goal = &question.goal().task_definition;
-        let traffic = question.circumstances.traffic.as_ref();
-        let traffic = traffic.ok_or("no listener divides requests between two releases")?;
+        let unread = question.circumstances.unread.get(Circumstances::TRAFFIC);
+        let traffic = question.circumstances.traffic.as_ref().ok_or_else(|| match unread {
+            Some(why) => format!("how requests are divided is not known: {why}"),
+            None => "no listener divides requests between two releases".to_owned(),
+        })?;
         let (group, weights) = all_to(goal, traffic)?;
         let action = EcsAction::ShiftTraffic { listener: traffic.listener.clone(), weights };
         let title = format!("send all requests to the targets of {}", goal.short());

@@ -1,6 +1,6 @@
 //! Situations, and who proposes what in which order.
 
-use rollback_core::target::{Finding, Phase};
+use rollback_core::target::Finding;
 use rollback_core::{
     Capabilities, ComponentName, Digest, Observation, PartId, PartState, Proposal, Reading, Risk, Strategy,
     Token,
@@ -270,4 +270,14 @@ fn names_differ_and_everything_says_what_it_is() {
     let names: std::collections::BTreeSet<_> = all().iter().map(|strategy| strategy.name()).collect();
     assert_eq!(names.len(), 6);
     assert!(all().iter().all(|strategy| !strategy.summary().is_empty()));
+}
+
+#[test]
+fn what_fails_where_it_should_go_is_not_sent_there_again() {
+    let mut view = in_flight(&Circumstances::default());
+    view.observed.heading = Some(at(41, "v1", &Circumstances::default()));
+    view.observed.phase = Phase::Failed("4 tasks failed".to_owned());
+    let (usable, not) = ask(&view);
+    assert!(usable.is_empty(), "{usable:?}");
+    assert!(not["update-service"].contains("4 tasks failed"), "{not:?}");
 }

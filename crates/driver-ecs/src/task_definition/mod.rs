@@ -40,6 +40,8 @@ pub enum Registration {
     Inactive,
     /// It is being deleted: as [`Inactive`](Self::Inactive), and not for long.
     DeleteInProgress,
+    /// There is no revision of this content yet: it is that of the revision that is named, with another image.
+    Unregistered,
     /// It could not be read.
     #[default]
     Unknown,
@@ -167,6 +169,17 @@ impl TaskDefinition {
             }
         }
         Ok(changed)
+    }
+
+    /// The same with the environment that each container has in an earlier task definition, where that has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_environment_of`](Self::with_environment_of).
+    pub fn with_environments_of(&self, earlier: &Self) -> Result<Self> {
+        let had = definition::container_names(&earlier.body);
+        let both = definition::container_names(&self.body).into_iter().filter(|name| had.contains(name));
+        both.into_iter().try_fold(self.clone(), |changed, name| changed.with_environment_of(&name, earlier))
     }
 
     fn content(&self) -> Map<String, Value> {

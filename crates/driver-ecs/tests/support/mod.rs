@@ -1,7 +1,5 @@
 //! What the tests of the driver share.
 
-pub(crate) mod world;
-
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -9,6 +7,21 @@ use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rollback_aws_support::Session;
+use rollback_testkit::driver::Release;
+
+pub(crate) const CLUSTER: &str = "prod";
+pub(crate) const SERVICE: &str = "web";
+pub(crate) const SECRET: &str = "correct horse battery staple";
+
+/// Where the images of a release are.
+pub(crate) fn image(release: Release) -> String {
+    tagged(&format!("v{}", release.number()))
+}
+
+/// Where an image with this tag is.
+pub(crate) fn tagged(tag: &str) -> String {
+    format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}")
+}
 
 /// A session of its own, as another process would have it. It waits a second for answers.
 pub(crate) fn session(url: &str) -> Session {

@@ -13,11 +13,8 @@ use rollback_scripted_aws::{Behaviour, Cloud, Does, Injection, Outcome, Server};
 use rollback_testkit::driver::{Fault, Fixture, Release};
 use serde_json::{Value, json};
 
-use super::session;
+use crate::support::{CLUSTER, SECRET, SERVICE, image, session};
 
-pub(crate) const CLUSTER: &str = "prod";
-pub(crate) const SERVICE: &str = "web";
-const SECRET: &str = "correct horse battery staple";
 /// The calls that change a service.
 const CHANGES: [&str; 4] =
     ["UpdateService", "StopServiceDeployment", "ContinueServiceDeployment", "RegisterTaskDefinition"];
@@ -33,11 +30,6 @@ pub(crate) struct World {
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Other, "arrange the service", error.to_string())
-}
-
-/// Where the images of a release are.
-pub(crate) fn image(release: Release) -> String {
-    format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v{}", release.number())
 }
 
 impl World {
@@ -65,7 +57,7 @@ impl World {
     }
 
     /// Registers a release, as a pipeline does once.
-    fn register(&self, release: Release) -> Result<String> {
+    pub(crate) fn register(&self, release: Release) -> Result<String> {
         let mut known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(arn) = known.get(&release) {
             return Ok(arn.clone());
@@ -75,7 +67,7 @@ impl World {
             "environment": [{ "name": "API_KEY", "value": SECRET }],
         });
         let input = json!({ "family": "web", "networkMode": "awsvpc", "containerDefinitions": [container] });
-        self.push(release);
+        self.push(&image(release));
         let answer =
             self.cloud.ask("ecs", "RegisterTaskDefinition", &input).map_err(|f| failed(format!("{f:?}")))?;
         let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
@@ -83,11 +75,10 @@ impl World {
         Ok(arn)
     }
 
-    /// Its image is in the registry from now on. Its digest.
-    fn push(&self, release: Release) -> String {
-        let image = image(release);
+    /// An image is in the registry from now on. Its digest.
+    pub(crate) fn push(&self, image: &str) -> String {
         let mut world = self.cloud.world();
-        let digest = world.images.digest(&image);
+        let digest = world.images.digest(image);
         world.images.tag(image, digest.clone());
         digest
     }
@@ -143,7 +134,7 @@ impl Fixture for World {
             Fault::RemoveArtifact(release) => {
                 let revision = self.register(release)?;
                 self.ask("DeregisterTaskDefinition", &json!({ "taskDefinition": revision }))?;
-                let ids = json!([{ "imageDigest": self.push(release) }]);
+                let ids = json!([{ "imageDigest": self.push(&image(release)) }]);
                 let image = json!({ "repositoryName": "web", "imageIds": ids });
                 self.cloud.ask("ecr", "BatchDeleteImage", &image).map_err(|f| failed(format!("{f:?}")))?;
                 self.cloud.behave(&self::image(release), Behaviour::MissingImage);

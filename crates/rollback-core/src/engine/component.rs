@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -42,6 +42,8 @@ pub(super) struct ComponentRun {
     pub(super) journal: Mutex<Journal>,
     /// `None` before it was taken, and under break-glass.
     pub(super) lease: Option<Lease>,
+    /// A place for each component of the run that may send now.
+    pub(super) slots: Arc<Semaphore>,
     pub(super) cancel: CancellationToken,
     /// The token that was last looked at before an action, and when.
     pub(super) seen: std::sync::Mutex<Option<(Token, Duration)>>,
@@ -237,7 +239,12 @@ impl ComponentRun {
         let proposal = self.proposal(leg)?;
         tracing::info!(strategy = leg.strategy, purpose = ?leg.purpose, "acting");
         self.emit_stage(Stage::Acting, leg.strategy.clone());
-        if let Some((why, error)) = self.act(proposal).await? {
+        let acted = {
+            // It is never closed.
+            let _slot = self.slots.acquire().await;
+            self.act(proposal).await?
+        };
+        if let Some((why, error)) = acted {
             return Ok(LegEnd::Failed { why, error });
         }
         self.settle(proposal, goal).await

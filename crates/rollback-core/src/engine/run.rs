@@ -20,8 +20,10 @@ use crate::progress::{Event, Stage};
 use crate::report::{ComponentReport, Report, State};
 use crate::request::{OnFailure, Request};
 
-/// How many components act at once.
+/// How many components send at once. Waiting for what was sent takes nobody's place: a rollout may take minutes.
 const CONCURRENT: usize = 16;
+/// How many are looked at at once before anything is sent: drivers gather what is asked together, and pace it.
+const LOOKING: usize = 128;
 
 /// A run in the hands of this process.
 pub(super) struct Run {
@@ -51,6 +53,7 @@ impl Run {
         let opening = |name| Journal::open(context.records.clone(), record.run, name).boxed();
         let opening: Vec<_> = plan.components.keys().map(opening).collect();
         let journals: Vec<_> = stream::iter(opening).buffered(CONCURRENT).try_collect().await?;
+        let slots = Arc::new(Semaphore::new(CONCURRENT));
         for ((name, planned), journal) in plan.components.iter().zip(journals) {
             if let Some(report) = &journal.state.ended {
                 ended.insert(name.clone(), report.clone());
@@ -65,6 +68,7 @@ impl Run {
                 target: Arc::clone(context.target(name)?),
                 journal: Mutex::new(journal),
                 lease: None,
+                slots: Arc::clone(&slots),
                 cancel: context.cancel.clone(),
                 seen: std::sync::Mutex::default(),
                 beside: std::sync::Mutex::default(),
@@ -134,7 +138,7 @@ impl Run {
     /// cut off in the middle.
     async fn guard_all(&self) -> (Forwards, bool) {
         let guards: Vec<_> = self.active.values().map(|component| component.guard().boxed()).collect();
-        let guards: Vec<_> = stream::iter(guards).buffered(CONCURRENT).collect().await;
+        let guards: Vec<_> = stream::iter(guards).buffered(LOOKING).collect().await;
         let mut ends = Forwards::new();
         for (name, guard) in self.active.keys().zip(guards) {
             match guard {
@@ -154,7 +158,7 @@ impl Run {
         (ends, false)
     }
 
-    /// Runs every component that has no end yet, each after those it waits for, at most [`CONCURRENT`] at once.
+    /// Runs every component that has no end yet, each after those it waits for; at most [`CONCURRENT`] send at once.
     async fn forward_all(&self, forwards: &mut Forwards) {
         let mut signals = BTreeMap::new();
         for name in self.plan.components.keys() {
@@ -165,17 +169,12 @@ impl Run {
             };
             signals.insert(name.clone(), watch::channel(done).0);
         }
-        let slots = Semaphore::new(CONCURRENT);
         let waiting = self.active.iter().filter(|(name, _)| !forwards.contains_key(*name));
         let ran = join_all(waiting.map(|(name, component)| {
-            let (signals, slots) = (&signals, &slots);
+            let signals = &signals;
             async move {
                 let end = match self.wait_for_peers(component, signals).await {
-                    Ok(()) => {
-                        // The semaphore is never closed.
-                        let _slot = slots.acquire().await;
-                        component.forward().await
-                    }
+                    Ok(()) => component.forward().await,
                     Err(end) => end,
                 };
                 if let Some(signal) = signals.get(name) {

@@ -46,9 +46,12 @@ impl ComponentRun {
         let started = clock.monotonic();
         let (mut pause, mut proofs) = (FIRST_PAUSE, 0);
         self.emit_stage(Stage::Settling, goal.info.label());
+        // A platform that goes on showing the past after that is not late any more: what it shows is what is.
+        let lag = self.plan.target.capabilities.visibility_lag.map_or(PATIENCE, Lasting::as_duration) * 2;
         loop {
             self.check_halt()?;
-            let (waiting, error) = match self.look(goal).await? {
+            let late = clock.monotonic().saturating_sub(started) >= lag;
+            let (waiting, error) = match self.look(goal, late).await? {
                 Ok(Look::Fail(why)) => return Ok(LegEnd::Failed { why, error: None }),
                 Ok(Look::Wait(why)) => (why, None),
                 Ok(Look::Prove) => {
@@ -76,13 +79,13 @@ impl ComponentRun {
         }
     }
 
-    async fn look(&self, goal: &SnapshotRecord) -> Result<Result<Look, ErrorRecord>, Halt> {
+    async fn look(&self, goal: &SnapshotRecord, late: bool) -> Result<Result<Look, ErrorRecord>, Halt> {
         let token = self.state(|state| state.token.clone()).await;
         let observed = match self.target.observe(token.as_ref()).await {
             Ok(observed) => observed,
             Err(error) => return Ok(Err(error.to_record())),
         };
-        if observed.lagging {
+        if observed.lagging && !late {
             return Ok(Ok(Look::Wait("the platform does not show the change yet".to_owned())));
         }
         // Before asking who moved it: the platform did, and says why.
