@@ -104,3 +104,19 @@ fn a_registry_that_may_not_be_asked_is_a_finding_and_no_refusal() -> Result<()> 
     assert_eq!(bed.healthy(), ["web:1", "web:1"]);
     Ok(())
 }
+
+#[test]
+fn an_urgent_run_sends_before_it_looks_at_the_registry() -> Result<()> {
+    let bed = Bed::with_two(&json!({}))?;
+    bed.cloud.forget_calls();
+    let ran = bed.run("run web --to previous --yes --urgent --output json")?.expect(0);
+    assert_eq!(ran.json()["state"], "restored", "{ran}");
+    let calls = bed.calls();
+    let at = |name: &str| calls.iter().position(|call| call == name);
+    let (sent, registry) = (at("ecs:UpdateService"), at("ecr:DescribeImages"));
+    assert!(registry.is_some(), "the registry is asked all the same: {calls:?}");
+    let before = &calls[..sent.ok_or("none was sent")?];
+    assert!(before.len() <= 12, "looks that could wait: {before:?}");
+    assert_eq!(bed.healthy(), ["web:1", "web:1"]);
+    Ok(())
+}

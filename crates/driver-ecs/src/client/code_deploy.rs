@@ -221,7 +221,8 @@ fn taken(doing: &str, group: &str, said: &str) -> Error {
 
 /// The deployment that made a task set, if CodeDeploy did.
 fn made_by(set: &Value) -> Option<&str> {
-    text(set, "externalId").filter(|_| text(set, "startedBy").is_none_or(|by| by == "CODE_DEPLOY"))
+    let id = text(set, "externalId").filter(|id| !id.is_empty());
+    id.filter(|_| text(set, "startedBy").is_none_or(|by| by == "CODE_DEPLOY"))
 }
 
 /// The platform version of Fargate, and nothing for EC2: CodeDeploy refuses one there.

@@ -79,9 +79,13 @@ fn unread(look: &Look) -> Vec<Finding> {
     let deployments = "ECS's own deployments could not be read, so that none can be stopped, and what ECS does by itself has no reason";
     let targets =
         "the load balancer's targets could not be read, so that a rollback cannot be proven healthy";
+    // Others tell of a service that others move.
+    let of_ecs = unknown(&look.deployments)
+        .or(unknown(&look.revisions))
+        .filter(|_| look.circumstances().controller == Controller::Ecs);
     [
         why(unknown(&look.tasks), "tasks-unknown", tasks),
-        why(unknown(&look.deployments).or(unknown(&look.revisions)), "deployments-unknown", deployments),
+        why(of_ecs, "deployments-unknown", deployments),
         why(unknown(&look.healthy_targets), "targets-unknown", targets),
     ]
     .into_iter()

@@ -223,6 +223,7 @@ pub(super) fn task(task: &Task, tags: bool) -> Value {
         "stoppedReason": task.stopped_reason,
         "containers": task.containers.iter().map(|one| container(task, one)).collect::<Vec<_>>(),
         "overrides": task.overrides,
+        "attachments": [attachment(task)],
         "attributes": [],
         "version": 1 + task.phase as u8,
     });
@@ -230,6 +231,17 @@ pub(super) fn task(task: &Task, tags: bool) -> Value {
         told["tags"] = json!(task.tags);
     }
     told
+}
+
+/// The network interface of a task, by which its targets are known.
+fn attachment(task: &Task) -> Value {
+    let id = task.arn.rsplit('/').next().unwrap_or_default();
+    json!({
+        "id": format!("eni-of-{id}"),
+        "type": "ElasticNetworkInterface",
+        "status": "ATTACHED",
+        "details": [{ "name": "privateIPv4Address", "value": task.ip }],
+    })
 }
 
 fn health(task: &Task) -> &'static str {

@@ -10,6 +10,23 @@ use crate::look::CodeDeployInfo;
 use crate::{CodeDeployGroup, Coupled, Registration};
 
 #[test]
+fn what_could_not_be_read_of_the_service_is_told_before_it_is_missed() {
+    let described = described(json!({}));
+    let mut look = look(&described);
+    let denied = || Reading::Unknown("ecs:… is denied".to_owned());
+    look.healthy_targets = Reading::Unknown("elasticloadbalancing:… is denied".to_owned());
+    (look.tasks, look.deployments) = (Reading::Unknown("ecs:ListTasks is denied".to_owned()), denied());
+    let found = decide(&quiet(), &look, &described, None, &snapshot(41, "v1")).findings;
+    let told = [("tasks-unknown", Warning), ("deployments-unknown", Warning), ("targets-unknown", Warning)];
+    assert_eq!(codes(&found)[..3], told);
+    assert!(found[0].message.contains("ecs:ListTasks is denied"), "{found:?}");
+    // Of a service that CodeDeploy moves, ECS has no deployments to tell.
+    look.service.deployment_controller.kind = "CODE_DEPLOY".to_owned();
+    let found = decide(&quiet(), &look, &described, None, &snapshot(41, "v1")).findings;
+    assert!(!codes(&found).iter().any(|(code, _)| *code == "deployments-unknown"), "{found:?}");
+}
+
+#[test]
 fn a_healthy_service_has_nothing_to_be_told() {
     let found = found(&quiet(), json!({}));
     assert_eq!(codes(&found), [], "{found:?}");
