@@ -48,6 +48,9 @@ impl Client {
         };
         let deployed = self.newest(&application, &group).await?;
         let deployments = self.with_destinations(deployed, &sets, depth).await?;
+        // Those that roll back move everything at once, whatever the group has.
+        let last = deployments.iter().find(|deployment| !deployment.is_rollback());
+        let configuration = last.and_then(|last| last.deployment_config_name.clone());
         let group = sets
             .iter()
             .flat_map(|set| items(set, "loadBalancers"))
@@ -57,6 +60,7 @@ impl Client {
                 let mut found =
                     CodeDeployGroup::new(&application, &group, text(balancer, "containerName")?, port);
                 found.platform_version = platform(described, &sets);
+                found.configuration.clone_from(&configuration);
                 Some(found)
             });
         Ok(Moved { group, deployments })
