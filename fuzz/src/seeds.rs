@@ -208,7 +208,7 @@ async fn plans() -> Vec<Plan> {
     let plain = lab.engine(Lab::environment(), 1);
     let rules = Lab::environment()
         .confirm("ROLLBACK-TEST")
-        .expect_account("toy")
+        .expect_account("simulated")
         .single_operator(true)
         .contact("ana");
     let strict = lab.engine(rules, 1);

@@ -152,6 +152,9 @@ pub struct CodeDeployGroup {
     /// The platform version that the service has, for Fargate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_version: Option<String>,
+    /// The deployment configuration that its last deployment had: how requests are moved, and so how long it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
 }
 
 impl CodeDeployGroup {
@@ -168,6 +171,7 @@ impl CodeDeployGroup {
             container: container.into(),
             port,
             platform_version: None,
+            configuration: None,
         }
     }
 }

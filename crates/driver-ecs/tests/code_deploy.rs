@@ -186,6 +186,27 @@ async fn tasks_that_are_kept_for_good_are_in_nobodys_way() {
 }
 
 #[tokio::test]
+async fn requests_that_are_moved_slowly_are_waited_for() {
+    let slow =
+        serde_json::json!({ "deploymentConfigName": "CodeDeployDefault.ECSLinear10PercentEvery3Minutes" });
+    let bed = Bed::finished(World::with(&slow, false).await.unwrap()).await;
+    let plan = bed.plan("previous").await;
+    let proposal = plan.components[&web()].methods[0].proposal().unwrap();
+    assert_eq!(proposal.expected, Lasting::from_secs(37 * 60));
+    let run = bed.apply(&plan);
+    let hurry = async {
+        // Half an hour, in steps that a clock of the engine's own does not see.
+        for _ in 0..40 {
+            bed.clock.sleep(Duration::from_secs(5)).await;
+            bed.world.cloud.tick(Duration::from_secs(60));
+        }
+    };
+    let (report, ()) = futures_util::future::join(run, hurry).await;
+    ended(&report.components[&web()], State::Restored);
+    assert_eq!(bed.users().as_deref(), Some("web:1"));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_lost_leaves_one_deployment() {
     let bed = Bed::finished(World::new().await.unwrap()).await;
     let lost = Injection::new("codedeploy", "CreateDeployment", Does::LosesAnswer);

@@ -63,7 +63,7 @@ fn needed(call: &Call) -> Vec<String> {
     match call.operation.as_str() {
         "RegisterTaskDefinition" => {
             let has = |field: &&str| call.input.get(*field).is_some_and(|value| !value.is_null());
-            actions.extend(ROLES.iter().any(|role| has(role)).then(|| also("iam:PassRole")));
+            actions.extend(ROLES.iter().any(has).then(|| also("iam:PassRole")));
             actions.extend(has(&"tags").then(|| also("ecs:TagResource")));
         }
         "CreateDeployment" => {
@@ -128,11 +128,20 @@ impl Site {
 
     /// A service that ECS moves, with two tasks of the first release, behind a listener with two target groups.
     fn moved_by_ecs(&self, configuration: &Value) -> Checked {
+        self.behind(configuration, false)
+    }
+
+    /// The same; a rule of the listener may have the target groups.
+    fn behind(&self, configuration: &Value, rule: bool) -> Checked {
         let blue = {
             let mut world = self.cloud.world();
             let balancer = world.create_load_balancer("web");
             let (blue, green) = (world.create_target_group("blue"), world.create_target_group("green"));
-            world.create_listener(&balancer, 443, &[(&blue, 1), (&green, 1)]);
+            let both: &[(&str, u16)] = &[(&blue, 1), (&green, 1)];
+            let listener = world.create_listener(&balancer, 443, if rule { &both[..1] } else { both });
+            if rule {
+                world.create_rule(&listener, "/*", both);
+            }
             blue
         };
         let balancers = json!([{ "targetGroupArn": blue, "containerName": "web", "containerPort": 80 }]);
@@ -249,8 +258,10 @@ async fn check_alone() -> Checked {
 async fn check_alone_where_code_deploy_moves() -> Checked {
     let site = Site::new().await?;
     let made = site.moved_by_code_deploy()?;
-    site.cloud.deploy_blue_green(&made, "web:2").map_err(told)?;
-    site.rest();
+    for release in ["web:2", "web:3"] {
+        site.cloud.deploy_blue_green(&made, release).map_err(told)?;
+        site.rest();
+    }
     let needed = site.look().await?;
     assert_eq!(&needed - &allowed("check"), allowed("check codedeploy"));
     Ok(())
@@ -300,8 +311,14 @@ async fn re_register() -> Checked {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shift_traffic() -> Checked {
+    let needed = &shifted(false).await? | &shifted(true).await?;
+    assert_eq!(needed, allowed("shift-traffic"));
+    Ok(())
+}
+
+async fn shifted(rule: bool) -> Checked<Actions> {
     let site = Site::new().await?;
-    site.moved_by_ecs(&json!({}))?;
+    site.behind(&json!({}), rule)?;
     // The next one was stopped where it was: what was before still runs, and gets half of the requests.
     site.cloud.behave(&format!("{REGISTRY}:v2"), Behaviour::SlowStart(Duration::from_secs(3600)));
     site.deploy(2)?;
@@ -315,8 +332,7 @@ async fn shift_traffic() -> Checked {
         &json!({ "serviceDeploymentArn": newest, "stopType": "ABORT" }),
     )?;
     site.cloud.tick(Duration::from_secs(8));
-    assert_eq!(site.goes_back(|bound| bound.strategy(ShiftTraffic)).await?, allowed("shift-traffic"));
-    Ok(())
+    site.goes_back(|bound| bound.strategy(ShiftTraffic)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

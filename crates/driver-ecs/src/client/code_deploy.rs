@@ -48,6 +48,9 @@ impl Client {
         };
         let deployed = self.newest(&application, &group).await?;
         let deployments = self.with_destinations(deployed, &sets, depth).await?;
+        // Those that roll back move everything at once, whatever the group has.
+        let last = deployments.iter().find(|deployment| !deployment.is_rollback());
+        let configuration = last.and_then(|last| last.deployment_config_name.clone());
         let group = sets
             .iter()
             .flat_map(|set| items(set, "loadBalancers"))
@@ -57,6 +60,7 @@ impl Client {
                 let mut found =
                     CodeDeployGroup::new(&application, &group, text(balancer, "containerName")?, port);
                 found.platform_version = platform(described, &sets);
+                found.configuration.clone_from(&configuration);
                 Some(found)
             });
         Ok(Moved { group, deployments })
@@ -221,7 +225,8 @@ fn taken(doing: &str, group: &str, said: &str) -> Error {
 
 /// The deployment that made a task set, if CodeDeploy did.
 fn made_by(set: &Value) -> Option<&str> {
-    text(set, "externalId").filter(|_| text(set, "startedBy").is_none_or(|by| by == "CODE_DEPLOY"))
+    let id = text(set, "externalId").filter(|id| !id.is_empty());
+    id.filter(|_| text(set, "startedBy").is_none_or(|by| by == "CODE_DEPLOY"))
 }
 
 /// The platform version of Fargate, and nothing for EC2: CodeDeploy refuses one there.

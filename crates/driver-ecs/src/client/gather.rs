@@ -265,14 +265,31 @@ fn definitions_wanted(look: &Look) -> BTreeSet<TaskDefinitionArn> {
     deployed.chain(sets).chain(tasks).chain(revisions).chain(code_deploy).collect()
 }
 
-/// The target groups before the service, wherever they are written.
+/// The target groups before the service: those of the task set that takes requests, where one does. The other task set may be as sick
+/// as it likes.
 fn groups(entry: &Map<String, Value>) -> BTreeSet<String> {
-    let mut found = balancer::target_groups(entry);
     let sets = entry.get("taskSets").and_then(Value::as_array).into_iter().flatten();
-    for set in sets.filter(|set| text(set, "status") == Some("PRIMARY")) {
-        found.extend(
-            items(set, "loadBalancers").filter_map(|one| text(one, "targetGroupArn")).map(str::to_owned),
-        );
+    let primary = sets.filter(|set| text(set, "status") == Some("PRIMARY")).filter_map(Value::as_object);
+    let found: BTreeSet<_> = primary.flat_map(balancer::target_groups).collect();
+    if found.is_empty() { balancer::target_groups(entry) } else { found }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_task_set_that_takes_requests_decides_whose_health_counts() {
+        let named = |group: &str| json!([{ "targetGroupArn": group }]);
+        let mut entry = json!({ "loadBalancers": named("blue"), "taskSets": [
+            { "status": "ACTIVE", "loadBalancers": named("blue") },
+            { "status": "PRIMARY", "loadBalancers": named("green") },
+        ] });
+        let of = |entry: &Value| groups(entry.as_object().unwrap()).into_iter().collect::<Vec<_>>();
+        assert_eq!(of(&entry), ["green"]);
+        entry["taskSets"] = json!([]);
+        assert_eq!(of(&entry), ["blue"]);
     }
-    found
 }

@@ -8,8 +8,10 @@ use crate::action::EcsAction;
 use crate::circumstances::{Circumstances, Controller};
 use crate::snapshot::EcsSnapshot;
 
-/// How long CodeDeploy takes to start a second task set and move all traffic to it, with the group's own configuration.
-const DEPLOYED: Lasting = Lasting::from_secs(420);
+/// How long CodeDeploy takes to start a second task set and move all traffic to it at once.
+const DEPLOYED: u64 = 420;
+/// How long it is given beside that to move traffic in a way that somebody made up.
+const UNKNOWN: u64 = 15;
 
 /// Deploys the earlier revision through CodeDeploy, where `UpdateService` would be refused.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +29,7 @@ impl CodeDeployDeployment {
         let group = question.circumstances.group.clone();
         let group =
             group.ok_or("the deployment group is not known: set `codedeploy` in the configuration")?;
+        let minutes = group.configuration.as_deref().map_or(0, shifting);
         let register = question.needs_registering().is_some();
         let to = if register { question.registered() } else { question.revision() };
         let title = format!(
@@ -48,11 +51,23 @@ impl CodeDeployDeployment {
         }
         steps.push(deploy);
         Ok(Proposal::new(steps)
-            .expected(DEPLOYED)
+            .expected(Lasting::from_secs(DEPLOYED + 60 * minutes))
             .risk(if register { Risk::Medium } else { Risk::Low })
             .precondition("there is capacity for a second copy of all tasks")
             .precondition(format!("the hooks and alarms of {name} let it through")))
     }
+}
+
+/// For how many minutes a deployment configuration divides requests. AWS's own say it in their names:
+/// `CodeDeployDefault.ECSLinear10PercentEvery3Minutes`, `CodeDeployDefault.ECSCanary10Percent15Minutes`.
+fn shifting(configuration: &str) -> u64 {
+    let Some(name) = configuration.strip_prefix("CodeDeployDefault.ECS") else { return UNKNOWN };
+    let number = |text: &str| text.strip_suffix("Minutes").and_then(|minutes| minutes.parse::<u64>().ok());
+    if name == "AllAtOnce" {
+        return 0;
+    }
+    let linear = name.strip_prefix("Linear10PercentEvery").and_then(number).map(|every| 10 * every);
+    linear.or_else(|| name.strip_prefix("Canary10Percent").and_then(number)).unwrap_or(UNKNOWN)
 }
 
 impl Strategy<EcsSnapshot, EcsAction> for CodeDeployDeployment {
@@ -66,5 +81,25 @@ impl Strategy<EcsSnapshot, EcsAction> for CodeDeployDeployment {
 
     fn propose(&self, view: &View<EcsSnapshot>) -> Decision<EcsAction> {
         decide(Self::proposal(view))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_say_how_long_they_take() {
+        for (name, minutes) in [
+            ("CodeDeployDefault.ECSAllAtOnce", 0),
+            ("CodeDeployDefault.ECSLinear10PercentEvery1Minutes", 10),
+            ("CodeDeployDefault.ECSLinear10PercentEvery3Minutes", 30),
+            ("CodeDeployDefault.ECSCanary10Percent5Minutes", 5),
+            ("CodeDeployDefault.ECSCanary10Percent15Minutes", 15),
+            ("CodeDeployDefault.ECSSomethingNew", UNKNOWN),
+            ("our-own", UNKNOWN),
+        ] {
+            assert_eq!(shifting(name), minutes, "{name}");
+        }
     }
 }

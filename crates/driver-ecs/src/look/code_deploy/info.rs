@@ -21,6 +21,8 @@ pub struct CodeDeployInfo {
     pub description: Option<String>,
     /// `user`, `codeDeployRollback`, …
     pub creator: Option<String>,
+    /// How it moves requests: `CodeDeployDefault.ECSAllAtOnce`.
+    pub deployment_config_name: Option<String>,
     /// When it was made.
     #[serde(deserialize_with = "optional")]
     pub create_time: Option<Timestamp>,
