@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::code_deploy::GroupName;
 use super::deployments::{self, named};
 use super::service::Described;
-use super::{Client, Depth, Seen, balancer, items, text};
+use super::{Client, Depth, Seen, balancer, text};
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::CodeDeployGroup;
 use crate::look::{Deployment, Look, Service, ServiceDeployment, Task};

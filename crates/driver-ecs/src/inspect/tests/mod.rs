@@ -49,14 +49,9 @@ pub(super) fn described(changes: Value) -> Map<String, Value> {
 
 pub(super) fn look(described: &Map<String, Value>) -> Look {
     let mut look = Look::new(serde_json::from_value(Value::Object(described.clone())).unwrap());
-<<<<<<< HEAD
     // Read, and nothing there.
     look.tasks = Reading::Known(Vec::new());
     look.deployments = Reading::Known(Vec::new());
-=======
-    look.at = Some(now());
-    (look.tasks, look.deployments) = (Reading::Known(Vec::new()), Reading::Known(Vec::new()));
->>>>>>> cd
     look.revisions = Reading::Known(Vec::new());
     look.at = Some(now());
     look
