@@ -152,7 +152,7 @@ async fn the_second_latest_image_is_an_explicit_choice() {
 async fn the_environment_of_an_earlier_revision_comes_back_with_the_image_of_today() {
     let (world, target) = service(World::rolling().await).await.unwrap();
     // Somebody broke a variable; the image is fine.
-    let image = world::tagged("v2");
+    let image = support::tagged("v2");
     let container = json!({ "name": "web", "image": image, "memory": 128, "portMappings": [{ "containerPort": 80 }],
         "environment": [{ "name": "API_KEY", "value": "broken" }] });
     let broken = json!({ "family": "web", "networkMode": "awsvpc", "containerDefinitions": [container] });
