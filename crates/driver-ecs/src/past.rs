@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use rollback_core::target::{HistoryEntry, HistoryQuery, Standing};
-use rollback_core::{Digest, Reading, Result, Snapshot as _};
+use rollback_core::target::{HistoryEntry, HistoryQuery, Phase, Standing};
+use rollback_core::{Digest, Error, ErrorKind, Reading, Result, Snapshot as _};
 
 use crate::arn::TaskDefinitionArn;
 use crate::client::{Client, Registered, Seen};
 use crate::compose;
 use crate::history::{Candidate, Family, candidates};
+use crate::look::Course;
 use crate::snapshot::EcsSnapshot;
 use crate::task_definition::Registration;
 
@@ -25,9 +26,25 @@ pub(crate) struct Past<'a> {
 }
 
 impl Past<'_> {
+    /// Of a service that is gone there is nothing to choose from, and that is what has to be told.
+    fn nothing(&self, course: &Course) -> Result<Vec<HistoryEntry<EcsSnapshot>>> {
+        let service = &self.seen.look.service;
+        match &course.phase {
+            Phase::Failed(why) if service.status != "ACTIVE" => {
+                let doing = format!("find what {} could be put back to", self.client.name());
+                Err(Error::new(ErrorKind::Refused, doing, why.clone()).next(
+                    "no rollback brings a deleted service back: make it again, and find out what deletes it",
+                ))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     pub(crate) async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<EcsSnapshot>>> {
         let course = self.seen.look.course();
-        let Some(current) = course.heading.as_ref().or(course.settled.known()) else { return Ok(Vec::new()) };
+        let Some(current) = course.heading.as_ref().or(course.settled.known()) else {
+            return self.nothing(&course);
+        };
         if query.previous
             && let Some(entry) = self.previous(current).await?
         {

@@ -358,3 +358,23 @@ async fn code_deploy_deployment() -> Checked {
     );
     Ok(())
 }
+
+#[test]
+fn the_guide_tells_of_every_setting_and_strategy() {
+    let schema = EcsConfig::schema();
+    let settings = schema["properties"].as_object().expect("settings");
+    for setting in settings.keys() {
+        assert!(GUIDE.contains(&format!("\n| `{setting}` |")), "{setting} is not told");
+    }
+    for strategy in [
+        "native-stop",
+        "update-service",
+        "re-register",
+        "shift-traffic",
+        "codedeploy-stop",
+        "codedeploy-deploy",
+    ] {
+        assert!(GUIDE.contains(&format!("| `{strategy}` |")), "{strategy} is not told");
+        assert!(!allowed(strategy).is_empty());
+    }
+}

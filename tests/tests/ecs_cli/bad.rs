@@ -34,7 +34,11 @@ fn no_such_service() -> Result<()> {
 #[test]
 fn no_such_version_or_revision_names_those_that_are() -> Result<()> {
     let bed = Bed::with_two(&json!({}))?;
-    bed.refuses("run web --to version=v9 --yes", 1, &["there is no version v9", "2 (v2), 1 (v1)"])?;
+    bed.refuses(
+        "run web --to version=v9 --yes",
+        1,
+        &["has tag v9", "newest first: v2 (2026-01-05T09:00:00Z), v1 ("],
+    )?;
     bed.refuses("run web --to revision=9 --yes", 1, &["there is no revision 9", "2 (v2), 1 (v1)"])?;
     bed.refuses("run web --to revision=one --yes", 1, &["there is no revision one"])?;
     bed.refuses("run web --to as-of=2020-01-01T00:00:00Z --yes", 1, &["nothing is known to have run"])?;

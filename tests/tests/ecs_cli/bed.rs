@@ -34,7 +34,7 @@ pub(crate) fn image(release: u32) -> String {
 }
 
 /// What the double refuses in setting up.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over to be mapped")]
 pub(crate) fn told(fault: Fault) -> Box<dyn std::error::Error + Send + Sync> {
     format!("{}: {}", fault.code(), fault.message()).into()
 }

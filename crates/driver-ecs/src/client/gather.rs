@@ -30,6 +30,7 @@ impl Client {
     /// Looks at the service, in two rounds: what needs only its name, then what the first answers name. What only the second
     /// names, which is rare, takes a third. The tasks take two rounds by themselves, beside the others.
     pub(crate) async fn see(&self, depth: Depth) -> Result<Seen> {
+        self.at_home().await?;
         let tasks = async { if depth == Depth::Course { None } else { Some(self.running_tasks().await) } };
         let (tasks, rest) = join(tasks, Box::pin(self.without_tasks(depth))).await;
         let (mut look, entry, second) = rest?;

@@ -72,6 +72,14 @@ pub(crate) enum Depth {
 impl Client {
     pub(crate) fn new(session: &Session, pacer: Pacer, config: &EcsConfig) -> Result<Self> {
         config.check()?;
+        if let Ok(cluster) = config.cluster.parse::<Arn>()
+            && cluster.region() != session.region()
+        {
+            let found =
+                format!("it is in {}, and these settings are for {}", cluster.region(), session.region());
+            return Err(Error::new(ErrorKind::Invalid, format!("use cluster {cluster}"), found)
+                .next("set region to that of the cluster"));
+        }
         let secret =
             config.fingerprint_key.as_ref().map(|key| FingerprintKey::secret(key.as_bytes())).transpose()?;
         let place = Place {
@@ -94,23 +102,19 @@ impl Client {
         self.place.main_container.as_deref()
     }
 
-    /// The service's ARN and who is asking. Only the caller's identity is asked for; a cluster of another account or region is
-    /// refused.
+    /// Refuses a cluster of another account before anything is read of it, where the settings name its account.
+    async fn at_home(&self) -> Result<()> {
+        match self.place.cluster.parse::<Arn>() {
+            Ok(cluster) => self.api.session().caller().await?.must_be_in(cluster.account()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The service's ARN and who is asking. Only the caller's identity is asked for; a cluster of another account is refused.
     pub(crate) async fn identify(&self) -> Result<(Arn, String)> {
+        self.at_home().await?;
         let session = self.api.session();
-        let cluster = self.place.cluster.parse::<Arn>().ok();
-        if let Some(cluster) = &cluster
-            && cluster.region() != session.region()
-        {
-            let found =
-                format!("it is in {}, and these settings are for {}", cluster.region(), session.region());
-            return Err(Error::new(ErrorKind::Invalid, format!("use cluster {cluster}"), found)
-                .next("set region to that of the cluster"));
-        }
         let caller = session.caller().await?;
-        if let Some(cluster) = &cluster {
-            caller.must_be_in(cluster.account())?;
-        }
         let arn = format!(
             "arn:{}:ecs:{}:{}:service/{}/{}",
             caller.partition(),
