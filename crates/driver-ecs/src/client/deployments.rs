@@ -138,7 +138,7 @@ pub(super) fn is_plainly_rolling(entry: &Map<String, Value>) -> bool {
 }
 
 /// Whether there is one deployment, at its end.
-pub(super) fn is_at_rest(entry: &Map<String, Value>) -> bool {
+fn is_at_rest(entry: &Map<String, Value>) -> bool {
     let told = entry.get("deployments").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     matches!(told, [one] if text(one, "rolloutState") == Some("COMPLETED"))
 }
