@@ -3,6 +3,7 @@
 mod byhand;
 mod counting;
 mod durable;
+mod ecs;
 mod instant;
 mod machine;
 mod measure;
@@ -70,6 +71,7 @@ enum Part {
     Planning,
     Startup,
     ByHand,
+    Ecs,
     Size,
 }
 
@@ -130,6 +132,7 @@ impl Part {
             Self::Planning => planning::measure(scale),
             Self::Startup => startup::measure(scale),
             Self::ByHand => byhand::measure(scale),
+            Self::Ecs => ecs::measure(scale),
             Self::Size => size::measure(),
         }
     }

@@ -18,17 +18,18 @@ use rollback_core::{
     Approval, ComponentName, Engine, EnvironmentName, Plan, Planned, Report, Request, State,
 };
 use rollback_driver_ecs::{EcsConfig, EcsTarget};
-use rollback_scripted_aws::{Cloud, Outcome};
+use rollback_scripted_aws::{Call, Cloud, Outcome};
 use serde_json::json;
 
 const SERVICES: usize = 1_000;
 const CLUSTER: &str = "prod";
 /// How long the changes take alone: one for each service, fifty at once and five a second from then on.
 const CHANGES: f64 = (SERVICES as f64 - 50.0) / 5.0;
-/// How long it takes to read of each service the one thing that no call tells of several, before the first of them may be changed: its
-/// deployments, or the revision that it goes back to. Fifty at once and twenty a second from then on.
-const PAST: f64 = (SERVICES as f64 - 50.0) / 20.0;
-/// The most memory that the process may ever have taken, the double included.
+/// How long a plan takes alone, before the first of them may be changed: what runs and what it goes back to are two task definitions of
+/// each service, and no call tells more than one. Fifty at once and twenty a second from then on. Deployments, of which each service is asked
+/// by itself too, come from another bucket meanwhile.
+const READS: f64 = (2.0 * SERVICES as f64 - 50.0) / 20.0;
+/// The most memory that planning and running may take, in megabytes, beside the double with all that is in it.
 const MEMORY: u64 = 200;
 
 fn name(number: usize) -> String {
@@ -62,8 +63,12 @@ fn furnish(cloud: &Cloud) {
 
 /// The most memory that this process ever took, in megabytes.
 fn peak() -> u64 {
+    memory("VmHWM:")
+}
+
+fn memory(which: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0_u64) / 1024
 }
 
@@ -107,6 +112,8 @@ struct Fleet {
     cloud: Cloud,
     clock: TokioClock,
     engine: Engine,
+    /// Logical seconds that had passed in the double when the clock began.
+    offset: f64,
 }
 
 impl Fleet {
@@ -114,6 +121,7 @@ impl Fleet {
         let cloud = Cloud::new();
         furnish(&cloud);
         let clock = TokioClock::starting_at(cloud.now());
+        let offset = cloud.now().duration_since(cloud.world().began()).as_secs_f64();
         cloud.limit_rates(true);
         cloud.follow(move || clock.monotonic());
         let session = inside::session(&cloud);
@@ -124,7 +132,7 @@ impl Fleet {
             let target = EcsTarget::paced(&session, pacer.clone(), &config).expect("a target");
             engine = engine.component(ComponentName::new(name(number)).expect("a name"), target.erase());
         }
-        Self { cloud, clock, engine: engine.build() }
+        Self { cloud, clock, engine: engine.build(), offset }
     }
 
     async fn plan(&self) -> Box<Plan> {
@@ -145,7 +153,20 @@ impl Fleet {
         let tally = Tally::of(&self.cloud);
         let took = self.clock.monotonic().saturating_sub(since).as_secs_f64();
         tally.print(phase);
-        println!("{phase} took {took:.1} s; memory so far {} MB", peak());
+        let started = self.cloud.world().began();
+        let changes: Vec<_> =
+            self.cloud.calls().into_iter().filter(|call| call.operation == "UpdateService").collect();
+        if let (Some(first), Some(last)) = (changes.first(), changes.last()) {
+            let after = |call: &Call| {
+                call.at.duration_since(started).as_secs_f64() - self.offset - since.as_secs_f64()
+            };
+            println!(
+                "{phase}: the first change after {:.1} s, the last after {:.1} s",
+                after(first),
+                after(last)
+            );
+        }
+        println!("{phase} took {took:.1} s; memory now {} MB, at most {} MB", memory("VmRSS:"), peak());
         self.cloud.forget_calls();
         (tally, took)
     }
@@ -168,14 +189,14 @@ fn all_restored(report: &Report) {
 async fn a_thousand_services_go_back_within_the_documented_rates() {
     let fleet = Fleet::new();
     let before = peak();
-    println!("memory with the double alone {before} MB");
+    println!("memory with the double and a thousand targets {before} MB");
     let began = fleet.clock.monotonic();
     let plan = fleet.plan().await;
     let (planning, planned) = fleet.told("the plan", began);
     let began = fleet.clock.monotonic();
     let report = fleet.engine.apply(&plan, &Approval::yes()).await.expect("a report");
     let (applying, applied) = fleet.told("the run", began);
-    let limit = PAST + CHANGES;
+    let limit = READS + CHANGES;
     println!("took {:.1} s of at least {limit:.1} s", planned + applied);
     println!("{:.0} KB for each service", (peak() - before) as f64 * 1024.0 / SERVICES as f64);
     all_restored(&report);
@@ -188,5 +209,5 @@ async fn a_thousand_services_go_back_within_the_documented_rates() {
     }
     assert_eq!(planning.1 + applying.1, 0, "throttled");
     assert!(planned + applied <= 1.2 * limit, "{} of {limit}", planned + applied);
-    assert!(peak() <= MEMORY, "{} MB", peak());
+    assert!(peak() - before <= MEMORY, "{} MB", peak() - before);
 }

@@ -82,13 +82,15 @@ impl Client {
     /// The deployments that were listed before, if the service tells that there are no others.
     ///
     /// Each deployment makes an entry of its own in the service, and a rollback is part of the deployment that it ends. So where
-    /// the entries are the same, the list is; while none of the list is on its way, only at rest: the newest may be
-    /// missing in a list that was read too early.
+    /// no entry came, no deployment did; while none of the list is on its way, only at rest: the newest may be missing in a
+    /// list that was read too early.
     pub(super) fn listed_before(&self, entry: &Map<String, Value>) -> Option<Vec<ServiceDeployment>> {
         let listed = self.api.listed.get(&self.place())?;
+        let current = entry.get("currentServiceDeployment").and_then(Value::as_str);
         let moves = listed.deployments.first().is_some_and(ServiceDeployment::is_in_flight);
-        let same = entries(entry)? == listed.entries && (moves || is_at_rest(entry));
-        same.then(|| Vec::clone(&listed.deployments))
+        let known = entries(entry)?.iter().all(|id| listed.entries.contains(id))
+            && current.is_none_or(|arn| listed.deployments.iter().any(|one| one.arn.as_str() == arn));
+        (known && (moves || is_at_rest(entry))).then(|| Vec::clone(&listed.deployments))
     }
 
     /// Whether anything was listed before.
@@ -119,11 +121,20 @@ pub(super) struct Listed {
 /// What the service tells of its deployments: `None` where it tells nothing.
 fn entries(entry: &Map<String, Value>) -> Option<Vec<String>> {
     let told = entry.get("deployments")?.as_array()?.iter();
-    let mut entries: Vec<_> = told.filter_map(|one| text(one, "id")).map(str::to_owned).collect();
-    entries.sort();
-    let current = entry.get("currentServiceDeployment").and_then(Value::as_str);
-    entries.extend(current.map(str::to_owned));
+    let entries: Vec<_> = told.filter_map(|one| text(one, "id")).map(str::to_owned).collect();
     (!entries.is_empty()).then_some(entries)
+}
+
+/// Whether ECS replaces tasks one by one, and tells all that there is to be told of that in the service itself: a rollback makes
+/// an entry too. Stages, hooks and the bake time of other deployments are told of the deployment alone.
+pub(super) fn is_plainly_rolling(entry: &Map<String, Value>) -> bool {
+    let told = entry.get("deploymentConfiguration").and_then(Value::as_object);
+    told.is_some_and(|told| {
+        let strategy = told.get("strategy").and_then(Value::as_str);
+        let hooks =
+            told.get("lifecycleHooks").and_then(Value::as_array).is_some_and(|hooks| !hooks.is_empty());
+        strategy.is_none_or(|strategy| strategy == "ROLLING") && !hooks && !is_at_rest(entry)
+    })
 }
 
 /// Whether there is one deployment, at its end.

@@ -42,12 +42,15 @@ impl Client {
     pub(super) async fn service(&self) -> Result<(Service, Described)> {
         let batch = self.api.services.of(&self.place.cluster);
         let found = batch.get(self.place.service.clone()).await.map_err(|error| self.no_cluster(error))?;
-        let Some(described) = found else {
+        let Some(mut described) = found else {
             let what = format!("cluster {} has no such service", self.cluster_name());
             let error = Error::new(ErrorKind::NotFound, format!("look at {}", self.shown()), what);
             return Err(error.next(format!("aws ecs list-services --cluster {}", self.cluster_name())));
         };
-        Ok((read(&described.entry)?, described))
+        let service = read(&described.entry)?;
+        // They are in there, and a hundred of them for each of a thousand services are not needed twice.
+        described.entry.remove("events");
+        Ok((service, described))
     }
 
     fn no_cluster(&self, error: Error) -> Error {

@@ -45,6 +45,9 @@ struct Look {
 struct Aimed {
     look: Look,
     chosen: Chosen,
+    already_there: bool,
+    /// What moving there would mean; `None` where it is checked beside the run.
+    inspection: Option<Inspection>,
 }
 
 impl Look {
@@ -61,21 +64,21 @@ impl Planner<'_> {
         let mut aimed = BTreeMap::new();
         let mut undecided = BTreeMap::new();
         let looks = request.components.iter().map(|(name, destination)| {
-            let look = self.look(name, destination.as_ref(), now);
-            async move { look.await.map_err(|error| about(name, &error)).map(|found| (name, found)) }.boxed()
+            let aimed = self.aim(request, name, destination.as_ref(), now);
+            async move { aimed.await.map_err(|error| about(name, &error)).map(|found| (name, found)) }.boxed()
         });
         // Collected first: a stream over a closure keeps the compiler from seeing that the whole may change threads.
         let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE);
-        while let Some((name, (look, chosen))) = looks.try_next().await? {
-            match chosen {
-                Ok(chosen) => drop(aimed.insert(name.clone(), Aimed { look, chosen })),
+        while let Some((name, found)) = looks.try_next().await? {
+            match found {
+                Ok(found) => drop(aimed.insert(name.clone(), found)),
                 Err(why) => drop(undecided.insert(name.clone(), why)),
             }
         }
         if !undecided.is_empty() {
             return Ok(Planned::Undecided(undecided));
         }
-        self.assemble(request, &aimed, now).await.map(|plan| Planned::Ready(Box::new(plan)))
+        self.assemble(request, &aimed, now).map(|plan| Planned::Ready(Box::new(plan)))
     }
 
     fn check(&self, request: &Request) -> Result<()> {
@@ -94,6 +97,28 @@ impl Planner<'_> {
             self.context.target(name)?;
         }
         Ok(())
+    }
+
+    /// Looks at a component, finds its destination, and inspects it: right after the look, as long as the driver has it.
+    async fn aim(
+        &self,
+        request: &Request,
+        name: &ComponentName,
+        destination: Option<&Destination>,
+        now: Timestamp,
+    ) -> Result<Result<Aimed, Undecided>> {
+        let (look, chosen) = self.look(name, destination, now).await?;
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(why) => return Ok(Err(why)),
+        };
+        let to = &chosen.candidate.snapshot;
+        let already_there = already_there(&*look.target, &look.observed, to).await?;
+        let inspection = match request.urgent {
+            true => None,
+            false => Some(look.target.inspect(look.observed.settled.known(), to).await?),
+        };
+        Ok(Ok(Aimed { look, chosen, already_there, inspection }))
     }
 
     async fn look(
@@ -123,7 +148,7 @@ impl Planner<'_> {
         Ok((look, chosen))
     }
 
-    async fn assemble(
+    fn assemble(
         &self,
         request: &Request,
         aimed: &BTreeMap<ComponentName, Aimed>,
@@ -132,11 +157,9 @@ impl Planner<'_> {
         let peers = Arc::new(peers(aimed));
         let planned = aimed.iter().map(|(name, one)| {
             let peers = Peers::of(&peers, name);
-            let planned = self.component(request, name, one, peers, now);
-            async move { planned.await.map(|component| (name.clone(), component)) }.boxed()
+            self.component(request, name, one, peers, now).map(|component| (name.clone(), component))
         });
-        let components: BTreeMap<_, _> =
-            stream::iter(planned.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
+        let components = planned.collect::<Result<BTreeMap<_, _>>>()?;
         let caller = components.values().find_map(|component| component.target.caller.clone());
         let actor = request.actor.clone().or(caller).unwrap_or_else(|| self.context.leasing.holder.person());
         let gates = self.context.gates.iter().filter(|gate| components.contains_key(&gate.component));
@@ -152,7 +175,7 @@ impl Planner<'_> {
         })
     }
 
-    async fn component(
+    fn component(
         &self,
         request: &Request,
         name: &ComponentName,
@@ -160,18 +183,15 @@ impl Planner<'_> {
         peers: Peers,
         now: Timestamp,
     ) -> Result<ComponentPlan> {
-        let Aimed { look, chosen } = aimed;
-        let to = &chosen.candidate.snapshot;
-        let from = look.observed.settled.known();
-        let already_there =
-            already_there(&*look.target, &look.observed, to).await.map_err(|e| about(name, &e))?;
-        let (inspection, mut findings) = if request.urgent {
-            (Inspection::default(), vec![unchecked()])
-        } else {
-            let inspection = look.target.inspect(from, to).await.map_err(|error| about(name, &error))?;
-            let artifacts = artifact_findings(&to.info, &inspection);
-            let findings = inspection.findings.iter().cloned().chain(artifacts).collect();
-            (inspection, findings)
+        let Aimed { look, chosen, already_there, inspection } = aimed;
+        let (to, already_there) = (&chosen.candidate.snapshot, *already_there);
+        let (inspection, mut findings) = match inspection.clone() {
+            None => (Inspection::default(), vec![unchecked()]),
+            Some(inspection) => {
+                let artifacts = artifact_findings(&to.info, &inspection);
+                let findings = inspection.findings.iter().cloned().chain(artifacts).collect();
+                (inspection, findings)
+            }
         };
         findings.extend(look_findings(
             &look.observed,
