@@ -154,8 +154,13 @@ fn run(runtime: &Runtime, way: &Way, scale: &Scale) -> Result<Took> {
         return Err(format!("{}: {told}{}", way.name, String::from_utf8_lossy(&output.stdout)).into());
     }
     let web = cloud.service("prod", "web").ok_or("the service is gone")?;
-    if !web.task_definition.ends_with("web:1") {
-        return Err(format!("{} left {}", way.name, web.task_definition).into());
+    // ecs-deploy registers the content of the revision once more.
+    let wanted = json!({ "taskDefinition": web.task_definition });
+    let runs =
+        cloud.ask("ecs", "DescribeTaskDefinition", &wanted).map_err(|fault| fault.code().to_owned())?;
+    let image = runs["taskDefinition"]["containerDefinitions"][0]["image"].as_str().unwrap_or_default();
+    if !image.ends_with(":v1") {
+        return Err(format!("{} left {image}", way.name).into());
     }
     took(&cloud, &proxy.log(), began, done)
 }
