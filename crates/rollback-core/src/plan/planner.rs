@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::FutureExt as _;
+use futures_util::future::{FutureExt as _, join};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
@@ -128,10 +128,16 @@ impl Planner<'_> {
         now: Timestamp,
     ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
-        let info = self.context.info(name).await?;
-        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let at = self.context.clock.monotonic();
-        let observed = target.observe(None).await?;
+        let (info, observed) = match self.context.environment.expect_account {
+            // Where it has to be a certain account, nothing is read of another.
+            Some(_) => (self.context.info(name).await?, target.observe(None).await?),
+            None => {
+                let (info, observed) = join(self.context.info(name), target.observe(None)).await;
+                (info?, observed?)
+            }
+        };
+        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
         let look = Look { at, target, info, observed };
         let (past, resolved) = Past::find(&*look.target, &ledger, destination, look.leaving(), now).await?;
         Ok((
