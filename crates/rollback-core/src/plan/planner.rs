@@ -158,7 +158,7 @@ impl Planner<'_> {
         let peers = Arc::new(peers(aimed));
         let planned = aimed.iter().map(|(name, one)| {
             let peers = Peers::of(&peers, name);
-            self.component(request, name, one, peers, now).map(|component| (name.clone(), component))
+            self.component(request, name, one, &peers, now).map(|component| (name.clone(), component))
         });
         let components = planned.collect::<Result<BTreeMap<_, _>>>()?;
         let caller = components.values().find_map(|component| component.target.caller.clone());
@@ -181,7 +181,7 @@ impl Planner<'_> {
         request: &Request,
         name: &ComponentName,
         aimed: &Aimed,
-        peers: Peers,
+        peers: &Peers,
         now: Timestamp,
     ) -> Result<ComponentPlan> {
         let Aimed { look, chosen, already_there, inspection } = aimed;
@@ -236,7 +236,7 @@ impl Planner<'_> {
             diff_omitted,
             findings,
         };
-        finish(&mut component, &peers);
+        finish(&mut component, peers);
         if request.urgent && component.proposals().any(|(_, proposal)| !proposal.is_reversible()) {
             let told = "a way of this plan cannot be taken back, so it must not begin unchecked";
             component
