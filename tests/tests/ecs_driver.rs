@@ -12,6 +12,8 @@ const BINARIES: Binaries = rollback_tests::binaries!();
 const RUN: &str = "run web --to previous --yes";
 /// The exit code of a run that did not get there.
 const FAILED: i32 = 4;
+/// The exit code of a run that was not begun.
+const REFUSED: i32 = 3;
 
 fn main() -> ExitCode {
     Suite::new("ecs-driver")
@@ -140,7 +142,13 @@ fn given_up(bad: &str) -> CaseResult {
     shop.service.register(bad)?;
     shop.service.deploy("v2")?;
     shop.service.until_rolled_out("v2")?;
-    let ran = shop.run("run web --to revision=2 --yes", FAILED)?;
+    if bad == MISSING {
+        // It is not even tried, unless somebody is in such a hurry that this is looked up beside it.
+        let refused = shop.run("run web --to revision=2 --yes", REFUSED)?;
+        says(&refused, &["artifact-missing", "rollback history shows them"])?;
+        equal("updates", &shop.updates(), &0)?;
+    }
+    let ran = shop.run("run web --to revision=2 --yes --urgent", FAILED)?;
     says(&ran, &["goes back by itself", "circuit breaker", "3 (v2) still runs, proven"])?;
     shop.runs("v2")?;
     equal("updates", &shop.updates(), &1)
