@@ -4,7 +4,7 @@
 //! use rollback_tests::ecs_bed::{CRASHING, EcsBed};
 //! use rollback_tests::servers::need;
 //!
-//! # fn a_case() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn a_case() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! # let bed = EcsBed::shared()?;
 //! // let bed = need(EcsBed::shared())?; in a case
 //! let service = bed.service(1)?; // in an account of its own, already at v1

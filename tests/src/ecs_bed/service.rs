@@ -247,10 +247,18 @@ impl EcsService {
     ///
     /// When that does not come, with what ECS and Docker say instead.
     pub fn until_rolled_back(&self, version: &str) -> Result<()> {
-        until("a deployment that fails", || {
+        // The failed one may be gone from the list already; then the one that came back says why it did.
+        let gave_up = |deployment: &Value| {
+            let reason = deployment["rolloutStateReason"].as_str().unwrap_or_default();
+            deployment["rolloutState"] == "FAILED" || reason.contains("circuit breaker")
+        };
+        let waited = until("a deployment that fails", || {
             let told = self.describe().ok()?;
-            let mut deployments = told["deployments"].as_array()?.iter();
-            deployments.any(|deployment| deployment["rolloutState"] == "FAILED").then_some(())
+            told["deployments"].as_array()?.iter().any(gave_up).then_some(())
+        });
+        waited.map_err(|error| {
+            let told = self.describe().unwrap_or_default();
+            format!("{error}; ECS says {:#} and {:#}", told["deployments"], told["events"])
         })?;
         self.until_rolled_out(version)
     }
