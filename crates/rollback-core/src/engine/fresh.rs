@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::name::ComponentName;
 use crate::snapshot::{Identity, SnapshotRecord};
-use crate::target::{Inspection, Observation};
+use crate::target::{Inspection, Observation, TargetInfo};
 
 /// For how long a look counts as one of this moment. Somebody who reads a plan and confirms it takes longer.
 const FRESH: Duration = Duration::from_secs(2);
@@ -22,17 +22,19 @@ pub(crate) struct FreshLooks(Mutex<BTreeMap<ComponentName, FreshLook>>);
 pub(crate) struct FreshLook {
     /// When it was made, by the monotonic clock.
     pub(crate) at: Duration,
+    /// Of what.
+    pub(crate) target: TargetInfo,
     pub(crate) observed: Observation<SnapshotRecord>,
-    /// What was inspected for this destination.
-    pub(crate) inspection: Inspection,
+    /// What was inspected for this destination; `None` for an urgent plan.
+    pub(crate) inspection: Option<Inspection>,
     pub(crate) to: Identity,
 }
 
 impl FreshLooks {
     /// Keeps a look that belongs to a plan of so many components.
-    pub(crate) fn keep(&self, name: &ComponentName, look: FreshLook, components: usize) {
+    pub(crate) fn keep(&self, name: &ComponentName, components: usize, look: impl FnOnce() -> FreshLook) {
         if components <= MOST {
-            self.lock().insert(name.clone(), look);
+            self.lock().insert(name.clone(), look());
         }
     }
 

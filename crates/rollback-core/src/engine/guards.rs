@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::component::{ComponentRun, Forward, Halt};
+use super::fresh::FreshLook;
 use super::{Approval, Context};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, ErrorRecord, Result};
@@ -132,10 +133,17 @@ impl ComponentRun {
         let record = |error: Error| error.to_record();
         let now = self.context.clock.monotonic();
         let fresh = self.context.fresh.take(&self.name, self.plan.to.info.identity, now);
-        if let Some(fresh) = fresh.filter(|fresh| fresh.observed.token == self.plan.token) {
-            // It is the look that the plan was made from.
+        // It is the look that this very plan was made from: of its target, at its token, and inspected unless it is urgent.
+        let same = |fresh: &FreshLook| {
+            let planned = &self.plan.target;
+            let there = fresh.target.id == planned.id && fresh.target.account == planned.account;
+            there
+                && fresh.observed.token == self.plan.token
+                && (fresh.inspection.is_some() || self.request.urgent)
+        };
+        if let Some(fresh) = fresh.filter(same) {
             self.saw(&fresh.observed.token, fresh.at);
-            return self.check_findings(fresh.observed, &fresh.inspection).await;
+            return self.check_findings(fresh.observed, &fresh.inspection.unwrap_or_default()).await;
         }
         let info = self.target.info().await.map_err(record)?;
         if info.id != self.plan.target.id || info.account != self.plan.target.account {

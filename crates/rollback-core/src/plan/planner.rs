@@ -208,13 +208,16 @@ impl Planner<'_> {
                 view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers.clone());
             compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
         };
-        let fresh = FreshLook {
+        self.context.fresh.keep(name, request.components.len(), || FreshLook {
             at: look.at,
+            target: look.info.clone(),
             observed: look.observed.clone(),
-            inspection: Inspection { diff: Vec::new(), ..inspection.clone() },
+            inspection: aimed
+                .inspection
+                .as_ref()
+                .map(|found| Inspection { diff: Vec::new(), ..found.clone() }),
             to: to.info.identity,
-        };
-        self.context.fresh.keep(name, fresh, request.components.len());
+        });
         let (diff, diff_omitted) = bounded_diff(inspection.diff);
         let mut component = ComponentPlan {
             driver: look.target.driver().to_owned(),

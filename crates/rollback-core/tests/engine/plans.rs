@@ -266,3 +266,16 @@ async fn an_urgent_plan_is_checked_beside_its_first_action() {
     let component = report.components.values().next().unwrap();
     assert!(found("artifact-missing", &component.findings), "{:?}", component.findings);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_urgent_plan_left_out_is_not_left_out_for_another() {
+    let setup = Setup::new(Settings::default()).await;
+    let engine = setup.engine("ana");
+    let request = setup.request(Some("version=1.2.0"));
+    let careful = plan(&engine, &request).await;
+    setup.world.remove(2);
+    // The look of this one is a moment old, and did not ask what is there.
+    plan(&engine, &request.clone().urgent(true)).await;
+    let report = engine.apply(&careful, &Approval::yes()).await.unwrap();
+    assert_eq!(report.state, State::Refused, "{report:?}");
+}
