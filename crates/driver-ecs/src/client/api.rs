@@ -57,8 +57,7 @@ impl<T, E, F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>
 
 /// The SDK's clients of one session, gathered look-ups, and what was read and does not change.
 pub(crate) struct Api {
-    session: Session,
-    pacer: Pacer,
+    caller: Caller,
     surroundings: Surroundings,
     pub(super) ecs: aws_sdk_ecs::Client,
     pub(super) code_deploy: aws_sdk_codedeploy::Client,
@@ -105,13 +104,15 @@ impl Api {
                     async move { deployments::describe(&caller, arns).await }
                 })
             },
-            described_revisions: Batcher::new(Arc::clone(&clock), DEPLOYMENTS, TOGETHER, move |arns| {
+            described_revisions: {
                 let caller = caller.clone();
-                async move { deployments::describe_revisions(&caller, arns).await }
-            }),
-            session: session.clone(),
-            surroundings: Surroundings::new(session.clone(), pacer.clone(), clock),
-            pacer,
+                Batcher::new(Arc::clone(&clock), DEPLOYMENTS, TOGETHER, move |arns| {
+                    let caller = caller.clone();
+                    async move { deployments::describe_revisions(&caller, arns).await }
+                })
+            },
+            caller,
+            surroundings: Surroundings::new(session.clone(), pacer, clock),
             ecs,
             code_deploy: aws_sdk_codedeploy::Client::from_conf(code_deploy),
             balancer: aws_sdk_elasticloadbalancingv2::Client::new(config),
@@ -126,7 +127,7 @@ impl Api {
     }
 
     pub(super) fn session(&self) -> &Session {
-        &self.session
+        &self.caller.session
     }
 
     pub(super) fn surroundings(&self) -> &Surroundings {
@@ -140,8 +141,7 @@ impl Api {
         doing: impl Into<String>,
         request: impl Sending<T, E> + 'a,
     ) -> BoxFuture<'a, Result<Answer>> {
-        let call = self.session.reads("ecs", operation, doing);
-        self.asked(ecs::quota(operation), call, request)
+        self.caller.read(operation, doing, request)
     }
 
     /// A call of ECS that changes something.
@@ -151,8 +151,8 @@ impl Api {
         doing: impl Into<String>,
         request: impl Sending<T, E> + 'a,
     ) -> BoxFuture<'a, Result<Answer>> {
-        let call = self.session.changes("ecs", operation, doing);
-        self.asked(ecs::quota(operation), call, request)
+        let call = self.session().changes("ecs", operation, doing);
+        self.caller.asked(ecs::quota(operation), call, request)
     }
 
     /// A call of ECS that changes something, with this body.
@@ -163,8 +163,10 @@ impl Api {
         body: &'a Value,
         request: impl Sending<T, E> + 'a,
     ) -> BoxFuture<'a, Result<Answer>> {
-        let call = self.session.changes("ecs", operation, doing);
-        Box::pin(async move { self.paced(ecs::quota(operation), verbatim::send(&call, body, request)).await })
+        let call = self.session().changes("ecs", operation, doing);
+        Box::pin(async move {
+            self.caller.paced(ecs::quota(operation), verbatim::send(&call, body, request)).await
+        })
     }
 
     /// A call of CodeDeploy.
@@ -173,17 +175,7 @@ impl Api {
         call: Call,
         request: impl Sending<T, E> + 'a,
     ) -> BoxFuture<'a, Result<Answer>> {
-        self.asked(CODE_DEPLOY, call, request)
-    }
-
-    /// The SDK's futures are large: as one allocation each they leave room on the stack.
-    fn asked<'a, T: 'a, E: Failure>(
-        &'a self,
-        quota: Quota,
-        call: Call,
-        request: impl Sending<T, E> + 'a,
-    ) -> BoxFuture<'a, Result<Answer>> {
-        Box::pin(async move { self.paced(quota, verbatim::ask(&call, request)).await })
+        self.caller.asked(CODE_DEPLOY, call, request)
     }
 
     /// A look of the load balancer's API, when it is its turn.
@@ -191,7 +183,7 @@ impl Api {
         &'a self,
         call: impl Future<Output = Result<T>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T>> {
-        Box::pin(self.paced(BALANCER, call))
+        Box::pin(self.caller.paced(BALANCER, call))
     }
 
     /// A change of the load balancer's API, when it is its turn.
@@ -199,11 +191,7 @@ impl Api {
         &'a self,
         call: impl Future<Output = Result<T>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T>> {
-        Box::pin(self.paced(BALANCER_CHANGES, call))
-    }
-
-    async fn paced<T>(&self, quota: Quota, call: impl Future<Output = Result<T>>) -> Result<T> {
-        self.pacer.paced(self.session.scope(), quota, call).await
+        Box::pin(self.caller.paced(BALANCER_CHANGES, call))
     }
 }
 
@@ -239,7 +227,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// As [`Api::read`].
+    /// A call of ECS that only looks.
     pub(super) fn read<'a, T: 'a, E: Failure>(
         &'a self,
         operation: &'static str,
@@ -247,10 +235,21 @@ impl Caller {
         request: impl Sending<T, E> + 'a,
     ) -> BoxFuture<'a, Result<Answer>> {
         let call = self.session.reads("ecs", operation, doing);
-        Box::pin(async move {
-            let made = verbatim::ask(&call, request);
-            self.pacer.paced(self.session.scope(), ecs::quota(operation), made).await
-        })
+        self.asked(ecs::quota(operation), call, request)
+    }
+
+    /// The SDK's futures are large: as one allocation each they leave room on the stack.
+    fn asked<'a, T: 'a, E: Failure>(
+        &'a self,
+        quota: Quota,
+        call: Call,
+        request: impl Sending<T, E> + 'a,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move { self.paced(quota, verbatim::ask(&call, request)).await })
+    }
+
+    async fn paced<T>(&self, quota: Quota, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.pacer.paced(self.session.scope(), quota, call).await
     }
 }
 
