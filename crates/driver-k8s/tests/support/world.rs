@@ -96,7 +96,7 @@ impl World {
         };
         self.change_first_pod(|pod| match self.kind {
             Kind::Deployment => {
-                pod["metadata"]["ownerReferences"][0]["uid"] = entry["metadata"]["uid"].clone()
+                pod["metadata"]["ownerReferences"][0]["uid"] = entry["metadata"]["uid"].clone();
             }
             _ => pod["metadata"]["labels"]["controller-revision-hash"] = json!(label),
         });
@@ -139,7 +139,7 @@ impl Fixture for World {
             // No node is left for it.
             Fault::ScaleToZero => {
                 self.cluster.change(self.plural(), NAMESPACE, NAME, |object| {
-                    object["metadata"]["labels"]["nodes"] = json!("0")
+                    object["metadata"]["labels"]["nodes"] = json!("0");
                 });
                 for pod in self.cluster.list("pods", NAMESPACE) {
                     self.cluster.remove(
