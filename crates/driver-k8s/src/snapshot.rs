@@ -144,3 +144,123 @@ impl Snapshot for K8sSnapshot {
         info
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::look::tests::at_rest;
+    use crate::template::{Reference, Referenced};
+    use crate::workload::Kind;
+
+    fn golden() -> Value {
+        serde_json::from_str(include_str!("../golden/k8s-workload-1.json")).unwrap()
+    }
+
+    /// A state with everything that a state can have.
+    fn full() -> K8sSnapshot {
+        let mut template = crate::look::tests::template("v2");
+        template["spec"]["containers"][0]["env"] = json!([{ "name": "PASSWORD", "value": "hunter2" }]);
+        let look =
+            at_rest(Kind::StatefulSet).set("/spec/template", template.clone()).entry(4, &template).look();
+        let mut state = look.state(0).unwrap();
+        state.change_cause = Some("deploy of v2".into());
+        state.container = Some("web".into());
+        state.images.insert("web".into(), Digest::of_bytes(b"v2"));
+        let mut coupled = Coupled::default();
+        let reference = Reference { kind: Referenced::ConfigMap, name: "web".into(), optional: false };
+        let object =
+            json!({ "metadata": { "uid": "c", "resourceVersion": "4" }, "data": { "a": "hunter2" } });
+        coupled.add(&reference, &object, &crate::FingerprintKey::public("ns"));
+        coupled.missing(&Reference { kind: Referenced::Secret, ..reference });
+        state.coupled = Some(coupled);
+        let mut circumstances = look.circumstances();
+        circumstances.unready =
+            crate::look::tests::in_flight(Kind::StatefulSet, &crate::look::tests::crashing())
+                .look()
+                .unready();
+        state.circumstances = Some(Box::new(circumstances));
+        state
+    }
+
+    #[test]
+    fn the_stored_form_stays_as_it_is() {
+        let one = full();
+        let stored = serde_json::to_value(&one).unwrap();
+        assert_eq!(stored, golden(), "{}", serde_json::to_string_pretty(&one).unwrap());
+        assert!(!stored.to_string().contains("hunter2"));
+        assert_eq!(K8sSnapshot::decode(K8sSnapshot::SCHEMA, golden()).unwrap(), one);
+        let identity = include_str!("../golden/k8s-workload-1.identity").trim();
+        assert_eq!(one.info().identity.to_string(), identity);
+    }
+
+    #[test]
+    fn identity_is_the_template_and_nothing_else() {
+        let one = full();
+        let mut again = one.clone();
+        again.revision = Revision::new("9").unwrap();
+        again.source = Source::Workload;
+        again.images.clear();
+        again.coupled = None;
+        again.circumstances = None;
+        assert_eq!(one.info().identity, again.info().identity);
+        assert_eq!(one.info().label(), "4 (v2)");
+    }
+
+    #[test]
+    fn hostile_documents_are_refused() {
+        assert!(K8sSnapshot::decode("k8s-workload/2", golden()).is_err());
+        for (pointer, value) in [
+            ("/workload/name", json!("../web")),
+            ("/source/history/name", json!("a/b")),
+            ("/template/body/spec/containers/0/env/0/value", json!("in the clear")),
+            ("/template/body", json!({})),
+            ("/coupled/objects/config-map~1web/digest", json!("in the clear")),
+            ("/circumstances/unready/0/pod", json!("../nodes")),
+            ("/images/web", json!("sha256:12")),
+            ("/change-cause", json!("x".repeat(LARGEST))),
+            ("/workload", json!({ "kind": "deployment", "namespace": "a", "name": "b", "extra": 1 })),
+        ] {
+            let mut altered = golden();
+            *altered.pointer_mut(pointer).expect(pointer) = value;
+            assert!(K8sSnapshot::decode(K8sSnapshot::SCHEMA, altered).is_err(), "{pointer}");
+        }
+    }
+
+    proptest::proptest! {
+        /// One changed place in a stored snapshot is refused, or still is a snapshot that can be stored; nothing panics.
+        #[test]
+        fn altered_documents_are_refused_or_sound(place in 0usize..64, with in "[ -~]{0,12}") {
+            fn alter(value: &mut Value, place: &mut usize, with: &str) {
+                match value {
+                    Value::Array(items) => items.iter_mut().for_each(|item| alter(item, place, with)),
+                    Value::Object(map) => map.values_mut().for_each(|item| alter(item, place, with)),
+                    leaf => {
+                        if *place == 0 {
+                            *leaf = Value::from(with);
+                        }
+                        *place = place.wrapping_sub(1);
+                    }
+                }
+            }
+            let (mut altered, mut left) = (golden(), place);
+            alter(&mut altered, &mut left, &with);
+            if let Ok(snapshot) = K8sSnapshot::decode(K8sSnapshot::SCHEMA, altered) {
+                let stored = serde_json::to_value(&snapshot).unwrap();
+                let again = K8sSnapshot::decode(K8sSnapshot::SCHEMA, stored).unwrap();
+                proptest::prop_assert_eq!(again.info(), snapshot.info());
+            }
+        }
+
+        /// Whatever a template holds: reading it does not panic, and its values do not show.
+        #[test]
+        fn no_value_of_a_variable_shows(value in "[a-zA-Z0-9]{12,40}") {
+            let raw = json!({ "metadata": { "annotations": { "x": value } }, "spec": { "containers": [{ "name": "web",
+                "image": "web:v1", "args": [value], "env": [{ "name": "A", "value": value }], "new-field": { "deep": [value] } }] } });
+            let template = Template::of(&raw, &crate::FingerprintKey::public("ns"));
+            proptest::prop_assert!(!serde_json::to_string(&template).unwrap().contains(&value));
+            proptest::prop_assert!(template.check().is_ok());
+        }
+    }
+}

@@ -77,7 +77,7 @@ impl Bed {
         self
     }
 
-    fn status(mut self, fields: &Value) -> Self {
+    pub(crate) fn status(mut self, fields: &Value) -> Self {
         for (key, value) in fields.as_object().unwrap() {
             self.object["status"][key] = value.clone();
         }
@@ -101,7 +101,7 @@ pub(crate) fn crashing() -> Value {
 }
 
 /// v1 ran, v2 ran, and the workload is set to a bad one.
-fn in_flight(kind: Kind, pods: &Value) -> Bed {
+pub(crate) fn in_flight(kind: Kind, pods: &Value) -> Bed {
     let status = json!({ "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2, "readyReplicas": 2, "updatedNumberScheduled": 1,
         "numberAvailable": 2, "currentNumberScheduled": 3, "currentRevision": "web-2", "updateRevision": "web-3" });
     bed(kind, 3)
@@ -114,7 +114,7 @@ fn in_flight(kind: Kind, pods: &Value) -> Bed {
         .status(&status)
 }
 
-fn at_rest(kind: Kind) -> Bed {
+pub(crate) fn at_rest(kind: Kind) -> Bed {
     let status = json!({ "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3, "readyReplicas": 3, "updatedNumberScheduled": 3,
         "numberAvailable": 3, "currentNumberScheduled": 3, "currentRevision": "web-2", "updateRevision": "web-2" });
     bed(kind, 3)
