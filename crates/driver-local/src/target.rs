@@ -61,7 +61,7 @@ impl LocalTarget {
     async fn see(&self, fresh: bool) -> Result<Seen> {
         let needs_restart = self.commands.restart.is_some();
         self.client
-            .blocking("look at what runs", move |client| Seen::read(client, fresh, needs_restart))
+            .looking("look at what runs", move |client| Seen::read(client, fresh, needs_restart))
             .await
     }
 
