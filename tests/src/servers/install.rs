@@ -17,7 +17,7 @@ pub(super) fn program(server: &str, name: &str) -> Result<PathBuf, StartError> {
 }
 
 /// What is built and written, and ignored by git.
-pub(super) fn target_folder() -> PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("target");
     fs::canonicalize(&folder).unwrap_or(folder)
 }

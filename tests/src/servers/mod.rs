@@ -33,6 +33,7 @@ pub(crate) use self::aws::this_test;
 pub use self::aws::{Account, Ministack, Moto};
 pub use self::docker::{Docker, Place, Registries, static_busybox};
 pub use self::docker_api::{Container, Engine};
+pub(crate) use self::install::target_folder;
 pub use self::server::{Launch, Ready, Server};
 
 /// Why there is no server.
