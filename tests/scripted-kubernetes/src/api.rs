@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use kube::client::Body;
 use serde_json::{Value, json};
 
@@ -84,6 +84,7 @@ impl Request {
         };
         let verb = match (method.as_str(), name) {
             ("GET", Some(_)) => "get",
+            ("GET", None) if uri.query().is_some_and(|query| query.contains("watch=true")) => "watch",
             ("GET", None) => "list",
             ("PATCH", Some(_)) => "patch",
             ("DELETE", Some(_)) => "delete",
@@ -97,7 +98,7 @@ impl Request {
 
     fn changes(&self) -> bool {
         let question = self.plural == "selfsubjectaccessreviews" || self.query.contains("dryRun=All");
-        !matches!(self.verb, "get" | "list") && !question
+        !matches!(self.verb, "get" | "list" | "watch") && !question
     }
 
     fn resource(&self) -> String {
@@ -109,6 +110,7 @@ impl World {
     /// Does what a request asks for.
     pub(crate) fn answer(&mut self, request: &Request) -> Reply {
         let reply = self.decide(request);
+        self.tell_watchers();
         self.calls.push(Call {
             verb: request.verb.to_owned(),
             resource: request.resource(),
@@ -118,6 +120,15 @@ impl World {
             body: request.body.clone(),
         });
         reply
+    }
+
+    /// Whoever is gone is forgotten.
+    pub(crate) fn tell_watchers(&mut self) {
+        let version = self.store.version();
+        if version != self.told {
+            self.told = version;
+            self.watchers.retain(|watcher| watcher.send(()).is_ok());
+        }
     }
 
     fn may(&self, verb: &str, plural: &str) -> bool {
@@ -142,6 +153,7 @@ impl World {
         }
         let reply = match *verb {
             "list" => self.listed(request),
+            "watch" => (200, Value::Null),
             "get" => match self.store.get(plural, namespace, name) {
                 Some(found) => (200, found.clone()),
                 None => status(404, "NotFound", format!("{resource} \"{name}\" not found")),
@@ -161,7 +173,8 @@ impl World {
 
     fn listed(&self, request: &Request) -> Reply {
         let selector = request.query.split('&').find_map(|pair| pair.strip_prefix("labelSelector="));
-        let selector = selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let selector =
+            selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
         let terms: Vec<_> = selector.split(',').filter_map(|term| term.split_once('=')).collect();
         let all = self.store.list(&request.plural, &request.namespace).into_iter();
         let items: Vec<_> = all
@@ -227,12 +240,37 @@ impl Service {
     }
 }
 
+/// An answer that goes on: a line for each change, whatever it is.
+pub(crate) struct Events(tokio::sync::mpsc::UnboundedReceiver<()>);
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|told| told.map(|()| Ok(http_body::Frame::data(Bytes::from_static(b"{}\n")))))
+    }
+}
+
+impl Cluster {
+    fn events(&self) -> Events {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        self.world().watchers.push(sender);
+        Events(receiver)
+    }
+}
+
 fn broken() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke")
 }
 
 impl tower::Service<http::Request<Body>> for Service {
-    type Response = http::Response<Full<Bytes>>;
+    type Response = http::Response<Either<Full<Bytes>, Events>>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -249,13 +287,17 @@ impl tower::Service<http::Request<Body>> for Service {
             let accept =
                 parts.headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
             let metadata_only = accept.contains("PartialObjectMetadata");
+            let watches = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
             let (code, body) = match Request::read(&parts.method, &parts.uri, metadata_only, body) {
                 Some(request) => serve(&cluster, &request)?,
                 None => (404, Value::Null),
             };
             let answer = http::Response::builder().status(code).header("content-type", "application/json");
             let answer = if code == 429 { answer.header("retry-after", "1") } else { answer };
-            Ok(answer.body(Full::new(Bytes::from(body.to_string())))?)
+            match watches && code == 200 {
+                true => Ok(answer.body(Either::Right(cluster.events()))?),
+                false => Ok(answer.body(Either::Left(Full::new(Bytes::from(body.to_string()))))?),
+            }
         })
     }
 }
