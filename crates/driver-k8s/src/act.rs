@@ -3,12 +3,13 @@
 //! Every change of the workload leaves the key of its step as an annotation. That is how a request is found again whose answer was
 //! lost, and why none is sent twice.
 
-use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result, Token};
+use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
 use serde_json::{Value, json};
 
 use crate::action::{Count, K8sAction, On};
 use crate::client::Client;
 use crate::fingerprint::FingerprintKey;
+use crate::job::{self, End};
 use crate::look::{self, Pod, raw_template};
 use crate::patch::{self, Change, mark};
 use crate::template::{RESTARTED_BY, Template};
@@ -21,8 +22,12 @@ const REPLICAS: &str = "replicas";
 
 /// Sends an action, once; again only after a clean refusal, and if the workload is still set to the same.
 pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
-    if let K8sAction::DeletePod { on, pod, pod_uid } = action {
-        return delete(client, cx, on, pod, pod_uid).await;
+    match action {
+        K8sAction::DeletePod { on, pod, pod_uid } => return delete(client, cx, on, pod, pod_uid).await,
+        K8sAction::RunJob { on, container, command } => {
+            return run_job(client, cx, on, container, command).await;
+        }
+        _ => {}
     }
     let (mut refused, mut first) = (None, cx.expected.clone());
     for _ in 0..SENDINGS {
@@ -42,7 +47,7 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sActio
         let operations =
             patch::operations(&object, &change, resume, &cause(action), &cx.key).map_err(unsent)?;
         match client.patch(&operations, false).await {
-            Ok(changed) => return Ok(Landing::Applied(receipt(action, &object, look::token(&changed, key)))),
+            Ok(changed) => return Ok(Landing::Applied(receipt(action, &changed, key))),
             Err(error) if error.kind() == ErrorKind::Stale => refused = Some(error),
             Err(error) => return Err(error),
         }
@@ -62,6 +67,9 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sActio
             None => Landing::Applied(unmoved(cx).presumed()),
             Some(_) => Landing::NotApplied { why: format!("pod {pod} is still there") },
         });
+    }
+    if let K8sAction::RunJob { on, .. } = action {
+        return ran(client, cx, &job::name(&on.workload.name, &cx.key)).await;
     }
     let object = match client.object().await {
         Ok(object) => object,
@@ -165,14 +173,10 @@ fn after_sending(
             entry(raw, "/metadata/annotations", RESTARTED_BY) == Some(cx.key.as_str())
         }
         // An autoscaler may have changed it since: that is its business.
-        K8sAction::Scale { .. } | K8sAction::DeletePod { .. } => true,
+        K8sAction::Scale { .. } | K8sAction::DeletePod { .. } | K8sAction::RunJob { .. } => true,
     };
-    let mut landed = Receipt::default().with_token(look::token(object, key));
-    if matches!(action, K8sAction::Scale { .. }) {
-        landed = landed.with_output(kept(object));
-    }
     Some(match stands {
-        true => Landing::Applied(landed),
+        true => Landing::Applied(receipt(action, object, key)),
         false => Landing::Superseded { by: format!("it landed, and since then {}", place(object)) },
     })
 }
@@ -197,7 +201,7 @@ fn change<'a>(
         }
         K8sAction::SetImages { images, .. } => Change::Images(images),
         K8sAction::Scale { .. } => Change::Replicas(replicas),
-        K8sAction::Restart { .. } | K8sAction::DeletePod { .. } => Change::Restart,
+        K8sAction::Restart { .. } | K8sAction::DeletePod { .. } | K8sAction::RunJob { .. } => Change::Restart,
     })
 }
 
@@ -228,17 +232,20 @@ fn cause(action: &K8sAction) -> String {
     match action {
         K8sAction::SetTemplate { cause, .. } | K8sAction::SetImages { cause, .. } => cause.clone(),
         K8sAction::Scale { .. } => "rollback: scaled".to_owned(),
-        K8sAction::Restart { .. } | K8sAction::DeletePod { .. } => "rollback: restarted".to_owned(),
+        K8sAction::Restart { .. } | K8sAction::DeletePod { .. } | K8sAction::RunJob { .. } => {
+            "rollback: restarted".to_owned()
+        }
     }
 }
 
-fn receipt(action: &K8sAction, before: &Value, token: Token) -> Receipt {
-    let receipt = Receipt::default().with_token(token);
-    if matches!(action, K8sAction::Scale { .. }) { receipt.with_output(kept(before)) } else { receipt }
+fn receipt(action: &K8sAction, changed: &Value, key: &FingerprintKey) -> Receipt {
+    let receipt = Receipt::default().with_token(look::token(changed, key));
+    if matches!(action, K8sAction::Scale { .. }) { receipt.with_output(kept(changed)) } else { receipt }
 }
 
-fn kept(object: &Value) -> Value {
-    json!({ REPLICAS: object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1) })
+/// The number from before, as it was kept with the change.
+fn kept(changed: &Value) -> Value {
+    json!({ REPLICAS: patch::replicas_before(changed) })
 }
 
 /// Deletes a pod that is still that one and still not ready.
@@ -261,6 +268,57 @@ async fn delete(client: &Client, cx: &ActionContext, on: &On, pod: &str, uid: &s
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Stale) => Err(error),
         _ => Ok(Landing::Applied(unmoved(cx))),
     }
+}
+
+/// Makes a job. Its name is that of the step, so that the API server itself refuses a second one.
+async fn run_job(
+    client: &Client,
+    cx: &ActionContext,
+    on: &On,
+    container: &str,
+    command: &[String],
+) -> Result<Landing> {
+    let object = client.object().await.map_err(unsent)?;
+    let token = look::token(&object, &client.home().await.map_err(unsent)?.key);
+    let is_another = text(&object, "/metadata/uid") != Some(&on.uid);
+    if is_another || cx.expected.as_ref().is_some_and(|expected| *expected != token) {
+        return Ok(Landing::Superseded { by: place(&object) });
+    }
+    let name = job::name(&on.workload.name, &cx.key);
+    let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
+    let job = job::job(&name, template, container, command, &cx.key).ok_or_else(|| {
+        let why = format!("{} has no container {container}", on.workload);
+        Error::new(ErrorKind::NotFound, "run a job", why).next("make a new plan")
+    })?;
+    match client.create_job(&job).await {
+        Ok(_) => Ok(Landing::Running { what: format!("job {name} was made") }),
+        Err(error) if error.kind() == ErrorKind::Conflict => ran(client, cx, &name).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// What became of this step's job.
+async fn ran(client: &Client, cx: &ActionContext, name: &str) -> Result<Landing> {
+    let found = match client.job(name).await {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Ok(Landing::NotApplied { why: format!("there is no job {name}") });
+        }
+        Err(error) => return Err(error),
+    };
+    if !job::is_of(&found, &cx.key) {
+        return Ok(Landing::Unknown { why: format!("job {name} is somebody else's") });
+    }
+    Ok(match job::end(&found) {
+        End::Runs => Landing::Running { what: format!("job {name} runs") },
+        End::Done => Landing::Applied(unmoved(cx).with_output(json!({ "job": name }))),
+        End::Failed(why) => {
+            // Its pods may be gone, or may not be read: it failed all the same.
+            let codes = client.pods(&job::pods(name)).await.map(|pods| job::codes(&pods)).unwrap_or_default();
+            let told = if codes.is_empty() { why } else { codes.join(", ") };
+            Landing::Failed { why: format!("job {name}: {told}; its logs are kept with it") }
+        }
+    })
 }
 
 /// The pod with this UID, unless it is gone or going.

@@ -79,6 +79,16 @@ pub enum K8sAction {
         /// How many.
         to: Count,
     },
+    /// `POST` of a Job that runs a command once, with the image, variables, volumes and account of the workload's pods. Applied when it
+    /// has ended with 0; puts out its name under `job`. It stays there, for its logs.
+    RunJob {
+        /// The workload.
+        on: On,
+        /// The container whose image and variables it has.
+        container: String,
+        /// Its command. It shows in plans and in the cluster: no secrets.
+        command: Vec<String>,
+    },
 }
 
 /// How many replicas.
@@ -100,7 +110,8 @@ impl K8sAction {
             | Self::SetImages { on, .. }
             | Self::DeletePod { on, .. }
             | Self::Restart { on }
-            | Self::Scale { on, .. } => on,
+            | Self::Scale { on, .. }
+            | Self::RunJob { on, .. } => on,
         }
     }
 
@@ -111,7 +122,11 @@ impl K8sAction {
         let printable =
             |text: &str| !text.is_empty() && text.len() <= 400 && !text.chars().any(char::is_control);
         match self {
-            Self::SetTemplate { from: name, .. } | Self::DeletePod { pod: name, .. } if !is_name(name) => {
+            Self::SetTemplate { from: name, .. }
+            | Self::DeletePod { pod: name, .. }
+            | Self::RunJob { container: name, .. }
+                if !is_name(name) =>
+            {
                 wrong(format!("{} is no name that Kubernetes takes", quoted(name)))
             }
             Self::SetTemplate { cause, .. } | Self::SetImages { cause, .. } if !printable(cause) => {
@@ -127,6 +142,7 @@ impl K8sAction {
             {
                 wrong("it has no images that could be".to_owned())
             }
+            Self::RunJob { command, .. } if command.is_empty() => wrong("it has no command".to_owned()),
             Self::Scale { on, .. } if on.workload.kind == Kind::DaemonSet => {
                 wrong(format!("{} has as many pods as nodes", on.workload))
             }
@@ -173,6 +189,7 @@ mod tests {
             json!({ "do": "restart", "on": web }),
             json!({ "do": "scale", "on": web, "to": { "exactly": 0 } }),
             json!({ "do": "scale", "on": web, "to": { "as-before": "stop" } }),
+            json!({ "do": "run-job", "on": web, "container": "web", "command": ["migrate", "down"] }),
         ]
     }
 
@@ -204,6 +221,8 @@ mod tests {
             altered(2, "/pod", json!("../../nodes/x")),
             altered(4, "/on/workload/kind", json!("daemonset")),
             altered(4, "/to", json!({ "exactly": 100_001 })),
+            altered(6, "/container", json!("a b")),
+            altered(6, "/command", json!([])),
             json!({ "do": "restart", "on": on("deployment"), "replicas": 0 }),
         ] {
             assert!(K8sAction::decode("k8s-action/1", body.clone()).is_err(), "{body}");

@@ -11,6 +11,7 @@ mod fingerprint;
 mod history;
 mod image;
 mod inspect;
+mod job;
 mod look;
 mod patch;
 mod permissions;

@@ -16,6 +16,9 @@ use crate::text::{entry, list, text};
 /// The annotation by which a request is found again: the key of the step that sent it.
 pub(crate) const MARK: &str = "rollback-rs.github.io/step";
 
+/// The annotation that keeps how many replicas there were before a step set another number.
+const REPLICAS_BEFORE: &str = "rollback-rs.github.io/replicas-before";
+
 /// What is changed.
 #[derive(Debug, Clone)]
 pub(crate) enum Change<'a> {
@@ -50,7 +53,11 @@ pub(crate) fn operations(
         json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": at("/metadata/resourceVersion")? }),
         json!({ "op": "replace", "path": "/metadata/uid", "value": at("/metadata/uid")? }),
     ];
-    let marks = [(CHANGE_CAUSE, cause), (MARK, key.as_str())];
+    let before = replicas(object).to_string();
+    let mut marks = vec![(CHANGE_CAUSE, cause), (MARK, key.as_str())];
+    if matches!(change, Change::Replicas(_)) {
+        marks.push((REPLICAS_BEFORE, &before));
+    }
     operations.extend(annotate(object, "/metadata", &marks));
     match change {
         Change::Template(template) => {
@@ -121,6 +128,16 @@ fn annotate(object: &Value, place: &str, annotations: &[(&str, &str)]) -> Vec<Va
     operations
 }
 
+/// How many replicas there should be. What is left out is one.
+fn replicas(object: &Value) -> u64 {
+    object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
+}
+
+/// How many replicas there were before the step that is marked. Where its answer was lost, only this still tells.
+pub(crate) fn replicas_before(object: &Value) -> Option<u64> {
+    entry(object, "/metadata/annotations", REPLICAS_BEFORE)?.parse().ok()
+}
+
 /// The key of the step that changed the workload last, as far as this driver did.
 pub(crate) fn mark(object: &Value) -> Option<&str> {
     entry(object, "/metadata/annotations", MARK)
@@ -185,6 +202,8 @@ mod tests {
         wanted.push(json!({ "op": "add", "path": "/spec/template/metadata/annotations", "value": { RESTARTED_BY: "key-1" } }));
         assert_eq!(sent(&Change::Restart, false), Value::Array(wanted));
         let mut wanted = head();
+        let kept = "/metadata/annotations/rollback-rs.github.io~1replicas-before";
+        wanted.push(json!({ "op": "add", "path": kept, "value": "3" }));
         wanted.push(json!({ "op": "add", "path": "/spec/replicas", "value": 0 }));
         assert_eq!(sent(&Change::Replicas(0), false), Value::Array(wanted));
     }

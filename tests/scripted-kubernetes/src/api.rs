@@ -148,6 +148,7 @@ impl World {
             },
             "patch" => self.patched(request, name),
             "delete" => self.deleted(request, name),
+            "create" => self.created(request),
             _ => status(405, "MethodNotAllowed", "not here"),
         };
         match (request.metadata_only, reply) {
@@ -160,7 +161,7 @@ impl World {
 
     fn listed(&self, request: &Request) -> Reply {
         let selector = request.query.split('&').find_map(|pair| pair.strip_prefix("labelSelector="));
-        let selector = selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",");
+        let selector = selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
         let terms: Vec<_> = selector.split(',').filter_map(|term| term.split_once('=')).collect();
         let all = self.store.list(&request.plural, &request.namespace).into_iter();
         let items: Vec<_> = all
@@ -192,6 +193,15 @@ impl World {
             true => (200, self.store.updated(plural, namespace, object)),
             false => (200, self.store.update(plural, namespace, object)),
         }
+    }
+
+    fn created(&mut self, request: &Request) -> Reply {
+        let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
+        let name = request.body["metadata"]["name"].as_str().unwrap_or_default();
+        if self.store.get(plural, namespace, name).is_some() {
+            return status(409, "AlreadyExists", format!("{} \"{name}\" already exists", request.resource()));
+        }
+        (201, self.store.create(plural, namespace, request.body.clone()))
     }
 
     fn deleted(&mut self, request: &Request, name: &str) -> Reply {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::World;
-use crate::kubelet::is_ready;
+use crate::kubelet::{Behaviour, is_ready};
 
 /// Annotations of a Deployment that its ReplicaSets do not get.
 const KEPT: [&str; 2] =
@@ -42,6 +42,31 @@ impl World {
             }
         }
         self.run_pods();
+        self.end_jobs();
+    }
+
+    /// A job ends in the step after it was made, as its image says.
+    fn end_jobs(&mut self) {
+        for (namespace, mut job) in self.store.everywhere("jobs") {
+            let image = text(&job, "/spec/template/spec/containers/0/image").to_owned();
+            let failed = self.behaviours.get(&image) == Some(&Behaviour::Crash);
+            let (kind, code) = if failed { ("Failed", 1) } else { ("Complete", 0) };
+            if job["status"]["conditions"][0]["type"] == kind {
+                continue;
+            }
+            job["status"] = json!({ "conditions": [{ "type": kind, "status": "True" }] });
+            let name = text(&job, "/metadata/name").to_owned();
+            let labels = job["spec"]["template"]["metadata"]["labels"].clone();
+            let ended = json!([{ "name": "web", "state": { "terminated": { "exitCode": code } } }]);
+            self.store.create(
+                "pods",
+                &namespace,
+                json!({ "kind": "Pod", "spec": {},
+                "metadata": { "name": format!("{name}-x"), "labels": labels, "annotations": {} },
+                "status": { "phase": "Succeeded", "containerStatuses": ended } }),
+            );
+            self.store.update("jobs", &namespace, job);
+        }
     }
 
     fn owned(&self, plural: &str, namespace: &str, uid: &str) -> Vec<Value> {

@@ -34,6 +34,9 @@ impl World {
     /// One step of every pod.
     pub(crate) fn run_pods(&mut self) {
         for (namespace, mut pod) in self.store.everywhere("pods") {
+            if pod["status"]["phase"] == "Succeeded" {
+                continue;
+            }
             let container = pod["spec"]["containers"][0].clone();
             let image = container["image"].as_str().unwrap_or_default().to_owned();
             let age = pod["metadata"]["annotations"]["age"]

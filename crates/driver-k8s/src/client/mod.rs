@@ -29,6 +29,7 @@ use crate::workload::Workload;
 
 /// Whose changes they are, in `managedFields`.
 pub(crate) const MANAGER: &str = "rollback";
+const JOBS: Resource = Resource { group: "batch", version: "v1", plural: "jobs" };
 /// How many references are asked about at most.
 const MOST_REFERENCES: usize = 64;
 
@@ -219,6 +220,19 @@ impl Client {
         let query = format!("fieldManager={MANAGER}{dry_run}");
         let name = self.workload.name.as_str();
         self.call("patch", self.apps()).named(name).query(query).body(operations).send(&self.kube).await
+    }
+
+    pub(crate) async fn create_job(&self, job: &Value) -> Result<Value> {
+        self.call("create", JOBS).body(job).send(&self.kube).await
+    }
+
+    pub(crate) async fn job(&self, name: &str) -> Result<Value> {
+        self.call("get", JOBS).named(name).send(&self.kube).await
+    }
+
+    /// The pods with these labels.
+    pub(crate) async fn pods(&self, selector: &str) -> Result<Vec<Value>> {
+        self.list(Resource::core("pods"), selector).await
     }
 
     pub(crate) async fn pod(&self, name: &str) -> Result<Value> {
