@@ -25,12 +25,14 @@
 
 mod access;
 mod assets;
+mod front;
 mod kubectl;
 mod kubelet;
 pub mod manifest;
 mod processes;
 pub mod scenes;
 mod space;
+mod tls;
 mod worker;
 
 use std::path::PathBuf;
@@ -42,6 +44,7 @@ use serde_json::{Value, json};
 
 use self::access::{ADMIN, Access};
 use self::assets::Assets;
+pub use self::front::Front;
 pub use self::kubelet::{DECAY, EXIT_CODE, Fate, LAST_WORDS, SLOW};
 use self::kubelet::{Kubelet, Registry};
 pub use self::space::Space;
@@ -64,7 +67,8 @@ pub struct ControlPlane {
     admin: Api,
     registry: Arc<Registry>,
     access: Access,
-    minor: u32,
+    assets: Assets,
+    test: String,
 }
 
 impl ControlPlane {
@@ -84,7 +88,7 @@ impl ControlPlane {
         let access = Access::make(folder).map_err(|error| failed("no folder for a control plane", &error))?;
         let worker = Worker::start().map_err(|error| failed("no thread for a control plane", &error))?;
         let etcd = processes::start_etcd(test, &assets, &access)?;
-        let mut api_server = processes::start_api_server(test, &assets, &access, &etcd)?;
+        let mut api_server = processes::start_api_server(test, &assets, &access, &etcd, None)?;
         let admin = until_ready(&worker, &access, &mut api_server)
             .map_err(|error| failed("kube-apiserver", &error))?;
         let controllers = processes::start_controllers(test, &assets, &access, &api_server);
@@ -93,7 +97,17 @@ impl ControlPlane {
         let registering = Kubelet::register(admin.clone(), Arc::clone(&registry), NODES);
         let kubelet = worker.run(registering).and_then(std::convert::identity);
         worker.spawn(kubelet.map_err(|error| failed("no nodes", &error))?.run());
-        Ok(Self { worker, controllers, api_server, etcd, admin, registry, access, minor: assets.minor })
+        Ok(Self {
+            worker,
+            controllers,
+            api_server,
+            etcd,
+            admin,
+            registry,
+            access,
+            assets,
+            test: test.to_owned(),
+        })
     }
 
     /// The one that all tests of this process share. It starts when it is first asked for and ends with the process.
@@ -119,7 +133,7 @@ impl ControlPlane {
     /// The second number of its version: 20 in v1.20.2.
     #[must_use]
     pub fn minor(&self) -> u32 {
-        self.minor
+        self.assets.minor
     }
 
     /// The port of the API server on 127.0.0.1, where it speaks TLS.
@@ -189,6 +203,30 @@ impl ControlPlane {
         let pid = self.controllers.pid();
         crate::signal(pid, "STOP")?;
         Ok(Frozen { pid })
+    }
+
+    /// A way to it on which things go wrong when they are told to.
+    ///
+    /// # Errors
+    ///
+    /// When there is no free port.
+    pub fn front(&self) -> Result<Front<'_>> {
+        Front::start(self)
+    }
+
+    /// Ends the API server, and all connections with it, and starts it again on the same port: what an upgrade of it looks like.
+    /// Not on a control plane that tests share.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start again.
+    pub fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.end();
+        let port = Some(self.api_server.port());
+        self.api_server =
+            processes::start_api_server(&self.test, &self.assets, &self.access, &self.etcd, port)?;
+        until_ready(&self.worker, &self.access, &mut self.api_server)?;
+        Ok(())
     }
 
     /// The processes: etcd, the API server, the controllers.
