@@ -84,6 +84,7 @@ fn ways(scale: &Scale) -> Result<(Vec<Way>, Vec<&'static str>)> {
         ours("rollback run --to previous", &["--to", "previous"]),
         ours("the same, --urgent", &["--to", "previous", "--urgent"]),
         ours("rollback run --to revision=1", &["--to", "revision=1"]),
+        ours("that one, --urgent", &["--to", "revision=1", "--urgent"]),
     ];
     let mut missing = Vec::new();
     let scripts = [

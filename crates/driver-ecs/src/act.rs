@@ -40,6 +40,13 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &EcsActio
             let made = client.register(&wanted).await?;
             Ok(Landing::Applied(registered(cx, &made)))
         }
+        EcsAction::Deregister { revision } => {
+            if let Some(user) = client.user_of(revision).await.map_err(unsent)? {
+                return Err(in_use(revision, &user));
+            }
+            client.deregister(revision).await?;
+            Ok(Landing::applied())
+        }
         EcsAction::ShiftTraffic { listener, weights } => {
             if let Some(superseded) = moved(client, cx).await?.1 {
                 return Ok(superseded);
@@ -104,6 +111,12 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
             }
             Ok(not_applied(format!("{} has no such revision", from.family())))
         }
+        EcsAction::Deregister { revision } => {
+            Ok(match client.task_definition(revision).await?.registration() {
+                Registration::Active => not_applied(format!("{} is ACTIVE", revision.short())),
+                _ => presumed(None),
+            })
+        }
         EcsAction::Restart { .. } => {
             let look = client.intent().await?;
             let token = look.token();
@@ -159,6 +172,14 @@ async fn ready(client: &Client, cx: &ActionContext, service: &Arn) -> Result<Opt
         );
     }
     Ok(superseded)
+}
+
+fn in_use(revision: &TaskDefinitionArn, user: &str) -> Error {
+    let (doing, what) = (format!("deregister {}", revision.short()), format!("{user} still uses it"));
+    Error::new(ErrorKind::Refused, doing, what).with_effect(Effect::None).next(format!(
+        "once nothing does: aws ecs deregister-task-definition --task-definition {}",
+        revision.short()
+    ))
 }
 
 /// The service as ECS answered, with the deployment that was just made.

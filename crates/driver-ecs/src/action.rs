@@ -60,6 +60,12 @@ pub enum EcsAction {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment_of: Option<TaskDefinitionArn>,
     },
+    /// `DeregisterTaskDefinition`, unless something still uses the revision. Tasks that run are not touched, and its content can be
+    /// registered again.
+    Deregister {
+        /// The revision.
+        revision: TaskDefinitionArn,
+    },
     /// `ModifyListener` or `ModifyRule` with other weights for its target groups.
     ShiftTraffic {
         /// The listener or rule.
@@ -194,6 +200,7 @@ mod tests {
                 pin: BTreeMap::from([("web".into(), Digest::of_bytes(b"1"))]),
                 environment_of: Some(revision(40)),
             },
+            EcsAction::Deregister { revision: revision(42) },
             EcsAction::ShiftTraffic {
                 listener: arn("elasticloadbalancing", "listener/app/x/1/2"),
                 weights: BTreeMap::from([(arn("elasticloadbalancing", "targetgroup/blue/1"), 100)]),
@@ -228,6 +235,7 @@ mod tests {
             json!({ "do": "update-service", "service": SERVICE, "to": { "revision": revision(1) }, "desired-count": 0 }),
             json!({ "do": "shift-traffic", "listener": other, "weights": {} }),
             json!({ "do": "restart", "service": other }),
+            json!({ "do": "deregister", "revision": SERVICE }),
             json!({ "do": "set-tasks", "service": SERVICE, "tasks": 5001 }),
             json!({ "do": "run-task", "run": { "revision": revision(1) }, "command": ["x"] }),
             json!({ "do": "run-task", "run": { "revision": revision(1) }, "container": "a b" }),

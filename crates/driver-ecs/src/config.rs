@@ -39,6 +39,9 @@ pub struct EcsConfig {
     /// operates the service. Write it as `${NAME}`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint_key: Option<String>,
+    /// deregister the revision that was rolled back from, once the rollback is proven and nothing in the account's region uses it
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deregister_bad: bool,
     /// Where to and as whom.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -65,6 +68,7 @@ impl EcsConfig {
             main_container: None,
             codedeploy: None,
             fingerprint_key: None,
+            deregister_bad: false,
             aws: AwsSettings::new(),
         }
     }
@@ -73,6 +77,13 @@ impl EcsConfig {
     #[must_use]
     pub fn aws(mut self, aws: AwsSettings) -> Self {
         self.aws = aws;
+        self
+    }
+
+    /// Has the revision that was rolled back from deregistered, once the rollback is proven and nothing uses it.
+    #[must_use]
+    pub fn deregister_bad(mut self) -> Self {
+        self.deregister_bad = true;
         self
     }
 
@@ -184,7 +195,7 @@ mod tests {
             "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/prod", "service": "web", "region": "eu-west-1",
             "profile": "ops", "role_arn": "arn:aws:iam::123456789012:role/rollback", "external_id": "ours", "main_container": "web",
             "endpoint_url": "http://127.0.0.1:4566",
-            "codedeploy": { "application": "shop", "group": "web" }, "fingerprint_key": "not for anybody's eyes",
+            "codedeploy": { "application": "shop", "group": "web" }, "fingerprint_key": "not for anybody's eyes", "deregister_bad": true,
         })
     }
 

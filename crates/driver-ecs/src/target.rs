@@ -19,7 +19,7 @@ use crate::inspect;
 use crate::past::Past;
 use crate::snapshot::EcsSnapshot;
 use crate::strategy::{
-    CodeDeployDeployment, CodeDeployStop, NativeStop, ReRegister, ShiftTraffic, UpdateService,
+    CodeDeployDeployment, CodeDeployStop, Deregister, NativeStop, ReRegister, ShiftTraffic, UpdateService,
 };
 
 /// How long ECS may go on showing what was before. AWS gives no number; its API is "eventually consistent", and what was
@@ -29,6 +29,8 @@ const LAG: Lasting = Lasting::from_secs(10);
 /// One ECS service.
 pub struct EcsTarget {
     client: Client,
+    /// Whether the bad revision is deregistered afterwards.
+    deregister_bad: bool,
     /// The last look at everything, for what core asks right after it.
     last: Mutex<Option<Arc<Seen>>>,
 }
@@ -49,19 +51,21 @@ impl EcsTarget {
     ///
     /// As [`new`](Self::new).
     pub fn paced(session: &Session, pacer: Pacer, config: &EcsConfig) -> Result<Self> {
-        Ok(Self { client: Client::new(session, pacer, config)?, last: Mutex::default() })
+        let client = Client::new(session, pacer, config)?;
+        Ok(Self { client, deregister_bad: config.deregister_bad, last: Mutex::default() })
     }
 
     /// With all strategies, ready for an engine.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
+        let wanted = self.deregister_bad;
         Bound::new(crate::NAME, self)
-            .strategy(NativeStop)
-            .strategy(CodeDeployStop)
-            .strategy(CodeDeployDeployment)
-            .strategy(UpdateService)
-            .strategy(ReRegister)
-            .strategy(ShiftTraffic)
+            .strategy(Deregister::after(NativeStop, wanted))
+            .strategy(Deregister::after(CodeDeployStop, wanted))
+            .strategy(Deregister::after(CodeDeployDeployment, wanted))
+            .strategy(Deregister::after(UpdateService, wanted))
+            .strategy(Deregister::after(ReRegister, wanted))
+            .strategy(Deregister::after(ShiftTraffic, wanted))
             .erase()
     }
 

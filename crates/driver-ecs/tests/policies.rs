@@ -195,7 +195,10 @@ impl Site {
         &self,
         strategies: impl FnOnce(Bound<EcsTarget>) -> Bound<EcsTarget>,
     ) -> Checked<Actions> {
-        let engine = self.engine(strategies)?;
+        self.goes_back_by(&self.engine(strategies)?).await
+    }
+
+    async fn goes_back_by(&self, engine: &Engine) -> Checked<Actions> {
         self.cloud.forget_calls();
         let Planned::Ready(plan) = engine.plan(&request("revision=1")?).await? else {
             return Err("no plan".into());
@@ -295,6 +298,22 @@ async fn update_service() -> Checked {
     site.deploy(2)?;
     site.rest();
     assert_eq!(site.goes_back(|bound| bound.strategy(UpdateService)).await?, allowed("update-service"));
+    Ok(())
+}
+
+/// Its looks go beyond the service and its cluster, so that the policy names them again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deregister() -> Checked {
+    let site = Site::new().await?;
+    site.moved_by_ecs(&json!({}))?;
+    site.deploy(2)?;
+    site.rest();
+    let config = EcsConfig::new("prod", "web").deregister_bad();
+    let target = EcsTarget::new(&support::session(&site.server.url()), &config)?.erase();
+    let engine = Engine::builder(Arc::new(MemoryStore::new())).component(name()?, target).build();
+    let needed = &site.goes_back_by(&engine).await? - &allowed("update-service");
+    let again = ["ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks"].map(str::to_owned);
+    assert_eq!(&needed | &again.into(), allowed("deregister"));
     Ok(())
 }
 

@@ -60,9 +60,7 @@ impl LocalTarget {
     /// Everything about what is live, with releases read in full if `fresh`.
     async fn see(&self, fresh: bool) -> Result<Seen> {
         let needs_restart = self.commands.restart.is_some();
-        self.client
-            .blocking("look at what runs", move |client| Seen::read(client, fresh, needs_restart))
-            .await
+        self.client.looking("look at what runs", move |client| Seen::read(client, fresh, needs_restart)).await
     }
 
     async fn health(&self) -> Health {

@@ -127,6 +127,8 @@ pub enum Stage {
     Gates,
     /// Going back to the origin.
     GoingBack,
+    /// Doing what is left once everything is proven.
+    Tidying,
 }
 
 impl std::fmt::Display for Stage {
@@ -140,6 +142,7 @@ impl std::fmt::Display for Stage {
             Self::Proving => "proving",
             Self::Gates => "gates",
             Self::GoingBack => "going back",
+            Self::Tidying => "tidying up",
         })
     }
 }

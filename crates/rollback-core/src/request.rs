@@ -137,6 +137,9 @@ pub struct Request {
     pub environment: EnvironmentName,
     /// Each component with its own destination; `None` = the last good state, if there is one.
     pub components: BTreeMap<ComponentName, Option<Destination>>,
+    /// The strategy that a component must go back by, where core is not to choose: no other is an alternative then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub methods: BTreeMap<ComponentName, String>,
     /// Why. Required outside of environments that say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -176,6 +179,7 @@ impl Request {
         Self {
             environment,
             components: BTreeMap::new(),
+            methods: BTreeMap::new(),
             reason: None,
             actor: None,
             on_failure: OnFailure::Hold,
@@ -194,13 +198,21 @@ impl Request {
         self
     }
 
+    /// Has a component go back by this strategy and no other.
+    #[must_use]
+    pub fn method(mut self, component: ComponentName, strategy: impl Into<String>) -> Self {
+        self.methods.insert(component, strategy.into());
+        self
+    }
+
     /// Checks the texts that people gave: they are stored and shown.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for a reason of more than 2,000 characters or with control characters, and for an actor of
-    /// more than 200 or with any.
+    /// [`ErrorKind::Invalid`] for a reason of more than 2,000 characters or with control characters, and for an actor or
+    /// a method of more than 200 or with any.
     pub fn check_texts(&self) -> Result<()> {
+        self.methods.values().try_for_each(|method| check_text("method", Some(method)))?;
         check_text("reason", self.reason.as_deref())?;
         check_text("actor", self.actor.as_deref())
     }

@@ -204,6 +204,10 @@ pub enum Decision<A> {
 pub struct Proposal<A> {
     /// What to do: a graph inside the component.
     pub steps: Vec<Step<A>>,
+    /// What is tidied up once the destination is proven and every gate has passed: a graph of its own. Never something that a
+    /// way back needs. It is no part of the rollback: what fails here is a finding, and the target is restored all the same.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub afterwards: Vec<Step<A>>,
     /// How long it should take until it is proven.
     pub expected: Lasting,
     /// How long users are without service.
@@ -228,6 +232,7 @@ impl<A> Proposal<A> {
     pub fn new(steps: Vec<Step<A>>) -> Self {
         Self {
             steps,
+            afterwards: Vec::new(),
             expected: Lasting::from_secs(60),
             downtime: Lasting::from_secs(0),
             risk: Risk::Low,
@@ -236,6 +241,13 @@ impl<A> Proposal<A> {
             parallel: 1,
             restarts: false,
         }
+    }
+
+    /// Adds something to tidy up once the destination is proven.
+    #[must_use]
+    pub fn afterwards(mut self, step: Step<A>) -> Self {
+        self.afterwards.push(step);
+        self
     }
 
     /// Sets how long it should take.
@@ -287,7 +299,7 @@ impl<A> Proposal<A> {
         self
     }
 
-    /// Whether every step can be taken back.
+    /// Whether every step towards the destination can be taken back.
     #[must_use]
     pub fn is_reversible(&self) -> bool {
         self.steps.iter().all(|step| step.reversible)
@@ -301,8 +313,12 @@ impl<A> Proposal<A> {
     }
 
     pub(crate) fn try_map<B, E>(self, mut map: impl FnMut(A) -> Result<B, E>) -> Result<Proposal<B>, E> {
+        let mut all = |steps: Vec<Step<A>>| -> Result<Vec<Step<B>>, E> {
+            steps.into_iter().map(|step| step.try_map(&mut map)).collect()
+        };
         Ok(Proposal {
-            steps: self.steps.into_iter().map(|step| step.try_map(&mut map)).collect::<Result<_, E>>()?,
+            steps: all(self.steps)?,
+            afterwards: all(self.afterwards)?,
             expected: self.expected,
             downtime: self.downtime,
             risk: self.risk,

@@ -118,6 +118,7 @@ fn every_schedule_keeps_the_invariants() {
             "froze",
             "landed",
             "landed stale",
+            "swept",
             "beside the store",
         ];
         for what in things {

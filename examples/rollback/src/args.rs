@@ -8,7 +8,7 @@ use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, Digest, EnvironmentName, Error};
 
 use crate::console::Color;
-use crate::destinations::To;
+use crate::destinations::{By, To};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -147,6 +147,9 @@ pub(crate) struct RequestArgs {
     /// component only as COMPONENT:DEST. Left out: the last good state
     #[arg(long, value_name = "DEST", value_parser = value::<To>)]
     pub(crate) to: Vec<To>,
+    /// How: by this method and no other, as `rollback plan --explain` calls it; for one component only as COMPONENT:METHOD
+    #[arg(long, value_name = "METHOD", value_parser = value::<By>)]
+    pub(crate) method: Vec<By>,
     /// When the destination cannot be reached: stop there, or go back to where it was
     #[arg(long, value_name = "WAY", default_value = "hold")]
     pub(crate) on_failure: Failure,

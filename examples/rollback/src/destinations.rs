@@ -27,6 +27,49 @@ impl FromStr for To {
     }
 }
 
+/// One `--method`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct By {
+    /// The component it is for; `None` = all that have none of their own.
+    pub(crate) component: Option<ComponentName>,
+    pub(crate) method: String,
+}
+
+impl FromStr for By {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text.split_once(':') {
+            Some((component, method)) => {
+                Self { component: Some(component.parse()?), method: method.to_owned() }
+            }
+            None => Self { component: None, method: text.to_owned() },
+        })
+    }
+}
+
+/// The method of each component that has one. One that is named for a component counts more than one for all.
+pub(crate) fn methods<'a>(
+    components: impl IntoIterator<Item = &'a ComponentName>,
+    by: &[By],
+) -> Result<BTreeMap<ComponentName, String>> {
+    let (own, common): (Vec<_>, Vec<_>) = by.iter().partition(|by| by.component.is_some());
+    let common = common.into_iter().map(|by| &by.method).next_back();
+    let mut methods: BTreeMap<_, _> =
+        components.into_iter().map(|component| (component.clone(), common.cloned())).collect();
+    for By { component, method } in own {
+        let slot = component.as_ref().and_then(|component| methods.get_mut(component));
+        let Some(slot) = slot else {
+            let name = component.as_ref().map_or("", ComponentName::as_str);
+            let message = format!("{name} has one and is not among the components");
+            return Err(Error::new(ErrorKind::Invalid, "read the methods", message)
+                .next(format!("name {name} as a component as well, or leave its --method out")));
+        };
+        *slot = Some(method.clone());
+    }
+    Ok(methods.into_iter().filter_map(|(component, method)| Some((component, method?))).collect())
+}
+
 /// The components that are meant, each with its destination: those that are named, else those that a `--to` names,
 /// else all.
 pub(crate) fn choose(
@@ -95,6 +138,26 @@ mod tests {
             ["web as-of=2026-11-21T03:00:00Z"]
         );
         assert_eq!(chosen(&["web"], &["revision=a:b"]).unwrap(), ["web revision=a:b"]);
+    }
+
+    #[test]
+    fn methods_for_all_and_for_one() {
+        let chosen = |by: &[&str]| {
+            let by: Vec<By> = by.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+            let found = methods(&[name("db"), name("web")], &by)?;
+            Ok(found
+                .into_iter()
+                .map(|(component, method)| format!("{component} {method}"))
+                .collect::<Vec<_>>())
+        };
+        let ok =
+            |by: &[&str]| -> Vec<String> { chosen(by).map_err(|error: Error| error.to_string()).unwrap() };
+        assert!(ok(&[]).is_empty());
+        assert_eq!(ok(&["sync"]), ["db sync", "web sync"]);
+        assert_eq!(ok(&["web:shift-traffic", "sync"]), ["db sync", "web shift-traffic"]);
+        assert_eq!(ok(&["web:sync"]), ["web sync"]);
+        assert!(chosen(&["api:sync"]).unwrap_err().to_string().contains("api has one"));
+        assert!(chosen(&["/:sync"]).is_err());
     }
 
     #[test]

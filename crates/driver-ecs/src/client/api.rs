@@ -22,6 +22,7 @@ use super::deployments::{self, Listed};
 use super::service::{self, Described};
 use super::surroundings::Surroundings;
 use super::tasks;
+use super::users::Used;
 use crate::look::{ServiceDeployment, Task};
 use crate::task_definition::Definition;
 
@@ -80,6 +81,8 @@ pub(crate) struct Api {
     pub(super) revisions: Memory<String, Arc<Value>>,
     /// The contents of AppSpecs, by application and hash.
     pub(super) specs: Memory<SpecId, String>,
+    /// What the services of the region used, with when that was read, by the pacer's clock.
+    pub(super) used: Memory<(), (Duration, Arc<Used>)>,
     /// The deployment group that made a deployment of CodeDeploy, by its id.
     pub(super) makers: Memory<String, GroupName>,
     /// The deployment group that was last seen to move a service, by cluster and service as they were configured.
@@ -122,6 +125,7 @@ impl Api {
             revisions: Memory::new(REMEMBERED),
             specs: Memory::new(REMEMBERED),
             makers: Memory::new(REMEMBERED),
+            used: Memory::new(1),
             groups: Memory::new(REMEMBERED),
         }
     }
@@ -142,6 +146,11 @@ impl Api {
         request: impl Sending<T, E> + 'a,
     ) -> BoxFuture<'a, Result<Answer>> {
         self.caller.read(operation, doing, request)
+    }
+
+    /// The time that the pacer keeps.
+    pub(super) fn now(&self) -> Duration {
+        self.caller.pacer.clock().monotonic()
     }
 
     /// A call of ECS that changes something.

@@ -105,6 +105,15 @@ impl Client {
         registered.and_then(|arn| arn.parse().ok()).ok_or_else(unreadable)
     }
 
+    /// Makes a revision INACTIVE.
+    pub(crate) async fn deregister(&self, revision: &TaskDefinitionArn) -> Result<()> {
+        let request = self.api.ecs.deregister_task_definition().task_definition(revision.arn().as_str());
+        let doing = format!("deregister {}", revision.short());
+        self.api.change("DeregisterTaskDefinition", doing, request.send()).await?;
+        self.api.surroundings().registered(revision, crate::task_definition::Registration::Inactive);
+        Ok(())
+    }
+
     /// What is registered to put a revision back: its content as it is now, with these images pinned and the environment of
     /// another one.
     pub(crate) async fn for_registering(

@@ -17,6 +17,7 @@ mod registry;
 mod service;
 mod surroundings;
 mod tasks;
+mod users;
 
 use std::sync::Arc;
 

@@ -29,9 +29,14 @@ impl Client {
 
     /// The tasks of the cluster that run a family, in whatever service.
     pub(super) async fn tasks_of_family(&self, family: &str) -> Result<Vec<Task>> {
+        self.tasks_of_family_in(&self.place.cluster, family).await
+    }
+
+    /// The same of any cluster.
+    pub(super) async fn tasks_of_family_in(&self, cluster: &str, family: &str) -> Result<Vec<Task>> {
         let (mut arns, mut token) = (Vec::new(), None);
         for _ in 0..PAGES {
-            let request = self.api.ecs.list_tasks().cluster(&self.place.cluster).family(family);
+            let request = self.api.ecs.list_tasks().cluster(cluster).family(family);
             let request = request.desired_status(DesiredStatus::Running).set_next_token(token);
             let doing = format!("list the tasks of family {family}");
             let answer = self.api.read("ListTasks", doing, request.send()).await?;
@@ -41,7 +46,7 @@ impl Client {
                 break;
             }
         }
-        self.described_tasks(&arns).await
+        self.described_tasks_in(cluster, &arns).await
     }
 
     /// A few of the tasks that stopped within the last hour.
@@ -68,8 +73,12 @@ impl Client {
     }
 
     pub(super) async fn described_tasks(&self, arns: &[String]) -> Result<Vec<Task>> {
+        self.described_tasks_in(&self.place.cluster, arns).await
+    }
+
+    async fn described_tasks_in(&self, cluster: &str, arns: &[String]) -> Result<Vec<Task>> {
         let parts = arns.chunks(AT_ONCE).map(|arns| async {
-            let request = self.api.ecs.describe_tasks().cluster(&self.place.cluster);
+            let request = self.api.ecs.describe_tasks().cluster(cluster);
             let request = request.set_tasks(Some(arns.to_vec()));
             let doing = format!("look at the tasks of {}", self.shown());
             self.api.read("DescribeTasks", doing, request.send()).await

@@ -5,6 +5,7 @@
 
 mod code_deploy;
 mod code_deploy_stop;
+mod deregister;
 mod native_stop;
 mod re_register;
 mod shift_traffic;
@@ -20,6 +21,7 @@ use rollback_core::{Decision, Result, Snapshot as _, Step, StepId, View};
 
 pub use self::code_deploy::CodeDeployDeployment;
 pub use self::code_deploy_stop::CodeDeployStop;
+pub use self::deregister::Deregister;
 pub use self::native_stop::NativeStop;
 pub use self::re_register::ReRegister;
 pub use self::shift_traffic::ShiftTraffic;

@@ -52,8 +52,13 @@ impl World {
     }
 
     fn connect(&self, cluster: &str) -> Result<Arc<dyn DynTarget>> {
+        self.connect_as(&EcsConfig::new(cluster, SERVICE))
+    }
+
+    /// With settings of its own.
+    pub(crate) fn connect_as(&self, config: &EcsConfig) -> Result<Arc<dyn DynTarget>> {
         let session: Session = session(&self.server.url());
-        Ok(EcsTarget::new(&session, &EcsConfig::new(cluster, SERVICE))?.erase())
+        Ok(EcsTarget::new(&session, config)?.erase())
     }
 
     /// Registers a release, as a pipeline does once.

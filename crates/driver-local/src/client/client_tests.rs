@@ -152,3 +152,19 @@ fn what_was_read_is_used_again_only_while_nothing_changed() {
     fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
     assert_ne!(client.tree(&v1, true).unwrap().digest, first.digest);
 }
+
+#[test]
+fn small_is_what_takes_no_time_to_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    assert!(is_small(&at("nothing")));
+    fs::create_dir_all(at("few/deep/er")).unwrap();
+    fs::write(at("few/deep/er/file"), "x").unwrap();
+    std::os::unix::fs::symlink("/", at("few/everything")).unwrap();
+    assert!(is_small(&at("few")), "symlinks are not followed");
+    fs::write(at("few/deep/large"), vec![0; 300 * 1024]).unwrap();
+    assert!(!is_small(&at("few")));
+    fs::create_dir(at("many")).unwrap();
+    (0..65).for_each(|number| fs::write(at(&format!("many/{number}")), "").unwrap());
+    assert!(!is_small(&at("many")));
+}

@@ -203,6 +203,13 @@ impl ComponentRun {
                 Some((Leg { purpose: Purpose::Back, .. }, _)) => {
                     return Ok(Forward::Failed { why: "the destination was given up before".to_owned() });
                 }
+                // Cut off while tidying up: it was proven before, and is once more.
+                Some((leg @ Leg { purpose: Purpose::Tidy, .. }, _)) => {
+                    return Ok(match self.settle(self.proposal(&leg)?, &self.plan.to).await? {
+                        LegEnd::Proven(evidence) => self.ask_gates(evidence).await?,
+                        LegEnd::Failed { why, .. } => Forward::Failed { why },
+                    });
+                }
                 Some((leg, None)) => match self.run_leg(&leg, &self.plan.to).await? {
                     LegEnd::Proven(evidence) => return self.ask_gates(evidence).await,
                     LegEnd::Failed { why, error } => {

@@ -41,14 +41,23 @@ impl Ending {
 impl ComponentRun {
     /// Brings the component to its end: goes back if that is wanted and possible, finds out what is true, journals and
     /// remembers it, and gives the lease back. Whether the end is ours to write.
-    pub(super) async fn finish(mut self, forward: Forward, back: bool) -> (ComponentReport, bool) {
+    /// `all_well`: the whole run arrived, and what is left for afterwards may be done.
+    pub(super) async fn finish(
+        mut self,
+        forward: Forward,
+        back: bool,
+        all_well: bool,
+    ) -> (ComponentReport, bool) {
         let forward = match self.usurped().await {
             Some(halt) => Forward::Halted(halt),
             None => forward,
         };
         let ending = self.ending(forward, back).await;
         let mut ours = ending.ours;
+        let tidies = all_well && ending.state == State::Restored;
+        let untidied = if tidies { self.tidy_up().await } else { None };
         let mut report = self.report(ending).await;
+        report.findings.extend(untidied);
         if ours && let Err(halt) = self.note(JournalEvent::Ended { report: Box::new(report.clone()) }).await {
             match &halt {
                 // Somebody else goes on with this very run: whatever was found out here, the last word is theirs.
@@ -152,7 +161,8 @@ impl ComponentRun {
     async fn applied_irreversible(&self) -> bool {
         let applied = self
             .state(|state| {
-                let legs = state.legs.iter().map(|leg| {
+                // By contract, no way back needs what was tidied up.
+                let legs = state.legs.iter().filter(|leg| leg.leg.purpose != Purpose::Tidy).map(|leg| {
                     let steps = leg.steps.iter().filter(|(_, step)| step.is_applied());
                     (leg.leg.clone(), steps.map(|(id, _)| id.clone()).collect::<Vec<_>>())
                 });

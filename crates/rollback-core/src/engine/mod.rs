@@ -15,6 +15,7 @@ mod records;
 mod run;
 mod settle;
 mod steps;
+mod tidy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -210,13 +210,15 @@ impl Run {
     async fn finish_all(mut self, mut forwards: Forwards) -> Report {
         let wants_back = self.plan.request.on_failure == OnFailure::Back;
         let failed = forwards.values().any(|end| matches!(end, Forward::Failed { .. }));
+        let all_well = forwards.values().all(arrived)
+            && self.ended.values().all(|component| component.state.is_success());
         let order = self.last_first();
         let mut mine = true;
         for name in order {
             let (Some(component), Some(end)) = (self.active.remove(&name), forwards.remove(&name)) else {
                 continue;
             };
-            let (report, ours) = component.finish(end, wants_back && failed).await;
+            let (report, ours) = component.finish(end, wants_back && failed, all_well).await;
             mine &= ours;
             self.ended.insert(name, report);
         }

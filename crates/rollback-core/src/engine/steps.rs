@@ -11,7 +11,7 @@ use crate::action::{ActionContext, ActionKind, Landing, Receipt, Step};
 use crate::digest::Digest;
 use crate::document::Envelope;
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord};
-use crate::journal::{JournalEvent, Progressed, StepState, describe_landing};
+use crate::journal::{JournalEvent, Progressed, Purpose, StepState, describe_landing};
 use crate::lease::{Authorised, Unauthorised};
 use crate::name::IdempotencyKey;
 use crate::progress::Event;
@@ -231,7 +231,10 @@ impl ComponentRun {
             .state(|state| {
                 let outputs = state.leg().map(|leg| leg.outputs.clone()).unwrap_or_default();
                 let sent = state.leg().and_then(|leg| leg.steps.get(&step.id));
-                (state.legs.len(), outputs, state.token.clone(), sent.is_some_and(StepState::is_unclear))
+                // Once the destination is proven, whoever moves the target on is welcome to.
+                let tidies = state.leg().is_some_and(|leg| leg.leg.purpose == Purpose::Tidy);
+                let token = state.token.clone().filter(|_| !tidies);
+                (state.legs.len(), outputs, token, sent.is_some_and(StepState::is_unclear))
             })
             .await;
         let mark = format!("{}/{leg}/{}", self.name, step.id);

@@ -82,6 +82,8 @@ pub(crate) enum Purpose {
     Repair,
     /// To the origin.
     Back,
+    /// What is left to do once the destination is proven.
+    Tidy,
 }
 
 /// Writes and keeps the events of one component.
@@ -183,6 +185,7 @@ impl JournalEvent {
                 Purpose::Alternative => format!("fell back to {}", leg.strategy),
                 Purpose::Repair => format!("repairs with {}", leg.strategy),
                 Purpose::Back => format!("goes back with {}", leg.strategy),
+                Purpose::Tidy => format!("tidies up after {}", leg.strategy),
             },
             Self::Intent { step, attempt: 1, .. } => format!("{step}: about to be sent"),
             Self::Intent { step, attempt, .. } => format!("{step}: about to be sent, attempt {attempt}"),

@@ -168,9 +168,10 @@ impl Progressed {
         self.legs.iter().any(LegState::has_effects)
     }
 
-    /// Why the run is over, if one of its actions was found to be out of date.
+    /// Why the run is over, if one of its actions was found to be out of date. Not one that only tidies up.
     pub(crate) fn superseded(&self) -> Option<String> {
-        let landings = self.legs.iter().flat_map(|leg| leg.steps.values()).map(|step| &step.landing);
+        let legs = self.legs.iter().filter(|leg| leg.leg.purpose != Purpose::Tidy);
+        let landings = legs.flat_map(|leg| leg.steps.values()).map(|step| &step.landing);
         landings.flatten().find_map(|landing| match landing {
             Landing::Superseded { by } => Some(by.clone()),
             _ => None,

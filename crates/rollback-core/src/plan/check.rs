@@ -8,7 +8,7 @@ use super::{ComponentPlan, PlanBody};
 use crate::document::Envelope;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::order;
-use crate::name::ComponentName;
+use crate::name::{ComponentName, StepId};
 use crate::strategy::Proposal;
 use crate::target::Capabilities;
 
@@ -47,27 +47,30 @@ pub(super) fn check_steps(proposal: &Proposal<Envelope>, capabilities: Capabilit
     if proposal.restarts && !capabilities.restarts {
         return Err("it wants a restart proven, and the target does not tell incarnations".to_owned());
     }
-    if !capabilities.parts && proposal.steps.iter().any(|step| step.part.is_some()) {
+    let mut steps = proposal.steps.iter().chain(&proposal.afterwards);
+    if !capabilities.parts && steps.any(|step| step.part.is_some()) {
         return Err("a step is for one part, and the target has no parts".to_owned());
     }
     check_graph(proposal)
 }
 
-/// The steps are there, each once, and none waits for itself.
+/// The steps are there, each once, and none waits for itself. What is tidied up waits for all of them anyway.
 fn check_graph(proposal: &Proposal<Envelope>) -> Result<(), String> {
     if proposal.steps.is_empty() {
         return Err("it has no steps".to_owned());
     }
-    let ids: BTreeSet<_> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
-    if ids.len() != proposal.steps.len() {
+    let ids: BTreeSet<_> = proposal.steps.iter().chain(&proposal.afterwards).map(|step| &step.id).collect();
+    if ids.len() != proposal.steps.len() + proposal.afterwards.len() {
         return Err("two steps have the same id".to_owned());
     }
-    let edges = proposal.steps.iter().map(|step| {
-        (step.id.as_str(), step.after.iter().map(crate::name::StepId::as_str).collect::<Vec<_>>())
-    });
-    order(&edges.collect())
-        .map(drop)
-        .map_err(|node| format!("step {node} waits for a step that does not exist or for itself"))
+    for steps in [&proposal.steps, &proposal.afterwards] {
+        let edges = steps
+            .iter()
+            .map(|step| (step.id.as_str(), step.after.iter().map(StepId::as_str).collect::<Vec<_>>()));
+        order(&edges.collect())
+            .map_err(|node| format!("step {node} waits for a step that does not exist or for itself"))?;
+    }
+    Ok(())
 }
 
 fn check_order(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<()> {

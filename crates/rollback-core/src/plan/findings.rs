@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::candidate::Chosen;
+use super::{Method, MethodVerdict};
 use crate::environment::Environment;
+use crate::registry::known;
 use crate::request::Request;
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::target::{ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown};
@@ -155,4 +157,22 @@ pub(crate) fn bounded_diff(mut diff: Vec<DiffEntry>) -> (Vec<DiffEntry>, u64) {
         }
     }
     (diff, omitted)
+}
+
+/// Why no method is left, by whoever asked for one.
+pub(super) fn no_method(methods: &[Method], wanted: Option<&str>) -> Finding {
+    let Some(wanted) = wanted else {
+        return Finding::blocker("no-method", "no strategy can put this target back")
+            .next("the comparison of methods says why for each of them");
+    };
+    let names = methods.iter().map(|method| method.strategy.as_str());
+    let found = methods.iter().find(|method| method.strategy == wanted);
+    match found.map(|method| &method.verdict) {
+        Some(MethodVerdict::Rejected(why)) => {
+            Finding::blocker("no-method", format!("{wanted} cannot be used: {why}"))
+                .next("leave --method out: rollback plan --explain compares the others")
+        }
+        _ => Finding::blocker("no-method", format!("there is no method {wanted:?} for this target"))
+            .next(known("methods", wanted, names)),
+    }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
 use super::check::check_steps;
-use super::findings::{artifact_findings, bounded_diff, look_findings, restorable_until};
+use super::findings::{artifact_findings, bounded_diff, look_findings, no_method, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::engine::Context;
 use crate::engine::fresh::FreshLook;
@@ -95,6 +95,9 @@ impl Planner<'_> {
         }
         for name in request.components.keys() {
             self.context.target(name)?;
+        }
+        if let Some(name) = request.methods.keys().find(|name| !request.components.contains_key(*name)) {
+            return Err(wrong(format!("{name} has a method and is not among the components")));
         }
         Ok(())
     }
@@ -206,7 +209,8 @@ impl Planner<'_> {
         } else {
             let view =
                 view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers.clone());
-            compare(propose(&*look.target, &view).map_err(|error| about(name, &error))?)
+            let considered = propose(&*look.target, &view).map_err(|error| about(name, &error))?;
+            compare(considered, request.methods.get(name).map(String::as_str))
         };
         self.context.fresh.keep(name, request.components.len(), || FreshLook {
             at: look.at,
@@ -238,7 +242,7 @@ impl Planner<'_> {
             diff_omitted,
             findings,
         };
-        finish(&mut component, peers);
+        finish(&mut component, peers, request.methods.get(name).map(String::as_str));
         if request.urgent && component.proposals().any(|(_, proposal)| !proposal.is_reversible()) {
             let told = "a way of this plan cannot be taken back, so it must not begin unchecked";
             component
@@ -265,7 +269,7 @@ fn with_reason(why: String, observed: &Observation<SnapshotRecord>) -> String {
 }
 
 /// Adds what follows from the methods: the order, the way back, and a blocker if none can be used.
-fn finish(component: &mut ComponentPlan, peers: &Peers) {
+fn finish(component: &mut ComponentPlan, peers: &Peers, wanted_method: Option<&str>) {
     let wanted: BTreeSet<_> = component
         .after
         .iter()
@@ -276,10 +280,7 @@ fn finish(component: &mut ComponentPlan, peers: &Peers) {
     component.after = wanted.into_iter().collect();
     component.way_back = way_back(component);
     if !component.already_there && component.proposals().next().is_none() {
-        component.findings.push(
-            Finding::blocker("no-method", "no strategy can put this target back")
-                .next("the comparison of methods says why for each of them"),
-        );
+        component.findings.push(no_method(&component.methods, wanted_method));
     }
 }
 
@@ -365,19 +366,21 @@ pub(crate) fn propose(target: &dyn DynTarget, view: &View<SnapshotRecord>) -> Re
     Ok(considered)
 }
 
-/// Chosen first, then the alternatives as core prefers them, then the rejected.
-fn compare(considered: Vec<Considered>) -> Vec<Method> {
+/// Chosen first, then the alternatives as core prefers them, then the rejected: all others, if one is `wanted`.
+fn compare(considered: Vec<Considered>, wanted: Option<&str>) -> Vec<Method> {
     let mut usable = Vec::new();
     let mut rejected = Vec::new();
     for one in considered {
-        match one.decision {
-            Decision::Propose(proposal) => usable.push((one.strategy, one.summary, proposal)),
-            Decision::NotApplicable(why) => rejected.push(Method {
-                strategy: one.strategy,
-                summary: one.summary,
-                verdict: MethodVerdict::Rejected(why),
-            }),
-        }
+        let why = match one.decision {
+            Decision::Propose(proposal) if wanted.is_none_or(|wanted| wanted == one.strategy) => {
+                usable.push((one.strategy, one.summary, proposal));
+                continue;
+            }
+            Decision::Propose(_) => "it could be used, and another method was asked for".to_owned(),
+            Decision::NotApplicable(why) => why,
+        };
+        let verdict = MethodVerdict::Rejected(why);
+        rejected.push(Method { strategy: one.strategy, summary: one.summary, verdict });
     }
     // Stable: the driver's own order decides between equals.
     usable.sort_by(|a, b| a.2.preference(&b.2));

@@ -279,3 +279,34 @@ async fn what_an_urgent_plan_left_out_is_not_left_out_for_another() {
     let report = engine.apply(&careful, &Approval::yes()).await.unwrap();
     assert_eq!(report.state, State::Refused, "{report:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_is_asked_for_is_the_only_one() {
+    let setup = Setup::new(Settings::default().parts(3).way(Way::SwitchOrParts)).await;
+    let engine = setup.engine("ana");
+    let asked = |method: &str| setup.request(None).method(name("web"), method);
+    let usual = plan(&engine, &setup.request(None)).await;
+    let ways = |plan: &Plan| -> Vec<String> {
+        plan.components[&name("web")].proposals().map(|(strategy, _)| strategy.to_owned()).collect()
+    };
+    assert_eq!(ways(&usual), ["switch-all", "part-by-part"]);
+    let chosen = plan(&engine, &asked("part-by-part")).await;
+    assert_eq!(ways(&chosen), ["part-by-part"]);
+    let report = engine.apply(&chosen, &Approval::yes()).await.unwrap();
+    ended(&report, State::Restored);
+    assert_eq!(setup.effects(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_is_not_there_is_a_blocker_that_names_those_that_are() {
+    let setup = Setup::new(Settings::default().way(Way::SwitchOrParts)).await;
+    let engine = setup.engine("ana");
+    let planned = plan(&engine, &setup.request(None).method(name("web"), "switch-al")).await;
+    let told: Vec<_> = planned.blockers().map(|(_, finding)| finding.clone()).collect();
+    let [finding] = told.as_slice() else { panic!("{told:#?}") };
+    assert!(finding.message.contains("no method \"switch-al\""), "{finding:?}");
+    assert!(finding.next.as_ref().is_some_and(|next| next.contains("switch-all")), "{finding:?}");
+    let stray = setup.request(None).method(name("db"), "switch-all");
+    let error = engine.plan(&stray).await.unwrap_err();
+    assert!(error.to_string().contains("db has a method"), "{error}");
+}

@@ -80,15 +80,18 @@ async fn steps_form_a_graph(bench: &Bench) -> Result<Verdict> {
     for (strategy, proposal) in bench.proposals(&bench.one).await? {
         keep!(!proposal.steps.is_empty(), "{strategy:?} proposes nothing to do");
         keep!(proposal.parallel > 0, "{strategy:?} allows no step at all at once");
-        let ids: BTreeSet<_> = proposal.steps.iter().map(|step| &step.id).collect();
-        keep!(ids.len() == proposal.steps.len(), "{strategy:?} has two steps of one id");
-        for step in &proposal.steps {
+        let all = || proposal.steps.iter().chain(&proposal.afterwards);
+        let ids: BTreeSet<_> = all().map(|step| &step.id).collect();
+        keep!(ids.len() == all().count(), "{strategy:?} has two steps of one id");
+        for step in all() {
             keep!(!step.title.is_empty(), "{strategy:?} has a step without a title: {}", step.id);
             keep!(!step.timeout.as_duration().is_zero(), "{strategy:?} gives {} no time", step.id);
             let unknown = step.after.iter().find(|before| !ids.contains(before));
             keep!(unknown.is_none(), "{strategy:?}: {} waits for unknown {unknown:?}", step.id);
         }
-        keep!(in_order(&proposal.steps).is_ok(), "{strategy:?} has steps that wait for each other");
+        for steps in [&proposal.steps, &proposal.afterwards] {
+            keep!(in_order(steps).is_ok(), "{strategy:?} has steps that wait for each other");
+        }
     }
     Ok(Verdict::Kept)
 }

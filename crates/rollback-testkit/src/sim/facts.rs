@@ -8,7 +8,7 @@ use super::book::{Learnt, Looked, Sent, head_of};
 use super::lab::{Ended, Lab};
 use super::process::Process;
 use super::settings::Settings;
-use super::world::{Landed, Moment};
+use super::world::{Landed, Moment, Swept};
 
 /// One component's world in the end.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub(super) struct Fate {
     pub(super) settings: Settings,
     /// Everything that landed, oldest first.
     pub(super) landed: Vec<Landed>,
+    /// What was swept away, in order.
+    pub(super) swept: Vec<Swept>,
     /// What every part ran, from when on, oldest first.
     pub(super) moments: Vec<Moment>,
     /// The release that every part runs, if they all run the same.
@@ -51,6 +53,7 @@ impl Facts {
             name: deployed.name.to_string(),
             settings: deployed.world.settings(),
             landed: deployed.world.landed(),
+            swept: deployed.world.swept(),
             moments: deployed.world.moments(),
             everywhere: deployed.world.look().everywhere(),
         });
@@ -74,7 +77,7 @@ impl Facts {
         }
     }
 
-    fn run_of(&self, key: &IdempotencyKey) -> Option<RunId> {
+    pub(super) fn run_of(&self, key: &IdempotencyKey) -> Option<RunId> {
         self.sent.iter().find(|sent| sent.key == *key).map(|sent| sent.run)
     }
 

@@ -102,6 +102,11 @@ pub enum ToyAction {
         /// Which.
         release: u32,
     },
+    /// Take a release that was left off the list of those that can be had.
+    Sweep {
+        /// Which.
+        release: u32,
+    },
 }
 
 impl ToyAction {
@@ -114,6 +119,8 @@ impl ToyAction {
                 picture.parts.iter().any(|found| found.id == *part && found.release == *release)
             }
             Self::Sync { release } => picture.parts.iter().all(|part| part.release == *release),
+            // Nothing shows it.
+            Self::Sweep { .. } => false,
         }
     }
 }

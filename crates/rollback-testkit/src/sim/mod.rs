@@ -47,4 +47,4 @@ pub use self::session::Session;
 pub use self::settings::{Settings, Way};
 pub use self::toy::{Gap, ToyTarget};
 pub use self::trace::Trace;
-pub use self::world::{Change, Landed, Moment, Part, Picture, Request, Trouble, World};
+pub use self::world::{Change, Landed, Moment, Part, Picture, Request, Swept, Trouble, World};

@@ -139,11 +139,13 @@ impl Script {
         };
         let chained = random.chance(30);
         let script = Self { worlds, chained, weather, operators, rescuers, mishaps, gates, glass, heirs };
-        match random.within(0..20) {
+        let script = match random.within(0..20) {
             0 if !glass => script.with_ghost(random),
             1 if !glass => script.with_usurper(random),
             _ => script,
-        }
+        };
+        let sweeps = random.chance(40);
+        Self { worlds: script.worlds.iter().map(|world| world.sweeps(sweeps)).collect(), ..script }
     }
 
     /// A run is cut off with its request on the way, which lands while the next run works.

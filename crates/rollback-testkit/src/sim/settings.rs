@@ -30,6 +30,8 @@ pub struct Settings {
     pub restarts: bool,
     /// Whether it remembers what ran.
     pub history: bool,
+    /// Whether the driver sweeps away the release that was left, once the other is proven.
+    pub sweeps: bool,
 }
 
 /// How the toy driver changes the world.
@@ -60,6 +62,7 @@ impl Default for Settings {
             way: Way::Switch,
             restarts: false,
             history: true,
+            sweeps: false,
         }
     }
 }
@@ -87,5 +90,6 @@ setters!(
     shows_past: Duration,
     way: Way,
     restarts: bool,
-    history: bool
+    history: bool,
+    sweeps: bool
 );

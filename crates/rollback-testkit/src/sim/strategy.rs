@@ -7,25 +7,50 @@ use rollback_core::{Decision, Proposal, Risk, Step, StepId, Strategy, View};
 use super::flaw::Flaw;
 use super::forms::{ToyAction, ToySnapshot};
 
+/// What all strategies have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common {
+    /// Whether a restart of every part is wanted.
+    pub(super) restarts: bool,
+    /// Whether the release that was left is swept away afterwards.
+    pub(super) sweeps: bool,
+}
+
+impl Common {
+    fn propose(self, steps: Vec<Step<ToyAction>>, view: &View<ToySnapshot>) -> Proposal<ToyAction> {
+        let proposal = Proposal::new(steps);
+        let proposal = if self.restarts { proposal.restarts() } else { proposal };
+        let left = view.observed.heading.as_ref().or(view.observed.settled.known());
+        match left.filter(|left| self.sweeps && left.release != view.goal.release) {
+            None => proposal,
+            Some(left) => {
+                let action = ToyAction::Sweep { release: left.release };
+                let title = format!("sweep r{} away", left.release);
+                proposal.afterwards(Step::single(step_id("sweep"), title, action).irreversible())
+            }
+        }
+    }
+}
+
 /// One request that rolls the release out over all parts.
 #[derive(Debug)]
 pub(super) struct SwitchAll {
     flaw: Option<Flaw>,
-    restarts: bool,
+    common: Common,
     /// How often it was asked, for a flaw.
     asked: AtomicU32,
 }
 
 impl SwitchAll {
-    pub(super) fn new(flaw: Option<Flaw>, restarts: bool) -> Self {
-        Self { flaw, restarts, asked: AtomicU32::new(0) }
+    pub(super) fn new(flaw: Option<Flaw>, common: Common) -> Self {
+        Self { flaw, common, asked: AtomicU32::new(0) }
     }
 }
 
 /// One request for each part, one after the other.
 #[derive(Debug)]
 pub(super) struct PartByPart {
-    pub(super) restarts: bool,
+    pub(super) common: Common,
     /// How many parts at once.
     pub(super) batch: u32,
 }
@@ -33,17 +58,11 @@ pub(super) struct PartByPart {
 /// Bulk work over all parts.
 #[derive(Debug)]
 pub(super) struct SyncAll {
-    pub(super) restarts: bool,
+    pub(super) common: Common,
 }
 
 fn step_id(text: &str) -> StepId {
     StepId::new(text).expect("a step id")
-}
-
-/// What every proposal of the toy driver has in common.
-fn proposal(steps: Vec<Step<ToyAction>>, restarts: bool) -> Decision<ToyAction> {
-    let proposal = Proposal::new(steps);
-    Decision::Propose(if restarts { proposal.restarts() } else { proposal })
 }
 
 impl Strategy<ToySnapshot, ToyAction> for SwitchAll {
@@ -68,7 +87,7 @@ impl Strategy<ToySnapshot, ToyAction> for SwitchAll {
         if self.flaw == Some(Flaw::CircularSteps) {
             step = step.after([step_id("switch")]);
         }
-        proposal(vec![step], self.restarts)
+        Decision::Propose(self.common.propose(vec![step], view))
     }
 }
 
@@ -87,7 +106,7 @@ impl Strategy<ToySnapshot, ToyAction> for PartByPart {
         let moving = view.observed.heading.is_some();
         let mut steps: Vec<Step<ToyAction>> = Vec::new();
         for state in &view.observed.parts {
-            if state.identity == wanted && !self.restarts && !moving {
+            if state.identity == wanted && !self.common.restarts && !moving {
                 continue;
             }
             let part = state.part.clone();
@@ -102,12 +121,8 @@ impl Strategy<ToySnapshot, ToyAction> for PartByPart {
         if steps.is_empty() {
             return Decision::NotApplicable("every part runs it already".to_owned());
         }
-        match proposal(steps, self.restarts) {
-            Decision::Propose(proposal) => {
-                Decision::Propose(proposal.risk(Risk::Medium).parallel(self.batch))
-            }
-            other @ Decision::NotApplicable(_) => other,
-        }
+        let proposal = self.common.propose(steps, view);
+        Decision::Propose(proposal.risk(Risk::Medium).parallel(self.batch))
     }
 }
 
@@ -123,6 +138,7 @@ impl Strategy<ToySnapshot, ToyAction> for SyncAll {
     fn propose(&self, view: &View<ToySnapshot>) -> Decision<ToyAction> {
         let release = view.goal.release;
         let action = ToyAction::Sync { release };
-        proposal(vec![Step::convergence(step_id("sync"), format!("sync r{release}"), action)], self.restarts)
+        let step = Step::convergence(step_id("sync"), format!("sync r{release}"), action);
+        Decision::Propose(self.common.propose(vec![step], view))
     }
 }

@@ -14,7 +14,7 @@ use rollback_core::{
 use super::Way;
 use super::flaw::{Flaw, Lax};
 use super::forms::{ToyAction, ToySnapshot};
-use super::strategy::{PartByPart, SwitchAll, SyncAll};
+use super::strategy::{Common, PartByPart, SwitchAll, SyncAll};
 use super::world::{Change, Picture, Request, World};
 
 /// What may happen between the driver's comparing and its sending: a stall that no lock prevents.
@@ -76,16 +76,16 @@ impl ToyTarget {
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
         let (flaw, way) = (self.flaw, self.world.settings.way);
-        let restarts = self.world.settings.restarts;
+        let common = Common { restarts: self.world.settings.restarts, sweeps: self.world.settings.sweeps };
         let lax = flaw == Some(Flaw::AcceptsAnything);
         let bound = Bound::new("toy", self);
         let bound = match way {
-            Way::Switch => bound.strategy(SwitchAll::new(flaw, restarts)),
-            Way::Batches => bound.strategy(PartByPart { restarts, batch: 2 }),
-            Way::PartByPart => bound.strategy(PartByPart { restarts, batch: 1 }),
-            Way::Sync => bound.strategy(SyncAll { restarts }),
+            Way::Switch => bound.strategy(SwitchAll::new(flaw, common)),
+            Way::Batches => bound.strategy(PartByPart { common, batch: 2 }),
+            Way::PartByPart => bound.strategy(PartByPart { common, batch: 1 }),
+            Way::Sync => bound.strategy(SyncAll { common }),
             Way::SwitchOrParts => {
-                bound.strategy(SwitchAll::new(flaw, restarts)).strategy(PartByPart { restarts, batch: 1 })
+                bound.strategy(SwitchAll::new(flaw, common)).strategy(PartByPart { common, batch: 1 })
             }
         };
         if lax { Arc::new(Lax::new(bound.erase())) } else { bound.erase() }
@@ -155,6 +155,7 @@ impl ToyTarget {
                 let parts = (0..picture.parts.len()).filter(wanted);
                 parts.map(|part| Change::Part { part, release: *release }).collect()
             }
+            ToyAction::Sweep { .. } => Vec::new(),
         })
     }
 
@@ -213,6 +214,13 @@ impl ToyTarget {
             }
             _ => error,
         }
+    }
+
+    async fn sweep(&self, cx: &ActionContext, release: u32) -> Result<Landing> {
+        if let Some(gap) = &self.gap {
+            gap.pass().await;
+        }
+        self.world.sweep(release, &cx.key).map(|()| Landing::applied())
     }
 
     async fn send_all(&self, cx: &ActionContext, changes: Vec<Change>, picture: &Picture) -> Result<Landing> {
@@ -334,6 +342,7 @@ impl Target for ToyTarget {
         let changes = self.changes(&picture, action)?;
         match (action, changes.first()) {
             (ToyAction::Sync { .. }, _) => self.send_all(cx, changes, &picture).await,
+            (ToyAction::Sweep { release }, _) => self.sweep(cx, *release).await,
             (_, Some(change)) => self.send_one(cx, *change, &picture).await,
             (_, None) => Ok(Landing::applied()),
         }
@@ -352,6 +361,10 @@ impl Target for ToyTarget {
         }
         if let Some(token) = self.world.mark(&cx.key) {
             return Ok(Landing::Applied(Receipt::default().with_token(token)));
+        }
+        if let ToyAction::Sweep { .. } = action {
+            let swept = self.world.swept().iter().any(|swept| swept.key == cx.key);
+            return Ok(if swept { Landing::applied() } else { not_applied("it is not swept away") });
         }
         if let ToyAction::Sync { .. } = action {
             return Ok(if reached {

@@ -70,6 +70,17 @@ pub struct Landed {
     pub stale: bool,
 }
 
+/// A release that was swept away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// Which.
+    pub release: u32,
+    /// Under which key.
+    pub key: IdempotencyKey,
+    /// When, on the world's clock.
+    pub at: Duration,
+}
+
 /// What every part ran from some time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -168,6 +179,7 @@ impl World {
             late: Vec::new(),
             trouble: VecDeque::new(),
             landed: Vec::new(),
+            swept: Vec::new(),
             moments: vec![Moment { at: clock.monotonic(), everywhere: Some(1) }],
             pictures: Vec::new(),
             looks: 0,
@@ -243,6 +255,29 @@ impl World {
                 Err(no_answer())
             }
         }
+    }
+
+    /// Sweeps a release away: it stays deployed wherever it runs.
+    ///
+    /// # Errors
+    ///
+    /// What the next [`Trouble`] in line says.
+    pub fn sweep(&self, release: u32, key: &IdempotencyKey) -> Result<()> {
+        let mut state = self.now();
+        let trouble = state.trouble.pop_front().unwrap_or(Trouble::Pass);
+        match trouble {
+            Trouble::Refuse => return Err(fault(ErrorKind::Throttled, "too many requests").next("try again")),
+            Trouble::LoseRequest => return Err(no_answer()),
+            Trouble::Pass | Trouble::LoseAnswer | Trouble::Delay(_) => {}
+        }
+        state.swept.push(Swept { release, key: key.clone(), at: self.clock.monotonic() });
+        if trouble == Trouble::Pass { Ok(()) } else { Err(no_answer()) }
+    }
+
+    /// What was swept away, in order.
+    #[must_use]
+    pub fn swept(&self) -> Vec<Swept> {
+        self.now().swept.clone()
     }
 
     /// Lets the next requests run into trouble, one after the other.

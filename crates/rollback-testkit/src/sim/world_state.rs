@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rollback_core::{Error, ErrorKind, IdempotencyKey, Result, Token};
 
-use super::world::{Change, Landed, Moment, Part, Picture, Request, Trouble, World};
+use super::world::{Change, Landed, Moment, Part, Picture, Request, Swept, Trouble, World};
 
 pub(super) struct State {
     pub(super) generation: u64,
@@ -26,6 +26,7 @@ pub(super) struct State {
     pub(super) late: Vec<Late>,
     pub(super) trouble: VecDeque<Trouble>,
     pub(super) landed: Vec<Landed>,
+    pub(super) swept: Vec<Swept>,
     pub(super) moments: Vec<Moment>,
     /// What was to be seen from when on, where looks show the past.
     pub(super) pictures: Vec<(Duration, Picture)>,

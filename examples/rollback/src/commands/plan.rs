@@ -12,7 +12,7 @@ use rollback_core::{
 use crate::Exit;
 use crate::agree::ask_reason;
 use crate::args::{Failure, PlanArgs, RequestArgs};
-use crate::destinations::choose;
+use crate::destinations::{choose, methods};
 use crate::outcome::Outcome;
 use crate::render::{history, markdown, plan};
 use crate::session::{Acting, Session};
@@ -76,6 +76,7 @@ pub(super) fn request(
         .allow_newer(args.allow_newer)
         .allow_quarantined(args.allow_quarantined)
         .quarantine(!args.no_quarantine);
+    request.methods = methods(chosen.keys(), &args.method)?;
     request.components = chosen;
     request.reason = args.reason.clone();
     request.actor = args.actor.clone();

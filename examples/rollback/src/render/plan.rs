@@ -135,10 +135,11 @@ fn steps(out: &mut String, plan: &ComponentPlan, explain: bool) {
 }
 
 fn proposal_steps<A>(out: &mut String, proposal: &Proposal<A>) {
-    for (number, step) in proposal.steps.iter().enumerate() {
+    for (number, step) in proposal.steps.iter().chain(&proposal.afterwards).enumerate() {
         let part = step.part.as_ref().map(|part| format!(" [{}]", clean(part.as_str()))).unwrap_or_default();
         let forever = if step.reversible { "" } else { "  (cannot be taken back)" };
-        let _ = writeln!(out, "    {}. {}{part}{forever}", number + 1, clean(&step.title));
+        let last = if number < proposal.steps.len() { "" } else { "once that is proven: " };
+        let _ = writeln!(out, "    {}. {last}{}{part}{forever}", number + 1, clean(&step.title));
     }
     for precondition in &proposal.preconditions {
         let _ = writeln!(out, "    needs: {}", clean(precondition));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::{Cluster, Phase};
-use super::names::short;
+use super::names::{self, short};
 use crate::protocol::{Fault, text, texts};
 use crate::world::World;
 
@@ -12,6 +12,12 @@ pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, Fault> {
     let arn = world.arn("ecs", &format!("cluster/{name}"));
     world.ecs.clusters.insert(name.to_owned(), Cluster { arn, name: name.to_owned() });
     Ok(json!({ "cluster": render(world, name) }))
+}
+
+pub(super) fn list_all(world: &World, input: &Value) -> Result<Value, Fault> {
+    let all: Vec<_> = world.ecs.clusters.values().map(|cluster| cluster.arn.clone()).collect();
+    let (arns, next) = names::page(all, input, 100)?;
+    Ok(json!({ "clusterArns": arns, "nextToken": next }))
 }
 
 pub(super) fn describe(world: &World, input: &Value) -> Result<Value, Fault> {

@@ -53,6 +53,7 @@ pub(crate) struct State {
 pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
     match op {
         "CreateCluster" => clusters::create(world, input),
+        "ListClusters" => clusters::list_all(world, input),
         "DescribeClusters" => clusters::describe(world, input),
         "RegisterTaskDefinition" => task_definitions::register(world, input),
         "DescribeTaskDefinition" => task_definitions::describe(world, input),

@@ -3,6 +3,7 @@
 mod effects;
 mod leases;
 mod reports;
+mod sweeps;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub(super) fn violations(facts: &Facts) -> Vec<String> {
     for fate in &facts.fates {
         effects::check(fate, facts, &mut found);
         leases::check(fate, facts, &mut found);
+        sweeps::check(fate, facts, &mut found);
         for ended in &facts.ended {
             reports::check(fate, facts, ended, &mut found);
         }
@@ -42,6 +44,7 @@ pub(super) fn counts(lab: &Lab) -> BTreeMap<String, u64> {
     count("operations".to_owned(), processes.iter().map(|p| p.operations() as usize).sum());
     count("not begun".to_owned(), lab.refused().len());
     for deployed in &lab.deployed {
+        count("swept".to_owned(), deployed.world.swept().len());
         let landed = deployed.world.landed();
         count("landed".to_owned(), landed.iter().filter(|one| one.request.key.is_some()).count());
         count(

@@ -89,6 +89,7 @@ fn sound() -> Facts {
         name: "c0".to_owned(),
         settings: Settings::default(),
         landed: vec![landed("pipeline", None, 1), landed("ann", Some(key(FIRST, "switch")), 11)],
+        swept: Vec::new(),
         moments: vec![moment(0, 1), moment(1, 2), moment(11, 1)],
         everywhere: Some(1),
     };
