@@ -60,7 +60,8 @@ impl Drop for Front<'_> {
     }
 }
 
-fn listener() -> io::Result<std::net::TcpListener> {
+/// On any port of this machine.
+pub(super) fn listener() -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     listener.set_nonblocking(true)?;
     Ok(listener)

@@ -48,6 +48,7 @@ pub use self::front::Front;
 pub use self::kubelet::{DECAY, EXIT_CODE, Fate, LAST_WORDS, SLOW};
 use self::kubelet::{Kubelet, Registry};
 pub use self::space::Space;
+use self::tls::Tls;
 pub use self::worker::client;
 use self::worker::{Api, Worker};
 use crate::servers::{Server, StartError};
@@ -94,9 +95,8 @@ impl ControlPlane {
         let controllers = processes::start_controllers(test, &assets, &access, &api_server);
         let controllers = controllers.map_err(|error| failed("kube-controller-manager", &error))?;
         let registry = Arc::new(Registry::default());
-        let registering = Kubelet::register(admin.clone(), Arc::clone(&registry), NODES);
-        let kubelet = worker.run(registering).and_then(std::convert::identity);
-        worker.spawn(kubelet.map_err(|error| failed("no nodes", &error))?.run());
+        let nodes = run_nodes(&worker, &access, &admin, &registry);
+        nodes.map_err(|error| failed("no nodes", &error))?;
         Ok(Self {
             worker,
             controllers,
@@ -256,6 +256,16 @@ impl Drop for Frozen {
     }
 }
 
+/// Makes nodes, and lets them run.
+fn run_nodes(worker: &Worker, access: &Access, admin: &Api, registry: &Arc<Registry>) -> Result<()> {
+    let (tls, listener) = (Tls::of(access)?, front::listener()?);
+    let port = listener.local_addr()?.port();
+    let kubelet = worker.run(Kubelet::register(admin.clone(), Arc::clone(registry), NODES, port))??;
+    worker.spawn(kubelet::serve(listener, tls, kubelet.logs()));
+    worker.spawn(kubelet.run());
+    Ok(())
+}
+
 /// Waits until the API server takes requests: it listens before it does.
 fn until_ready(worker: &Worker, access: &Access, server: &mut Server) -> Result<Api> {
     let kubeconfig = access.kubeconfig(ADMIN, server.port())?;
@@ -271,8 +281,8 @@ fn until_ready(worker: &Worker, access: &Access, server: &mut Server) -> Result<
     Ok(api)
 }
 
-/// The path of a collection in a namespace: `deployments` in `shop`.
-fn collection(namespace: &str, resource: &str) -> String {
+/// The path of a collection in a namespace: `deployments` in `shop`. Version 1.20 has disruption budgets elsewhere.
+fn collection(minor: u32, namespace: &str, resource: &str) -> String {
     let group = match resource {
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "controllerrevisions" => {
             "apis/apps/v1"
@@ -280,7 +290,8 @@ fn collection(namespace: &str, resource: &str) -> String {
         "jobs" => "apis/batch/v1",
         "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
         "horizontalpodautoscalers" => "apis/autoscaling/v1",
-        "poddisruptionbudgets" => "apis/policy/v1beta1",
+        "poddisruptionbudgets" if minor < 21 => "apis/policy/v1beta1",
+        "poddisruptionbudgets" => "apis/policy/v1",
         _ => "api/v1",
     };
     format!("/{group}/namespaces/{namespace}/{resource}")

@@ -64,6 +64,8 @@ fn api_server(assets: &Assets, access: &Access, etcd: &str, port: u16) -> Comman
         "--endpoint-reconciler-type=none",
     ]);
     command.arg(format!("--secure-port={port}"));
+    // Nodes are asked for logs, and their names are known to nobody.
+    command.arg("--kubelet-preferred-address-types=InternalIP");
     command.arg(option("cert-dir", &access.certificates()));
     command.arg(option("token-auth-file", &access.tokens_file()));
     command.args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"]);

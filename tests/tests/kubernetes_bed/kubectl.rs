@@ -2,7 +2,7 @@
 
 use rollback_testkit::harness::{CaseResult, ensure, equal};
 use rollback_tests::kubernetes::scenes::{self, Scene};
-use rollback_tests::kubernetes::{ControlPlane, manifest};
+use rollback_tests::kubernetes::{ControlPlane, LAST_WORDS, manifest};
 use rollback_tests::servers::need;
 use serde_json::{Value, json};
 
@@ -162,4 +162,15 @@ pub(super) async fn refusals() -> CaseResult {
     refused(&["rollout", "undo", "deployment/web"], "no rollout history found")?;
     refused(&["rollout", "undo", "deployment/other"], "not found")?;
     equal("what is ready", &space.ready_versions("web")?, &vec!["v2".to_owned(); 2])
+}
+
+pub(super) async fn logs() -> CaseResult {
+    let space = space_for_kubectl()?;
+    space.create(&manifest::deployment("web", "bad", 1))?;
+    let pod = space.until_waiting("web", "CrashLoopBackOff")?;
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let told = space.kubectl(&["logs", name, "--previous"])?.expect(0);
+    equal("what it wrote", told.out.as_str(), LAST_WORDS)?;
+    let told = space.kubectl(&["logs", name, "--previous", "--tail=1"])?.expect(0);
+    ensure(told.out.starts_with("fatal:"), told.to_string())
 }

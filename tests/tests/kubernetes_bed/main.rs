@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         .case("jobs_end_well_or_not", true, jobs)
         .case("stateful_sets_and_daemon_sets_keep_controller_revisions", true, revisions)
         .case("people_may_do_what_roles_let_them", true, people)
+        .case("kubectl_reads_what_a_crashed_container_wrote", true, kubectl::logs)
         .case("kubectl_fails_in_each_scene_as_it_is_known_to", true, kubectl::known_failures)
         .case("kubectl_goes_back_too_far_when_controllers_lag", true, kubectl::lag)
         .case("kubectl_toggles_between_two_bad_releases", true, kubectl::toggles)
