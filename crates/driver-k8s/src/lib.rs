@@ -78,6 +78,6 @@ impl Driver for K8sDriver {
         let mut config = K8sConfig::read(component, &config)?;
         let connection = self.connections.open(&config).await?;
         config.namespace.get_or_insert(connection.namespace);
-        Ok(K8sTarget::new(connection.client, &config)?.erase())
+        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches).erase())
     }
 }

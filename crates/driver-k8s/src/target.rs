@@ -11,7 +11,7 @@ use rollback_core::{
 };
 
 use crate::action::K8sAction;
-use crate::client::Client;
+use crate::client::{Client, Watches};
 use crate::config::K8sConfig;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
@@ -65,6 +65,12 @@ impl K8sTarget {
         })
     }
 
+    /// Shares the watches of others on the same connection.
+    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
+        self.client = self.client.sharing(watches);
+        self
+    }
+
     /// With all strategies, ready for an engine.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
@@ -98,6 +104,8 @@ impl Target for K8sTarget {
     /// Reads are never older than what was accepted, so this does not lag. What lags is the controller, and that shows as a
     /// generation that it has not seen.
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<K8sSnapshot>> {
+        // Before the look, so that nothing is missed between the two.
+        let changes = after.map(|_| self.client.changes()).unwrap_or_default();
         let look = Arc::new(self.client.see().await?);
         *self.last() = after.is_none().then(|| Arc::clone(&look));
         // While something is awaited, what belongs to it is left alone.
@@ -109,14 +117,15 @@ impl Target for K8sTarget {
             }
         };
         let desired = look.desired_identity();
-        look.observation(|mut state| {
+        let observed = look.observation(|mut state| {
             state.container.clone_from(&self.container);
             // What earlier revisions refer to may be something else; this is what is there now, for what it is set to now.
             if state.template.identity() == desired {
                 state.coupled.clone_from(&coupled);
             }
             state
-        })
+        })?;
+        Ok(observed.telling(changes))
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<K8sSnapshot>>> {

@@ -8,6 +8,7 @@ use crate::servers::{StartError, target_folder};
 /// What a control plane is made of.
 const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
 const INSTALL: &str = "run: tests/install-servers kubernetes";
+const NAMED: &str = "put them there (setup-envtest brings no kube-controller-manager), or unset it and run: tests/install-servers kubernetes";
 
 /// A folder with the programs of a control plane.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ impl Assets {
     /// Those in the folder that `KUBEBUILDER_ASSETS` names, or those that were built.
     pub(super) fn find() -> Result<Self, StartError> {
         let folder = match named() {
-            Some(folder) => complete(folder, "KUBEBUILDER_ASSETS names a folder")?,
+            Some(folder) => complete(folder, "KUBEBUILDER_ASSETS names a folder", NAMED)?,
             None => built()?,
         };
         let minor = minor_of(&folder.join("kube-apiserver"))?;
@@ -67,19 +68,19 @@ fn built() -> Result<PathBuf, StartError> {
     let folder = built_folder();
     // Written last: half an installation has none.
     if folder.join("installed").is_file() {
-        return complete(folder, "there is a folder");
+        return complete(folder, "there is a folder", INSTALL);
     }
     let missing = "there is no control plane of Kubernetes";
     Err(StartError::Missing(format!("{missing}; {INSTALL}, or set KUBEBUILDER_ASSETS to a folder with one")))
 }
 
-fn complete(folder: PathBuf, which: &str) -> Result<PathBuf, StartError> {
+fn complete(folder: PathBuf, which: &str, next: &str) -> Result<PathBuf, StartError> {
     let missing: Vec<&str> = PROGRAMS.into_iter().filter(|name| !folder.join(name).is_file()).collect();
     if missing.is_empty() {
         return Ok(folder);
     }
-    let (missing, folder) = (missing.join(" and no "), folder.display());
-    Err(StartError::Missing(format!("{which} without {missing}: {folder}; {INSTALL}")))
+    let (missing, folder) = (missing.join(" and "), folder.display());
+    Err(StartError::Missing(format!("{which} without {missing}: {folder}; {next}")))
 }
 
 /// Options come and go with versions.
@@ -110,8 +111,8 @@ mod tests {
     fn a_folder_that_lacks_a_program_is_named_with_it() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("etcd"), "").unwrap();
-        let error = complete(folder.path().to_owned(), "there is a folder").unwrap_err().to_string();
-        assert!(error.contains("without kube-apiserver and no kube-controller-manager"), "{error}");
+        let error = complete(folder.path().to_owned(), "there is a folder", INSTALL).unwrap_err().to_string();
+        assert!(error.contains("without kube-apiserver and kube-controller-manager"), "{error}");
         assert!(error.contains("tests/install-servers kubernetes"), "{error}");
     }
 }

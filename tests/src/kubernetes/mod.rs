@@ -25,12 +25,14 @@
 
 mod access;
 mod assets;
+mod front;
 mod kubectl;
 mod kubelet;
 pub mod manifest;
 mod processes;
 pub mod scenes;
 mod space;
+mod tls;
 mod worker;
 
 use std::path::PathBuf;
@@ -42,9 +44,11 @@ use serde_json::{Value, json};
 
 use self::access::{ADMIN, Access};
 use self::assets::Assets;
+pub use self::front::Front;
 pub use self::kubelet::{DECAY, EXIT_CODE, Fate, LAST_WORDS, SLOW};
 use self::kubelet::{Kubelet, Registry};
 pub use self::space::Space;
+use self::tls::Tls;
 pub use self::worker::client;
 use self::worker::{Api, Worker};
 use crate::servers::{Server, StartError};
@@ -64,7 +68,8 @@ pub struct ControlPlane {
     admin: Api,
     registry: Arc<Registry>,
     access: Access,
-    minor: u32,
+    assets: Assets,
+    test: String,
 }
 
 impl ControlPlane {
@@ -84,16 +89,25 @@ impl ControlPlane {
         let access = Access::make(folder).map_err(|error| failed("no folder for a control plane", &error))?;
         let worker = Worker::start().map_err(|error| failed("no thread for a control plane", &error))?;
         let etcd = processes::start_etcd(test, &assets, &access)?;
-        let mut api_server = processes::start_api_server(test, &assets, &access, &etcd)?;
+        let mut api_server = processes::start_api_server(test, &assets, &access, &etcd, None)?;
         let admin = until_ready(&worker, &access, &mut api_server)
             .map_err(|error| failed("kube-apiserver", &error))?;
         let controllers = processes::start_controllers(test, &assets, &access, &api_server);
         let controllers = controllers.map_err(|error| failed("kube-controller-manager", &error))?;
         let registry = Arc::new(Registry::default());
-        let registering = Kubelet::register(admin.clone(), Arc::clone(&registry), NODES);
-        let kubelet = worker.run(registering).and_then(std::convert::identity);
-        worker.spawn(kubelet.map_err(|error| failed("no nodes", &error))?.run());
-        Ok(Self { worker, controllers, api_server, etcd, admin, registry, access, minor: assets.minor })
+        let nodes = run_nodes(&worker, &access, &admin, &registry);
+        nodes.map_err(|error| failed("no nodes", &error))?;
+        Ok(Self {
+            worker,
+            controllers,
+            api_server,
+            etcd,
+            admin,
+            registry,
+            access,
+            assets,
+            test: test.to_owned(),
+        })
     }
 
     /// The one that all tests of this process share. It starts when it is first asked for and ends with the process.
@@ -119,7 +133,7 @@ impl ControlPlane {
     /// The second number of its version: 20 in v1.20.2.
     #[must_use]
     pub fn minor(&self) -> u32 {
-        self.minor
+        self.assets.minor
     }
 
     /// The port of the API server on 127.0.0.1, where it speaks TLS.
@@ -191,6 +205,30 @@ impl ControlPlane {
         Ok(Frozen { pid })
     }
 
+    /// A way to it on which things go wrong when they are told to.
+    ///
+    /// # Errors
+    ///
+    /// When there is no free port.
+    pub fn front(&self) -> Result<Front<'_>> {
+        Front::start(self)
+    }
+
+    /// Ends the API server, and all connections with it, and starts it again on the same port: what an upgrade of it looks like.
+    /// Not on a control plane that tests share.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start again.
+    pub fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.end();
+        let port = Some(self.api_server.port());
+        self.api_server =
+            processes::start_api_server(&self.test, &self.assets, &self.access, &self.etcd, port)?;
+        until_ready(&self.worker, &self.access, &mut self.api_server)?;
+        Ok(())
+    }
+
     /// The processes: etcd, the API server, the controllers.
     #[must_use]
     pub fn servers(&self) -> [&Server; 3] {
@@ -218,6 +256,16 @@ impl Drop for Frozen {
     }
 }
 
+/// Makes nodes, and lets them run.
+fn run_nodes(worker: &Worker, access: &Access, admin: &Api, registry: &Arc<Registry>) -> Result<()> {
+    let (tls, listener) = (Tls::of(access)?, front::listener()?);
+    let port = listener.local_addr()?.port();
+    let kubelet = worker.run(Kubelet::register(admin.clone(), Arc::clone(registry), NODES, port))??;
+    worker.spawn(kubelet::serve(listener, tls, kubelet.logs()));
+    worker.spawn(kubelet.run());
+    Ok(())
+}
+
 /// Waits until the API server takes requests: it listens before it does.
 fn until_ready(worker: &Worker, access: &Access, server: &mut Server) -> Result<Api> {
     let kubeconfig = access.kubeconfig(ADMIN, server.port())?;
@@ -233,8 +281,8 @@ fn until_ready(worker: &Worker, access: &Access, server: &mut Server) -> Result<
     Ok(api)
 }
 
-/// The path of a collection in a namespace: `deployments` in `shop`.
-fn collection(namespace: &str, resource: &str) -> String {
+/// The path of a collection in a namespace: `deployments` in `shop`. Version 1.20 has disruption budgets elsewhere.
+fn collection(minor: u32, namespace: &str, resource: &str) -> String {
     let group = match resource {
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "controllerrevisions" => {
             "apis/apps/v1"
@@ -242,7 +290,8 @@ fn collection(namespace: &str, resource: &str) -> String {
         "jobs" => "apis/batch/v1",
         "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
         "horizontalpodautoscalers" => "apis/autoscaling/v1",
-        "poddisruptionbudgets" => "apis/policy/v1beta1",
+        "poddisruptionbudgets" if minor < 21 => "apis/policy/v1beta1",
+        "poddisruptionbudgets" => "apis/policy/v1",
         _ => "api/v1",
     };
     format!("/{group}/namespaces/{namespace}/{resource}")

@@ -42,12 +42,19 @@ pub(super) fn start_api_server(
     assets: &Assets,
     access: &Access,
     etcd: &Server,
+    port: Option<u16>,
 ) -> Result<Server, StartError> {
-    Launch::new("kube-apiserver", |port| api_server(assets, access, &etcd.url(), port)).start(test)
+    // Another name is another log.
+    let name = if port.is_some() { "kube-apiserver-again" } else { "kube-apiserver" };
+    let launch = Launch::new(name, |port| api_server(assets, access, &etcd.url(), port));
+    match port {
+        Some(port) => launch.on(port).start(test),
+        None => launch.start(test),
+    }
 }
 
 /// The command of an API server at `port`.
-pub(super) fn api_server(assets: &Assets, access: &Access, etcd: &str, port: u16) -> Command {
+fn api_server(assets: &Assets, access: &Access, etcd: &str, port: u16) -> Command {
     let mut command = Command::new(assets.api_server());
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
     command.arg(format!("--etcd-servers={etcd}"));
@@ -57,6 +64,8 @@ pub(super) fn api_server(assets: &Assets, access: &Access, etcd: &str, port: u16
         "--endpoint-reconciler-type=none",
     ]);
     command.arg(format!("--secure-port={port}"));
+    // Nodes are asked for logs, and their names are known to nobody.
+    command.arg("--kubelet-preferred-address-types=InternalIP");
     command.arg(option("cert-dir", &access.certificates()));
     command.arg(option("token-auth-file", &access.tokens_file()));
     command.args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"]);

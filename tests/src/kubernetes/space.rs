@@ -44,7 +44,7 @@ impl<'a> Space<'a> {
     /// The path of a collection, or of one object with a name: `deployments`, `web`.
     #[must_use]
     pub fn path(&self, resource: &str, name: &str) -> String {
-        let all = collection(&self.name, resource);
+        let all = collection(self.plane.minor(), &self.name, resource);
         if name.is_empty() { all } else { format!("{all}/{name}") }
     }
 

@@ -138,6 +138,8 @@ pub async fn client(kubeconfig: &Path) -> Result<Client> {
             .await?;
     // It is on this machine, whatever the environment says of proxies.
     config.proxy_url = None;
+    // Nothing is sent twice behind a test's back: by default 429, 503 and 504 are tried again, fifteen times.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
 

@@ -108,6 +108,32 @@ impl Answer {
         let body = serde_json::json!({ "__type": error, "message": "Injected by a test." }).to_string();
         Self::new(status).header("x-amzn-errortype", error).body("application/x-amz-json-1.1", body)
     }
+
+    /// As the API server of Kubernetes says it: `kubernetes(429, "TooManyRequests")`.
+    #[must_use]
+    pub fn kubernetes(status: u16, reason: &str) -> Self {
+        Self::new(status).body("application/json", kubernetes_status(status, reason).to_string())
+    }
+
+    /// How a watch of Kubernetes ends when it asked for changes after a version that is no longer known: well, with 410 in its
+    /// one event.
+    #[must_use]
+    pub fn kubernetes_gone() -> Self {
+        let event = serde_json::json!({ "type": "ERROR", "object": kubernetes_status(410, "Expired") });
+        Self::new(200).body("application/json", format!("{event}\n"))
+    }
+}
+
+fn kubernetes_status(code: u16, reason: &str) -> serde_json::Value {
+    serde_json::json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "Injected by a test.",
+        "reason": reason,
+        "code": code,
+    })
 }
 
 /// A fault, for which requests, and how often.

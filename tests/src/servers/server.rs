@@ -83,6 +83,7 @@ pub struct Launch<F> {
     command: F,
     ready: Ready,
     within: Duration,
+    port: Option<u16>,
 }
 
 impl<F> std::fmt::Debug for Launch<F> {
@@ -96,7 +97,7 @@ impl<F: FnMut(u16) -> Command> Launch<F> {
     /// The server `name`, by the command that `command` makes for a port. The command's arguments, folder and
     /// environment are used (what it adds, not what it clears). No secrets in arguments.
     pub fn new(name: impl Into<String>, command: F) -> Self {
-        Self { name: name.into(), command, ready: Ready::Connect, within: START }
+        Self { name: name.into(), command, ready: Ready::Connect, within: START, port: None }
     }
 
     /// When it counts as started: when it takes connections, if not set.
@@ -111,6 +112,12 @@ impl<F: FnMut(u16) -> Command> Launch<F> {
         self
     }
 
+    /// Starts it on this port, where one before it was: a free one if not set.
+    pub fn on(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Starts it on a free port of 127.0.0.1 and waits until it is ready. What it writes is kept in
     /// `target/test-logs/<test>/`.
     ///
@@ -121,7 +128,8 @@ impl<F: FnMut(u16) -> Command> Launch<F> {
     pub fn start(mut self, test: &str) -> Result<Server, StartError> {
         let mut last = String::new();
         for _ in 0..PORTS {
-            let port = free_port().map_err(|error| failed(&self.name, &format!("no free port: {error}")))?;
+            let port = self.port.map_or_else(free_port, Ok);
+            let port = port.map_err(|error| failed(&self.name, &format!("no free port: {error}")))?;
             let server = self.spawn(test, port)?;
             match self.wait(server) {
                 Ok(server) => return Ok(server),
@@ -255,6 +263,22 @@ impl Server {
     /// Ends it now, as dropping it does.
     pub fn stop(self) {}
 
+    /// The same, and it is still known which it was.
+    pub fn end(&mut self) {
+        // While it is not collected, its number is nobody else's.
+        if self.runs() {
+            self.signal(Signal::TERM);
+            let began = SystemClock.monotonic();
+            while !ended(self.pid()) && SystemClock.monotonic().saturating_sub(began) < STOP {
+                pause(Duration::from_millis(5));
+            }
+            self.signal(Signal::KILL);
+        }
+        // If it ended by itself, the companion ends the rest of the group now.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+
     fn answers(&self, ready: &Ready) -> bool {
         match ready {
             Ready::Connect => TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok(),
@@ -278,18 +302,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // While it is not collected, its number is nobody else's.
-        if self.runs() {
-            self.signal(Signal::TERM);
-            let began = SystemClock.monotonic();
-            while !ended(self.pid()) && SystemClock.monotonic().saturating_sub(began) < STOP {
-                pause(Duration::from_millis(5));
-            }
-            self.signal(Signal::KILL);
-        }
-        // If it ended by itself, the companion ends the rest of the group now.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        self.end();
     }
 }
 

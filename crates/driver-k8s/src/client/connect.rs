@@ -9,10 +9,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rollback_core::registry::known;
 use rollback_core::{Error, ErrorKind, Result};
 
+use super::Watches;
 use crate::config::K8sConfig;
 use crate::text::line;
 
-/// How long an API server may be silent. Watches are not opened, so no answer takes that long.
+/// How long an API server may be silent. A watch that is silent for longer ends, and is opened again when it is needed.
 const SILENCE: Duration = Duration::from_secs(45);
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -21,6 +22,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(crate) struct Connection {
     pub(crate) client: kube::Client,
     pub(crate) namespace: String,
+    /// What its targets watch together.
+    pub(crate) watches: Watches,
 }
 
 /// What decides where a connection leads.
@@ -89,7 +92,7 @@ async fn connect(way: &Way) -> Result<(Connection, String)> {
         invalid(format!("its certificates or credentials cannot be used: {}", line(&error.to_string())))
             .next("check with `kubectl version` in the same context")
     })?;
-    Ok((Connection { client, namespace }, server))
+    Ok((Connection { client, namespace, watches: Watches::default() }, server))
 }
 
 async fn from_kubeconfig(way: &Way) -> Result<kube::Config> {

@@ -3,16 +3,20 @@
 mod connect;
 mod fault;
 mod selector;
+mod watch;
 mod wire;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::{join_all, try_join, try_join3};
 use rollback_core::registry::known;
+use rollback_core::target::Changes;
 use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
+use self::watch::Listener;
+pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
 use self::wire::{Call, METADATA, escaped};
 use crate::config::K8sConfig;
@@ -38,6 +42,9 @@ pub(crate) struct Client {
     home: OnceLock<Home>,
     /// As it was when it was last read: it never changes while the workload lives.
     selector: Mutex<Option<String>>,
+    watches: Watches,
+    /// Who is told when something stirs, once the workload is waited for.
+    listener: OnceLock<Arc<Listener>>,
 }
 
 /// The namespace, by what tells it from one of the same name in another cluster.
@@ -58,7 +65,31 @@ impl Client {
         let secret = config.fingerprint_key.as_ref();
         let secret = secret.map(|key| FingerprintKey::secret(key.as_bytes())).transpose()?;
         let expected = config.namespace_uid.clone();
-        Ok(Self { kube, workload, expected, secret, home: OnceLock::new(), selector: Mutex::default() })
+        Ok(Self {
+            kube,
+            workload,
+            expected,
+            secret,
+            home: OnceLock::new(),
+            selector: Mutex::default(),
+            watches: Watches::default(),
+            listener: OnceLock::new(),
+        })
+    }
+
+    /// Shares the watches of others on the same connection.
+    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
+        self.watches = watches;
+        self
+    }
+
+    /// Tells when something stirs from now on, once it is known what belongs to the workload.
+    pub(crate) fn changes(&self) -> Changes {
+        let Some(listener) = self.listener.get() else { return Changes::default() };
+        for resource in [self.apps(), Resource::core("pods")] {
+            self.watches.listen(&self.kube, &self.workload.namespace, resource, listener);
+        }
+        listener.changes()
     }
 
     pub(crate) fn workload(&self) -> &Workload {
@@ -164,6 +195,10 @@ impl Client {
             None => self.surroundings(&selector).await?,
         };
         *self.selector.lock().unwrap_or_else(PoisonError::into_inner) = Some(selector);
+        self.listener.get_or_init(|| {
+            let labels = object.pointer("/spec/selector/matchLabels").cloned().unwrap_or_default();
+            Listener::new(&self.workload.name, serde_json::from_value(labels).unwrap_or_default())
+        });
         Look::new(&self.workload, &home.key, object, &history, &pods)
     }
 

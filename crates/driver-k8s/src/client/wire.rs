@@ -35,7 +35,7 @@ impl Resource {
         Self { group: "", version: "v1", plural }
     }
 
-    fn path(&self, namespace: Option<&str>, name: Option<&str>) -> String {
+    pub(super) fn path(&self, namespace: Option<&str>, name: Option<&str>) -> String {
         let mut path = match self.group {
             "" => format!("/api/{}", self.version),
             group => format!("/apis/{group}/{}", self.version),

@@ -7,7 +7,7 @@ use rollback_core::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::fate::{Fate, Registry};
-use super::status::{EXIT_CODE, State, Status, written};
+use super::status::{Container, EXIT_CODE, Status, written};
 use super::{DECAY, SLOW};
 use crate::kubernetes::worker::{Api, uid};
 
@@ -45,38 +45,16 @@ impl Life {
     }
 
     async fn lived(&mut self) -> Result<(), Gone> {
-        for number in 0..self.status.init.len() {
-            if Fate::of(self.status.init[number].image()) != Fate::Good {
-                // What else could happen to it is not played.
-                self.status.init[number]
-                    .wait("CrashLoopBackOff", "back-off restarting failed init container".into());
-                return self.tell().await;
-            }
-            self.status.init[number].run(&self.registry, true);
-            self.status.init[number].end(0);
+        if !self.initialise() {
+            return self.tell().await;
         }
-        let containers = 0..self.status.containers.len();
-        let fates: Vec<Fate> =
-            containers.clone().map(|n| Fate::of(self.status.containers[n].image())).collect();
-        let ends = self.pod["spec"]["restartPolicy"].as_str().is_some_and(|policy| policy != "Always");
-        for number in containers.clone() {
-            match fates[number] {
-                Fate::Missing => {
-                    let refused = self.refused(number);
-                    self.status.containers[number].wait("ErrImagePull", refused);
-                }
-                Fate::Good | Fate::Decaying => self.status.containers[number].run(&self.registry, true),
-                Fate::Slow | Fate::Crashing => self.status.containers[number].run(&self.registry, false),
-            }
-        }
+        let fates = self.start();
         self.tell().await?;
-        if ends {
+        if self.pod["spec"]["restartPolicy"].as_str().is_some_and(|policy| policy != "Always") {
             return self.end_once(&fates).await;
         }
         // The first that is not good decides: tests have one at a time.
-        let Some(number) = containers.into_iter().find(|number| fates[*number] != Fate::Good) else {
-            return Ok(());
-        };
+        let Some(number) = fates.iter().position(|fate| *fate != Fate::Good) else { return Ok(()) };
         match fates[number] {
             Fate::Good => Ok(()),
             Fate::Missing => self.pull_in_vain(number).await,
@@ -91,6 +69,33 @@ impl Life {
                 self.crash(number).await
             }
         }
+    }
+
+    /// Runs the init containers. Whether all of them ended well; what else could happen to them is not played.
+    fn initialise(&mut self) -> bool {
+        for container in &mut self.status.init {
+            if Fate::of(container.image()) != Fate::Good {
+                container.wait("CrashLoopBackOff", "back-off restarting failed init container".to_owned());
+                return false;
+            }
+            container.run(&self.registry, true);
+            container.end(0);
+        }
+        true
+    }
+
+    /// Starts the containers.
+    fn start(&mut self) -> Vec<Fate> {
+        let fate = |container: &mut Container| {
+            let fate = Fate::of(container.image());
+            match fate {
+                Fate::Missing => container.wait("ErrImagePull", refused(container.image())),
+                Fate::Good | Fate::Decaying => container.run(&self.registry, true),
+                Fate::Slow | Fate::Crashing => container.run(&self.registry, false),
+            }
+            fate
+        };
+        self.status.containers.iter_mut().map(fate).collect()
     }
 
     /// A pod that is to end, as those of jobs are: the good ones end well.
@@ -140,20 +145,12 @@ impl Life {
     }
 
     async fn pull_in_vain(&mut self, number: usize) -> Result<(), Gone> {
-        let (image, refused) = (self.status.containers[number].image().to_owned(), self.refused(number));
+        let image = self.status.containers[number].image().to_owned();
+        let refused = refused(&image);
         self.warn("Failed", &format!("Failed to pull image \"{image}\": {refused}")).await?;
         self.status.containers[number]
             .wait("ImagePullBackOff", format!("Back-off pulling image \"{image}\": ErrImagePull: {refused}"));
         self.tell().await
-    }
-
-    /// What the registry says of an image that it does not have.
-    fn refused(&self, number: usize) -> String {
-        let image = self.status.containers[number].image();
-        format!(
-            "rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": failed to resolve reference \
-             \"{image}\": {image}: not found"
-        )
     }
 
     fn name(&self) -> &str {
@@ -166,9 +163,6 @@ impl Life {
 
     /// Tells the API server how it is. A pod of the same name that is another one is not meant.
     async fn tell(&mut self) -> Result<(), Gone> {
-        debug_assert!(
-            !self.status.containers.iter().any(|c| matches!(c.state, State::Ended { code } if code < 0))
-        );
         let status = self.status.told();
         let body = json!({ "metadata": { "uid": uid(&self.pod) }, "status": status });
         let path = format!("/api/v1/namespaces/{}/pods/{}/status", self.namespace(), self.name());
@@ -193,6 +187,14 @@ impl Life {
         }
         Err(Gone)
     }
+}
+
+/// What the registry says of an image that it does not have.
+fn refused(image: &str) -> String {
+    format!(
+        "rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": failed to resolve reference \
+         \"{image}\": {image}: not found"
+    )
 }
 
 /// A warning about a pod.

@@ -5,6 +5,7 @@
 
 mod fate;
 mod life;
+mod logs;
 mod schedule;
 mod status;
 
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 pub use self::fate::Fate;
 pub(super) use self::fate::Registry;
 use self::life::{Life, event};
+pub(super) use self::logs::{Logs, serve};
 use self::schedule::Nodes;
 pub use self::status::{EXIT_CODE, LAST_WORDS};
 use super::worker::{Api, Change, uid, watch};
@@ -34,6 +36,7 @@ pub const DECAY: Duration = Duration::from_secs(4);
 pub(super) struct Kubelet {
     api: Api,
     registry: Arc<Registry>,
+    logs: Arc<Logs>,
     nodes: Nodes,
     lives: HashMap<String, Stage>,
 }
@@ -52,18 +55,23 @@ enum Stage {
 }
 
 impl Kubelet {
-    /// Makes the nodes.
-    pub(super) async fn register(api: Api, registry: Arc<Registry>, count: usize) -> Result<Self> {
+    /// Makes the nodes, whose logs are told at `port`.
+    pub(super) async fn register(api: Api, registry: Arc<Registry>, count: usize, port: u16) -> Result<Self> {
         let nodes = Nodes::new(count);
         for name in nodes.names() {
-            let node = schedule::node(name, None).to_string().into_bytes();
+            let node = schedule::node(name, port).to_string().into_bytes();
             api.ask("POST", "/api/v1/nodes", "application/json", node).await?;
             // A new node is held for not ready, and the controller that would look again does not run.
             let path = format!("/api/v1/nodes/{name}");
             let free = json!({ "spec": { "taints": null } }).to_string().into_bytes();
             api.ask("PATCH", &path, "application/merge-patch+json", free).await?;
         }
-        Ok(Self { api, registry, nodes, lives: HashMap::new() })
+        Ok(Self { api, registry, logs: Arc::default(), nodes, lives: HashMap::new() })
+    }
+
+    /// What containers write.
+    pub(super) fn logs(&self) -> Arc<Logs> {
+        Arc::clone(&self.logs)
     }
 
     /// Looks after all pods until it is aborted.
@@ -100,6 +108,7 @@ impl Kubelet {
                 Stage::Ending
             }
             None | Some(Stage::Unschedulable | Stage::Bound) if has_node => {
+                self.keep_logs(pod);
                 let life = Life::new(self.api.clone(), Arc::clone(&self.registry), pod.clone());
                 Stage::Lives(tokio::spawn(life.live()).abort_handle())
             }
@@ -108,6 +117,15 @@ impl Kubelet {
         };
         if let Some(before) = self.lives.insert(uid(pod).to_owned(), next) {
             before.stop();
+        }
+    }
+
+    fn keep_logs(&self, pod: &Value) {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (namespace, name) = (word(&pod["metadata"]["namespace"]), word(&pod["metadata"]["name"]));
+        for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
+            let key = format!("{namespace}/{name}/{}", word(&container["name"]));
+            self.logs.keep(key, word(&container["image"]));
         }
     }
 

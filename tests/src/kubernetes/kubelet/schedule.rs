@@ -39,10 +39,10 @@ impl Nodes {
 }
 
 /// A node as a kubelet registers it, whose logs are told at `port`.
-pub(super) fn node(name: &str, port: Option<u16>) -> Value {
+pub(super) fn node(name: &str, port: u16) -> Value {
     let room =
         json!({ "cpu": CORES.to_string(), "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti" });
-    let mut node = json!({
+    json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": { "name": name, "labels": labels(name) },
@@ -51,12 +51,9 @@ pub(super) fn node(name: &str, port: Option<u16>) -> Value {
             "allocatable": room,
             "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }, { "type": "Hostname", "address": name }],
             "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status" }],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
         },
-    });
-    if let Some(port) = port {
-        node["status"]["daemonEndpoints"] = json!({ "kubeletEndpoint": { "Port": port } });
-    }
-    node
+    })
 }
 
 fn labels(name: &str) -> Value {
