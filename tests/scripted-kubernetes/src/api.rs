@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Either, Full};
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
+use crate::store::Event;
 use crate::{Cluster, World, json_patch, store};
 
 /// What happens to a request that changes something.
@@ -124,10 +126,8 @@ impl World {
 
     /// Whoever is gone is forgotten.
     pub(crate) fn tell_watchers(&mut self) {
-        let version = self.store.version();
-        if version != self.told {
-            self.told = version;
-            self.watchers.retain(|watcher| watcher.send(()).is_ok());
+        for event in self.store.happened() {
+            self.watchers.retain(|watcher| watcher.tell(&event));
         }
     }
 
@@ -240,8 +240,27 @@ impl Service {
     }
 }
 
-/// An answer that goes on: a line for each change, whatever it is.
-pub(crate) struct Events(tokio::sync::mpsc::UnboundedReceiver<()>);
+/// Somebody who is told of what happens to objects of one kind in one namespace.
+pub(crate) struct Watcher {
+    plural: String,
+    namespace: String,
+    sender: mpsc::UnboundedSender<Bytes>,
+}
+
+impl Watcher {
+    /// Whether it still listens.
+    fn tell(&self, event: &Event) -> bool {
+        let meant = event.plural == self.plural && event.namespace == self.namespace;
+        if meant { self.sender.send(Bytes::from(event.line.clone())).is_ok() } else { self.is_open() }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}
+
+/// An answer that goes on: a line for each object that there is, and for each that changes.
+pub(crate) struct Events(mpsc::UnboundedReceiver<Bytes>);
 
 impl http_body::Body for Events {
     type Data = Bytes;
@@ -251,16 +270,21 @@ impl http_body::Body for Events {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        self.0
-            .poll_recv(cx)
-            .map(|told| told.map(|()| Ok(http_body::Frame::data(Bytes::from_static(b"{}\n")))))
+        self.0.poll_recv(cx).map(|told| told.map(|line| Ok(http_body::Frame::data(line))))
     }
 }
 
-impl Cluster {
-    fn events(&self) -> Events {
-        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        self.world().watchers.push(sender);
+impl World {
+    fn events(&mut self, request: &Request) -> Events {
+        // What happened before is not told twice.
+        self.tell_watchers();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (plural, namespace) = (request.plural.clone(), request.namespace.clone());
+        let watcher = Watcher { plural, namespace, sender };
+        for object in self.store.list(&watcher.plural, &watcher.namespace) {
+            watcher.tell(&Event::new("ADDED", &watcher.plural, &watcher.namespace, &object));
+        }
+        self.watchers.push(watcher);
         Events(receiver)
     }
 }
@@ -287,16 +311,16 @@ impl tower::Service<http::Request<Body>> for Service {
             let accept =
                 parts.headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
             let metadata_only = accept.contains("PartialObjectMetadata");
-            let watches = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
-            let (code, body) = match Request::read(&parts.method, &parts.uri, metadata_only, body) {
-                Some(request) => serve(&cluster, &request)?,
+            let request = Request::read(&parts.method, &parts.uri, metadata_only, body);
+            let (code, body) = match &request {
+                Some(request) => serve(&cluster, request)?,
                 None => (404, Value::Null),
             };
             let answer = http::Response::builder().status(code).header("content-type", "application/json");
             let answer = if code == 429 { answer.header("retry-after", "1") } else { answer };
-            match watches && code == 200 {
-                true => Ok(answer.body(Either::Right(cluster.events()))?),
-                false => Ok(answer.body(Either::Left(Full::new(Bytes::from(body.to_string()))))?),
+            match request.filter(|request| request.verb == "watch" && code == 200) {
+                Some(watch) => Ok(answer.body(Either::Right(cluster.world().events(&watch)))?),
+                None => Ok(answer.body(Either::Left(Full::new(Bytes::from(body.to_string()))))?),
             }
         })
     }

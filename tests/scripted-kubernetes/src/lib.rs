@@ -32,8 +32,7 @@ pub(crate) struct World {
     /// What happens to the next request that changes something.
     pub(crate) next: Option<Does>,
     /// Who is told of every change.
-    pub(crate) told: u64,
-    pub(crate) watchers: Vec<tokio::sync::mpsc::UnboundedSender<()>>,
+    pub(crate) watchers: Vec<api::Watcher>,
     pub(crate) delayed: Vec<api::Request>,
     /// `verb resource`, when not everything is allowed.
     pub(crate) allowed: Option<BTreeSet<String>>,
@@ -185,7 +184,7 @@ impl Cluster {
     /// How many watches are open.
     #[must_use]
     pub fn watchers(&self) -> usize {
-        self.world().watchers.iter().filter(|watcher| !watcher.is_closed()).count()
+        self.world().watchers.iter().filter(|watcher| watcher.is_open()).count()
     }
 
     /// A client for it, with a default namespace. Call it inside a runtime.
