@@ -1,6 +1,4 @@
 //! The API server tells when to look again.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 #[path = "support/site.rs"]
 #[expect(dead_code, reason = "no engine is needed here")]
 mod site;
