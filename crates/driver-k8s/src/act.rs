@@ -7,6 +7,7 @@ use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, R
 use serde_json::{Value, json};
 
 use crate::action::{Count, K8sAction, On};
+use crate::appliers;
 use crate::client::Client;
 use crate::fingerprint::FingerprintKey;
 use crate::job::{self, End};
@@ -27,6 +28,7 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sActio
         K8sAction::RunJob { on, container, command } => {
             return run_job(client, cx, on, container, command).await;
         }
+        K8sAction::TellAppliers { on, left } => return tell_appliers(client, cx, on, left.as_deref()).await,
         _ => {}
     }
     let (mut refused, mut first) = (None, cx.expected.clone());
@@ -66,6 +68,12 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sActio
         return Ok(match standing(client, pod, pod_uid).await? {
             None => Landing::Applied(unmoved(cx).presumed()),
             Some(_) => Landing::NotApplied { why: format!("pod {pod} is still there") },
+        });
+    }
+    if let K8sAction::TellAppliers { left, .. } = action {
+        return Ok(match to_mend(client, &client.object().await?, left.as_deref()).await?.is_empty() {
+            true => Landing::Applied(unmoved(cx).presumed()),
+            false => Landing::NotApplied { why: "what tools remember is as it was".to_owned() },
         });
     }
     if let K8sAction::RunJob { on, .. } = action {
@@ -173,7 +181,7 @@ fn after_sending(
             entry(raw, "/metadata/annotations", RESTARTED_BY) == Some(cx.key.as_str())
         }
         // An autoscaler may have changed it since: that is its business.
-        K8sAction::Scale { .. } | K8sAction::DeletePod { .. } | K8sAction::RunJob { .. } => true,
+        _ => true,
     };
     Some(match stands {
         true => Landing::Applied(receipt(action, object, key)),
@@ -201,7 +209,7 @@ fn change<'a>(
         }
         K8sAction::SetImages { images, .. } => Change::Images(images),
         K8sAction::Scale { .. } => Change::Replicas(replicas),
-        K8sAction::Restart { .. } | K8sAction::DeletePod { .. } | K8sAction::RunJob { .. } => Change::Restart,
+        _ => Change::Restart,
     })
 }
 
@@ -232,9 +240,7 @@ fn cause(action: &K8sAction) -> String {
     match action {
         K8sAction::SetTemplate { cause, .. } | K8sAction::SetImages { cause, .. } => cause.clone(),
         K8sAction::Scale { .. } => "rollback: scaled".to_owned(),
-        K8sAction::Restart { .. } | K8sAction::DeletePod { .. } | K8sAction::RunJob { .. } => {
-            "rollback: restarted".to_owned()
-        }
+        _ => "rollback: restarted".to_owned(),
     }
 }
 
@@ -251,10 +257,8 @@ fn kept(changed: &Value) -> Value {
 /// Deletes a pod that is still that one and still not ready.
 async fn delete(client: &Client, cx: &ActionContext, on: &On, pod: &str, uid: &str) -> Result<Landing> {
     let object = client.object().await.map_err(unsent)?;
-    let token = look::token(&object, &client.home().await.map_err(unsent)?.key);
-    let is_another = text(&object, "/metadata/uid") != Some(&on.uid);
-    if is_another || cx.expected.as_ref().is_some_and(|expected| *expected != token) {
-        return Ok(Landing::Superseded { by: place(&object) });
+    if let Some(superseded) = superseded(client, cx, on, &object).await? {
+        return Ok(superseded);
     }
     let Some(found) = standing(client, pod, uid).await.map_err(unsent)? else {
         return Ok(Landing::Applied(unmoved(cx).with_output(json!({ "pod": "was gone already" }))));
@@ -270,6 +274,50 @@ async fn delete(client: &Client, cx: &ActionContext, on: &On, pod: &str, uid: &s
     }
 }
 
+/// Writes down what tools would have written that apply manifests. Repeatable: what is written already is left alone.
+async fn tell_appliers(client: &Client, cx: &ActionContext, on: &On, left: Option<&str>) -> Result<Landing> {
+    for _ in 0..SENDINGS {
+        let object = client.object().await.map_err(unsent)?;
+        if let Some(superseded) = superseded(client, cx, on, &object).await? {
+            return Ok(superseded);
+        }
+        let operations = to_mend(client, &object, left).await.map_err(unsent)?;
+        if operations.is_empty() {
+            return Ok(Landing::Applied(unmoved(cx)));
+        }
+        let operations = patch::guarded(&object, operations).map_err(unsent)?;
+        match client.patch(&operations, false).await {
+            Ok(_) => return Ok(Landing::Applied(unmoved(cx))),
+            Err(error) if error.kind() == ErrorKind::Stale => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Landing::NotApplied {
+        why: "the workload changed again and again between reading and writing".to_owned(),
+    })
+}
+
+/// What is left to be written down. Of a revision that is gone nobody knows what it had.
+async fn to_mend(client: &Client, object: &Value, left: Option<&str>) -> Result<Vec<Value>> {
+    let left = match left {
+        None => None,
+        Some(name) => match client.entry(name).await {
+            Ok(entry) => raw_template(client.workload().kind, &entry).map(patch::sendable),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(appliers::mended(object, left.as_ref()))
+}
+
+/// Whether it is another workload, or set to something else than the engine expects.
+async fn superseded(client: &Client, cx: &ActionContext, on: &On, object: &Value) -> Result<Option<Landing>> {
+    let token = look::token(object, &client.home().await.map_err(unsent)?.key);
+    let is_another = text(object, "/metadata/uid") != Some(&on.uid);
+    let moved = is_another || cx.expected.as_ref().is_some_and(|expected| *expected != token);
+    Ok(moved.then(|| Landing::Superseded { by: place(object) }))
+}
+
 /// Makes a job. Its name is that of the step, so that the API server itself refuses a second one.
 async fn run_job(
     client: &Client,
@@ -279,10 +327,8 @@ async fn run_job(
     command: &[String],
 ) -> Result<Landing> {
     let object = client.object().await.map_err(unsent)?;
-    let token = look::token(&object, &client.home().await.map_err(unsent)?.key);
-    let is_another = text(&object, "/metadata/uid") != Some(&on.uid);
-    if is_another || cx.expected.as_ref().is_some_and(|expected| *expected != token) {
-        return Ok(Landing::Superseded { by: place(&object) });
+    if let Some(superseded) = superseded(client, cx, on, &object).await? {
+        return Ok(superseded);
     }
     let name = job::name(&on.workload.name, &cx.key);
     let template = object.pointer("/spec/template").unwrap_or(&Value::Null);

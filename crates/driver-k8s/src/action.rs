@@ -79,6 +79,15 @@ pub enum K8sAction {
         /// How many.
         to: Count,
     },
+    /// `PATCH` of what tools remember that apply manifests, so that their next apply neither conflicts nor leaves behind what was
+    /// put back: managed fields, and kubectl's last manifest. Nothing that runs is changed.
+    TellAppliers {
+        /// The workload.
+        on: On,
+        /// The ReplicaSet or ControllerRevision that was left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<String>,
+    },
     /// `POST` of a Job that runs a command once, with the image, variables, volumes and account of the workload's pods. Applied when it
     /// has ended with 0; puts out its name under `job`. It stays there, for its logs.
     RunJob {
@@ -111,6 +120,7 @@ impl K8sAction {
             | Self::DeletePod { on, .. }
             | Self::Restart { on }
             | Self::Scale { on, .. }
+            | Self::TellAppliers { on, .. }
             | Self::RunJob { on, .. } => on,
         }
     }
@@ -124,6 +134,7 @@ impl K8sAction {
         match self {
             Self::SetTemplate { from: name, .. }
             | Self::DeletePod { pod: name, .. }
+            | Self::TellAppliers { left: Some(name), .. }
             | Self::RunJob { container: name, .. }
                 if !is_name(name) =>
             {
@@ -189,6 +200,7 @@ mod tests {
             json!({ "do": "restart", "on": web }),
             json!({ "do": "scale", "on": web, "to": { "exactly": 0 } }),
             json!({ "do": "scale", "on": web, "to": { "as-before": "stop" } }),
+            json!({ "do": "tell-appliers", "on": web, "left": "web-2" }),
             json!({ "do": "run-job", "on": web, "container": "web", "command": ["migrate", "down"] }),
         ]
     }
@@ -221,8 +233,9 @@ mod tests {
             altered(2, "/pod", json!("../../nodes/x")),
             altered(4, "/on/workload/kind", json!("daemonset")),
             altered(4, "/to", json!({ "exactly": 100_001 })),
-            altered(6, "/container", json!("a b")),
-            altered(6, "/command", json!([])),
+            altered(6, "/left", json!("../x")),
+            altered(7, "/container", json!("a b")),
+            altered(7, "/command", json!([])),
             json!({ "do": "restart", "on": on("deployment"), "replicas": 0 }),
         ] {
             assert!(K8sAction::decode("k8s-action/1", body.clone()).is_err(), "{body}");

@@ -27,6 +27,9 @@ pub struct Circumstances {
     /// What controls the workload itself, if anything does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Whether a tool that applies manifests remembers something of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub applied: bool,
     /// Pods that an OrderedReady StatefulSet waits for before it replaces them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unready: Vec<Blocking>,

@@ -54,6 +54,10 @@ pub struct K8sConfig {
     /// whether a Deployment that is paused may be resumed by the request that puts it back; left out, it is refused
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resume_paused: bool,
+    /// whether tools that apply manifests are told of the rollback once it is proven: who owns which field, and kubectl's last manifest;
+    /// left out, plans only say what their next apply would do
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tell_appliers: bool,
     /// the secret key of the digests that stand for values, sixteen characters at least; the same for everybody who operates the
     /// workload. Write it as `${NAME}`
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +78,7 @@ impl K8sConfig {
             namespace_uid: None,
             container: None,
             resume_paused: false,
+            tell_appliers: false,
             fingerprint_key: None,
         }
     }
@@ -201,7 +206,7 @@ mod tests {
         json!({
             "kind": "statefulset", "name": "db", "namespace": "shop", "context": "prod", "kubeconfig": "/etc/kubeconfig",
             "server": "https://10.0.0.1:6443", "namespace_uid": "0c5f7e0a-0000-4000-8000-000000000001", "container": "db",
-            "resume_paused": true, "fingerprint_key": "not for anybody's eyes",
+            "resume_paused": true, "tell_appliers": true, "fingerprint_key": "not for anybody's eyes",
         })
     }
 

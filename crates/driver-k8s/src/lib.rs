@@ -3,6 +3,7 @@
 
 mod act;
 mod action;
+mod appliers;
 mod circumstances;
 mod client;
 pub mod config;

@@ -40,19 +40,7 @@ pub(crate) fn operations(
     cause: &str,
     key: &IdempotencyKey,
 ) -> Result<Value> {
-    let at = |pointer: &str| {
-        text(object, pointer).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Corrupt,
-                "change the workload",
-                format!("the API server gives no {pointer}"),
-            )
-        })
-    };
-    let mut operations = vec![
-        json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": at("/metadata/resourceVersion")? }),
-        json!({ "op": "replace", "path": "/metadata/uid", "value": at("/metadata/uid")? }),
-    ];
+    let mut operations = Vec::new();
     let before = replicas(object).to_string();
     let mut marks = vec![(CHANGE_CAUSE, cause), (MARK, key.as_str())];
     if matches!(change, Change::Replicas(_)) {
@@ -75,7 +63,26 @@ pub(crate) fn operations(
     if resume {
         operations.push(json!({ "op": "add", "path": "/spec/paused", "value": false }));
     }
-    Ok(Value::Array(operations))
+    guarded(object, operations)
+}
+
+/// The operations, which the API server refuses if the object is not the one that was read.
+pub(crate) fn guarded(object: &Value, operations: Vec<Value>) -> Result<Value> {
+    let at = |pointer: &str| {
+        text(object, pointer).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "change the workload",
+                format!("the API server gives no {pointer}"),
+            )
+        })
+    };
+    let mut all = vec![
+        json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": at("/metadata/resourceVersion")? }),
+        json!({ "op": "replace", "path": "/metadata/uid", "value": at("/metadata/uid")? }),
+    ];
+    all.extend(operations);
+    Ok(Value::Array(all))
 }
 
 /// The template of a ReplicaSet or ControllerRevision as a workload has it: without the hash that its controller added, and without

@@ -15,7 +15,7 @@ use crate::client::{Client, Watches};
 use crate::config::K8sConfig;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
-use crate::strategy::{RevisionUndo, SetImage};
+use crate::strategy::{Choices, RevisionUndo, SetImage};
 use crate::workload::Workload;
 use crate::{act, history, inspect};
 
@@ -38,7 +38,7 @@ const CAPABILITIES: Capabilities = Capabilities::least()
 pub struct K8sTarget {
     client: Client,
     container: Option<String>,
-    resume_paused: bool,
+    choices: Choices,
     /// The last look, for what core asks right after it.
     last: Mutex<Option<Arc<Look>>>,
 }
@@ -57,12 +57,9 @@ impl K8sTarget {
         let namespace = config.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let workload = Workload::new(config.kind, namespace, config.name.as_str())?;
         let client = Client::new(client, workload, config)?;
-        Ok(Self {
-            client,
-            container: config.container.clone(),
-            resume_paused: config.resume_paused,
-            last: Mutex::default(),
-        })
+        let choices =
+            Choices::default().resume_paused(config.resume_paused).tell_appliers(config.tell_appliers);
+        Ok(Self { client, container: config.container.clone(), choices, last: Mutex::default() })
     }
 
     /// Shares the watches of others on the same connection.
@@ -74,10 +71,10 @@ impl K8sTarget {
     /// With all strategies, ready for an engine.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
-        let resume_paused = self.resume_paused;
+        let choices = self.choices;
         Bound::new(crate::NAME, self)
-            .strategy(RevisionUndo { resume_paused })
-            .strategy(SetImage { resume_paused })
+            .strategy(RevisionUndo::new(choices))
+            .strategy(SetImage::new(choices))
             .erase()
     }
 
@@ -145,7 +142,7 @@ impl Target for K8sTarget {
             Some(look) => look,
             None => Arc::new(self.client.see().await?),
         };
-        inspect::inspect(&self.client, &look, self.resume_paused, from, to).await
+        inspect::inspect(&self.client, &look, self.choices.resume_paused, from, to).await
     }
 
     async fn apply(&self, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {

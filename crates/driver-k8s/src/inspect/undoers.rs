@@ -1,10 +1,10 @@
 //! Who would undo a rollback: tools that bring back what they were told last.
 
 use rollback_core::target::Finding;
-use serde_json::Value;
 
+use crate::appliers;
 use crate::look::Look;
-use crate::text::{entry, line, list, text};
+use crate::text::{entry, line};
 
 /// Labels and annotations that tools leave on what they manage.
 const MARKS: [(&str, &str, &str, &str); 6] = [
@@ -13,12 +13,7 @@ const MARKS: [(&str, &str, &str, &str); 6] = [
     ("/metadata/labels", "kustomize.toolkit.fluxcd.io/name", "flux", "Flux (Kustomization)"),
     ("/metadata/labels", "helm.toolkit.fluxcd.io/name", "flux", "Flux (HelmRelease)"),
     ("/metadata/annotations", "meta.helm.sh/release-name", "helm", "Helm"),
-    (
-        "/metadata/annotations",
-        "kubectl.kubernetes.io/last-applied-configuration",
-        "kubectl-apply",
-        "kubectl apply",
-    ),
+    ("/metadata/annotations", appliers::LAST_APPLIED, "kubectl-apply", "kubectl apply"),
 ];
 
 /// One finding for each tool, and one for an owner that makes the rollback impossible.
@@ -42,7 +37,7 @@ pub(super) fn findings(look: &Look) -> Vec<Finding> {
         seen.push(code);
         found.push(marked(code, tool, value));
     }
-    found.extend(appliers(&look.object).into_iter().map(|manager| {
+    found.extend(appliers::managers(&look.object).into_iter().take(5).map(line).map(|manager| {
         let message = format!("{manager} manages the pod template by server-side apply: its next apply brings its version back, or conflicts");
         Finding::warning("server-side-apply", message).next(format!("put the earlier version into what {manager} applies"))
     }));
@@ -73,15 +68,6 @@ fn marked(code: &str, tool: &str, value: &str) -> Finding {
         ),
     };
     Finding::warning(format!("managed-by-{code}"), message).next(next)
-}
-
-/// The managers that apply the pod template from the server's side.
-fn appliers(object: &Value) -> Vec<String> {
-    let applies = |field: &&Value| {
-        text(field, "/operation") == Some("Apply") && field.pointer("/fieldsV1/f:spec/f:template").is_some()
-    };
-    let managers = list(object, "/metadata/managedFields").iter().filter(applies);
-    managers.filter_map(|field| text(field, "/manager")).map(line).take(5).collect()
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use rollback_core::target::{Certainty, Evidence, Health, PartState, Phase};
 use rollback_core::{Digest, Identity, Incarnation, Observation, PartId, Reading, Result, Revision};
 
 use super::{Counts, Look, Pod, Rest};
+use crate::appliers;
 use crate::circumstances::Circumstances;
 use crate::snapshot::{K8sSnapshot, Source};
-use crate::text::{number, text};
+use crate::text::{entry, number, text};
 
 impl Look {
     /// A state out of the history.
@@ -47,6 +48,8 @@ impl Look {
             partition: number(&self.object, "/spec/updateStrategy/rollingUpdate/partition"),
             replicas: counts.wanted,
             owner: self.owner(),
+            applied: !appliers::managers(&self.object).is_empty()
+                || entry(&self.object, "/metadata/annotations", appliers::LAST_APPLIED).is_some(),
             unready: self.unready(),
         }
     }

@@ -15,8 +15,34 @@ pub use self::revision_undo::RevisionUndo;
 pub use self::set_image::SetImage;
 use crate::action::{K8sAction, On};
 use crate::circumstances::{Blocking, Circumstances};
-use crate::snapshot::K8sSnapshot;
+use crate::snapshot::{K8sSnapshot, Source};
 use crate::workload::Kind;
+
+/// What a person chose, where there is a choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Choices {
+    /// Whether a paused Deployment is resumed by the same request.
+    pub resume_paused: bool,
+    /// Whether tools that apply manifests are told of the rollback once it is proven.
+    pub tell_appliers: bool,
+}
+
+impl Choices {
+    /// Sets whether a paused Deployment is resumed by the same request.
+    #[must_use]
+    pub fn resume_paused(mut self, resume: bool) -> Self {
+        self.resume_paused = resume;
+        self
+    }
+
+    /// Sets whether tools that apply manifests are told of the rollback once it is proven.
+    #[must_use]
+    pub fn tell_appliers(mut self, tell: bool) -> Self {
+        self.tell_appliers = tell;
+        self
+    }
+}
 
 /// How long one request may take.
 const REQUEST: Lasting = Lasting::from_secs(30);
@@ -27,11 +53,11 @@ struct Question<'a> {
     /// What the workload is set to.
     now: &'a K8sSnapshot,
     circumstances: &'a Circumstances,
-    resume: bool,
+    choices: Choices,
 }
 
 impl<'a> Question<'a> {
-    fn new(view: &'a View<K8sSnapshot>, resume: bool) -> Result<Self, String> {
+    fn new(view: &'a View<K8sSnapshot>, choices: Choices) -> Result<Self, String> {
         let now = view.observed.heading.as_ref().or(view.observed.settled.known());
         let now = now.ok_or("what the workload is set to could not be read")?;
         let circumstances = now.circumstances.as_deref().ok_or("how the workload was found is not known")?;
@@ -49,10 +75,10 @@ impl<'a> Question<'a> {
                     .to_owned(),
             );
         }
-        if circumstances.paused && !resume {
+        if circumstances.paused && !choices.resume_paused {
             return Err("its rollouts are paused: resume it, or set `resume_paused`".to_owned());
         }
-        Ok(Self { view, now, circumstances, resume })
+        Ok(Self { view, now, circumstances, choices })
     }
 
     fn goal(&self) -> &'a K8sSnapshot {
@@ -86,7 +112,7 @@ impl<'a> Question<'a> {
     }
 
     fn resumes(&self) -> bool {
-        self.resume && self.circumstances.paused
+        self.choices.resume_paused && self.circumstances.paused
     }
 
     fn on(&self) -> On {
@@ -130,7 +156,22 @@ impl<'a> Question<'a> {
                 .risk(Risk::Medium)
                 .precondition("the paused rollout may be resumed, as `resume_paused` says");
         }
-        proposal
+        self.told_afterwards(proposal)
+    }
+
+    /// What tools remember is put right once everything is proven: it is no part of the rollback.
+    fn told_afterwards(&self, proposal: Proposal<K8sAction>) -> Proposal<K8sAction> {
+        if !(self.choices.tell_appliers && self.circumstances.applied) {
+            return proposal;
+        }
+        let left = match &self.now.source {
+            Source::History { name, .. } => Some(name.clone()),
+            Source::Workload | Source::Images => None,
+        };
+        let title = format!("tell tools that apply {} of the rollback", self.now.workload);
+        let action = K8sAction::TellAppliers { on: self.on(), left };
+        let id = StepId::from_static("tell-appliers");
+        proposal.afterwards(Step::convergence(id, title, action).timeout(REQUEST))
     }
 
     /// Until it is proven: all at once for a Deployment, one after the other elsewhere.

@@ -2,20 +2,25 @@
 
 use rollback_core::{Decision, Proposal, Snapshot as _, Step, StepId, Strategy, View};
 
-use super::{Question, REQUEST, decide};
+use super::{Choices, Question, REQUEST, decide};
 use crate::action::K8sAction;
 use crate::snapshot::{K8sSnapshot, Source};
 
 /// Puts back the pod template that a ReplicaSet or ControllerRevision holds, in one request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RevisionUndo {
-    /// Whether a paused Deployment is resumed by the same request.
-    pub resume_paused: bool,
+    choices: Choices,
 }
 
 impl RevisionUndo {
+    /// With what a person chose.
+    #[must_use]
+    pub fn new(choices: Choices) -> Self {
+        Self { choices }
+    }
+
     fn proposal(&self, view: &View<K8sSnapshot>) -> Result<Proposal<K8sAction>, String> {
-        let question = Question::new(view, self.resume_paused)?;
+        let question = Question::new(view, self.choices)?;
         let goal = question.goal();
         if question.is_set() && !question.resumes() && !question.in_the_way().is_empty() {
             return Ok(question.proposal(None));

@@ -2,20 +2,25 @@
 
 use rollback_core::{Decision, Proposal, Snapshot as _, Step, StepId, Strategy, View};
 
-use super::{Question, REQUEST, decide};
+use super::{Choices, Question, REQUEST, decide};
 use crate::action::K8sAction;
 use crate::snapshot::{K8sSnapshot, Source};
 
 /// Sets the images of the destination, where these are all that differs. No revision has to hold it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SetImage {
-    /// Whether a paused Deployment is resumed by the same request.
-    pub resume_paused: bool,
+    choices: Choices,
 }
 
 impl SetImage {
+    /// With what a person chose.
+    #[must_use]
+    pub fn new(choices: Choices) -> Self {
+        Self { choices }
+    }
+
     fn proposal(&self, view: &View<K8sSnapshot>) -> Result<Proposal<K8sAction>, String> {
-        let question = Question::new(view, self.resume_paused)?;
+        let question = Question::new(view, self.choices)?;
         question.not_there_yet()?;
         let goal = question.goal();
         let images = question.now.template.images_to(&goal.template);

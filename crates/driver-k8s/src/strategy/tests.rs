@@ -89,13 +89,15 @@ fn what_stands_in_the_way_is_said() {
 #[test]
 fn resuming_is_a_choice_that_shows() {
     let look = set(at_rest(Kind::Deployment), "/spec/paused", json!(true));
-    let proposal = proposed(RevisionUndo { resume_paused: true }.propose(&view(&look, 1)));
+    let proposal =
+        proposed(RevisionUndo::new(Choices::default().resume_paused(true)).propose(&view(&look, 1)));
     assert!(matches!(&proposal.steps[0].action, K8sAction::SetTemplate { resume: true, .. }));
     assert_eq!(proposal.risk, Risk::Medium);
     assert!(proposal.preconditions.iter().any(|text| text.contains("resume_paused")));
     // It was not paused: nothing is resumed.
     let running = at_rest(Kind::Deployment).look();
-    let proposal = proposed(RevisionUndo { resume_paused: true }.propose(&view(&running, 1)));
+    let proposal =
+        proposed(RevisionUndo::new(Choices::default().resume_paused(true)).propose(&view(&running, 1)));
     assert!(matches!(&proposal.steps[0].action, K8sAction::SetTemplate { resume: false, .. }));
 }
 
@@ -130,7 +132,7 @@ fn images_are_set_where_they_are_all_that_differs() {
     let look = at_rest(Kind::Deployment).entry(0, &more).look();
     assert!(why(SetImage::default().propose(&view(&look, 2))).contains("more than images"));
     let mut unheld = view(&at_rest(Kind::Deployment).look(), 1);
-    unheld.goal.source = crate::snapshot::Source::Images;
+    unheld.goal.source = Source::Images;
     assert!(why(undo(&unheld)).contains("no ReplicaSet holds"));
     assert_eq!(proposed(SetImage::default().propose(&unheld)).preconditions.len(), 2);
 }
@@ -143,4 +145,17 @@ fn stopping_everything_first_costs_downtime() {
     let held = json!({ "rollingUpdate": { "partition": 1 } });
     let look = set(at_rest(Kind::StatefulSet), "/spec/updateStrategy", held);
     assert!(proposed(undo(&view(&look, 1))).preconditions.iter().any(|text| text.contains("below 1")));
+}
+
+#[test]
+fn tools_that_apply_are_told_afterwards_if_that_was_chosen() {
+    let applied = || {
+        at_rest(Kind::Deployment).set("/metadata/annotations", json!({ crate::appliers::LAST_APPLIED: "{}" }))
+    };
+    let told = RevisionUndo::new(Choices::default().tell_appliers(true));
+    let proposal = proposed(told.propose(&view(&applied().look(), 1)));
+    let K8sAction::TellAppliers { left, .. } = &proposal.afterwards[0].action else { panic!() };
+    assert_eq!((left.as_deref(), steps(&proposal)), (Some("web-2"), vec!["set-template".to_owned()]));
+    assert_eq!(proposed(undo(&view(&applied().look(), 1))).afterwards, []);
+    assert_eq!(proposed(told.propose(&view(&at_rest(Kind::Deployment).look(), 1))).afterwards, []);
 }
