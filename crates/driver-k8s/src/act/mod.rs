@@ -3,14 +3,18 @@
 //! Every change of the workload leaves the key of its step as an annotation. That is how a request is found again whose answer was
 //! lost, and why none is sent twice.
 
+mod jobs;
+mod tell;
+
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
 use serde_json::{Value, json};
 
+use self::jobs::{ran, run_job};
+use self::tell::{tell_appliers, to_mend};
 use crate::action::{Count, K8sAction, On};
-use crate::appliers;
 use crate::client::Client;
 use crate::fingerprint::FingerprintKey;
-use crate::job::{self, End};
+use crate::job;
 use crate::look::{self, Pod, raw_template};
 use crate::patch::{self, Change, mark};
 use crate::template::{RESTARTED_BY, Template};
@@ -274,97 +278,12 @@ async fn delete(client: &Client, cx: &ActionContext, on: &On, pod: &str, uid: &s
     }
 }
 
-/// Writes down what tools would have written that apply manifests. Repeatable: what is written already is left alone.
-async fn tell_appliers(client: &Client, cx: &ActionContext, on: &On, left: Option<&str>) -> Result<Landing> {
-    for _ in 0..SENDINGS {
-        let object = client.object().await.map_err(unsent)?;
-        if let Some(superseded) = superseded(client, cx, on, &object).await? {
-            return Ok(superseded);
-        }
-        let operations = to_mend(client, &object, left).await.map_err(unsent)?;
-        if operations.is_empty() {
-            return Ok(Landing::Applied(unmoved(cx)));
-        }
-        let operations = patch::guarded(&object, operations).map_err(unsent)?;
-        match client.patch(&operations, false).await {
-            Ok(_) => return Ok(Landing::Applied(unmoved(cx))),
-            Err(error) if error.kind() == ErrorKind::Stale => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Landing::NotApplied {
-        why: "the workload changed again and again between reading and writing".to_owned(),
-    })
-}
-
-/// What is left to be written down. Of a revision that is gone nobody knows what it had.
-async fn to_mend(client: &Client, object: &Value, left: Option<&str>) -> Result<Vec<Value>> {
-    let left = match left {
-        None => None,
-        Some(name) => match client.entry(name).await {
-            Ok(entry) => raw_template(client.workload().kind, &entry).map(patch::sendable),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        },
-    };
-    Ok(appliers::mended(object, left.as_ref()))
-}
-
 /// Whether it is another workload, or set to something else than the engine expects.
 async fn superseded(client: &Client, cx: &ActionContext, on: &On, object: &Value) -> Result<Option<Landing>> {
     let token = look::token(object, &client.home().await.map_err(unsent)?.key);
     let is_another = text(object, "/metadata/uid") != Some(&on.uid);
     let moved = is_another || cx.expected.as_ref().is_some_and(|expected| *expected != token);
     Ok(moved.then(|| Landing::Superseded { by: place(object) }))
-}
-
-/// Makes a job. Its name is that of the step, so that the API server itself refuses a second one.
-async fn run_job(
-    client: &Client,
-    cx: &ActionContext,
-    on: &On,
-    container: &str,
-    command: &[String],
-) -> Result<Landing> {
-    let object = client.object().await.map_err(unsent)?;
-    if let Some(superseded) = superseded(client, cx, on, &object).await? {
-        return Ok(superseded);
-    }
-    let name = job::name(&on.workload.name, &cx.key);
-    let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
-    let job = job::job(&name, template, container, command, &cx.key).ok_or_else(|| {
-        let why = format!("{} has no container {container}", on.workload);
-        Error::new(ErrorKind::NotFound, "run a job", why).next("make a new plan")
-    })?;
-    match client.create_job(&job).await {
-        Ok(_) => Ok(Landing::Running { what: format!("job {name} was made") }),
-        Err(error) if error.kind() == ErrorKind::Conflict => ran(client, cx, &name).await,
-        Err(error) => Err(error),
-    }
-}
-
-/// What became of this step's job.
-async fn ran(client: &Client, cx: &ActionContext, name: &str) -> Result<Landing> {
-    let found = match client.job(name).await {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Landing::NotApplied { why: format!("there is no job {name}") });
-        }
-        Err(error) => return Err(error),
-    };
-    if !job::is_of(&found, &cx.key) {
-        return Ok(Landing::Unknown { why: format!("job {name} is somebody else's") });
-    }
-    Ok(match job::end(&found) {
-        End::Runs => Landing::Running { what: format!("job {name} runs") },
-        End::Done => Landing::Applied(unmoved(cx).with_output(json!({ "job": name }))),
-        End::Failed(why) => {
-            // Its pods may be gone, or may not be read: it failed all the same.
-            let codes = client.pods(&job::pods(name)).await.map(|pods| job::codes(&pods)).unwrap_or_default();
-            let told = if codes.is_empty() { why } else { codes.join(", ") };
-            Landing::Failed { why: format!("job {name}: {told}; its logs are kept with it") }
-        }
-    })
 }
 
 /// The pod with this UID, unless it is gone or going.
