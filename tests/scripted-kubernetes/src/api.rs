@@ -161,7 +161,8 @@ impl World {
 
     fn listed(&self, request: &Request) -> Reply {
         let selector = request.query.split('&').find_map(|pair| pair.strip_prefix("labelSelector="));
-        let selector = selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let selector =
+            selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
         let terms: Vec<_> = selector.split(',').filter_map(|term| term.split_once('=')).collect();
         let all = self.store.list(&request.plural, &request.namespace).into_iter();
         let items: Vec<_> = all
