@@ -3,6 +3,7 @@
 //! kubectl is the machine's own or the one that was installed; `ROLLBACK_TEST_KUBECTL` names another. What is compared with it was
 //! seen with 1.20 and 1.32 alike.
 
+mod calls;
 mod end;
 mod faults;
 mod kubectl;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
         .case("kubectl_rollout_status_is_content_too_early", true, kubectl::status)
         .case("kubectl_keeps_the_annotations_of_the_deployment_itself", true, kubectl::kept)
         .case("kubectl_refuses_what_it_cannot_do", true, kubectl::refusals)
+        .case("kubectl_reads_three_times_and_patches_once", true, calls::counted)
+        .case("kubectl_calls_a_patch_failed_whose_answer_was_lost", true, calls::lost)
+        .case("kubectl_takes_back_what_was_deployed_meanwhile", true, calls::meanwhile)
         .case("a_patch_is_lost_on_its_way_or_on_its_way_back", true, faults::lost)
         .case("the_front_answers_in_the_place_of_the_api_server", true, faults::answers)
         .case("the_front_takes_its_time", true, faults::slow)
