@@ -13,6 +13,8 @@ pub(crate) fn drivers() -> DriverRegistry {
     let drivers = drivers.with(rollback_driver_local::LocalDriver);
     #[cfg(feature = "ecs")]
     let drivers = drivers.with(rollback_driver_ecs::EcsDriver);
+    #[cfg(feature = "k8s")]
+    let drivers = drivers.with(rollback_driver_k8s::K8sDriver::default());
     drivers
 }
 

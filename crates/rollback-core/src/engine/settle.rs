@@ -14,8 +14,8 @@ use crate::probe::Gate;
 use crate::progress::{Event, Stage};
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::Proposal;
-use crate::target::{Evidence, Goal, Health, Observation, Phase, Proof};
-use crate::time::Lasting;
+use crate::target::{Changes, Evidence, Goal, Health, Observation, Phase, Proof};
+use crate::time::{Lasting, within};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The least time that a target is given to settle.
@@ -26,6 +26,9 @@ const PROOFS: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long parts may take to say that they are well.
 const HEALTHY_WITHIN: Lasting = Lasting::from_secs(60);
+
+/// The shortest pause between two looks, however often something stirs.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// What one look while settling says.
 enum Look {
@@ -51,7 +54,8 @@ impl ComponentRun {
         loop {
             self.check_halt()?;
             let late = clock.monotonic().saturating_sub(started) >= lag;
-            let (waiting, error) = match self.look(goal, late).await? {
+            let mut changes = Changes::default();
+            let (waiting, error) = match self.look(goal, late, &mut changes).await? {
                 Ok(Look::Fail(why)) => return Ok(LegEnd::Failed { why, error: None }),
                 Ok(Look::Wait(why)) => (why, None),
                 Ok(Look::Prove) => {
@@ -74,17 +78,31 @@ impl ComponentRun {
             if proofs >= PROOFS || clock.monotonic().saturating_sub(started) >= limit {
                 return Ok(LegEnd::Failed { why: waiting, error });
             }
-            self.wait(waiting, pause).await;
+            self.wait_for(&changes, waiting, pause).await;
             pause = longer(pause);
         }
     }
 
-    async fn look(&self, goal: &SnapshotRecord, late: bool) -> Result<Result<Look, ErrorRecord>, Halt> {
+    /// Waits until something stirs, for as long as the pause at the most.
+    async fn wait_for(&self, changes: &Changes, what: String, pause: Duration) {
+        self.context.emit(Event::Waiting { component: self.name.clone(), what, pause: Lasting::new(pause) });
+        let clock = &*self.context.clock;
+        clock.sleep(pause.min(BREATH)).await;
+        let _ = within(clock, pause.saturating_sub(BREATH), changes.wait()).await;
+    }
+
+    async fn look(
+        &self,
+        goal: &SnapshotRecord,
+        late: bool,
+        changes: &mut Changes,
+    ) -> Result<Result<Look, ErrorRecord>, Halt> {
         let token = self.state(|state| state.token.clone()).await;
         let observed = match self.target.observe(token.as_ref()).await {
             Ok(observed) => observed,
             Err(error) => return Ok(Err(error.to_record())),
         };
+        changes.clone_from(&observed.changes);
         if observed.lagging && !late {
             return Ok(Ok(Look::Wait("the platform does not show the change yet".to_owned())));
         }

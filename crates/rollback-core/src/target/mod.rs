@@ -1,5 +1,6 @@
 //! Targets: the I/O for one deployed thing.
 
+mod changes;
 mod evidence;
 mod history;
 mod info;
@@ -8,6 +9,7 @@ mod observation;
 
 use async_trait::async_trait;
 
+pub use self::changes::Changes;
 pub use self::evidence::{Evidence, Goal, Proof};
 pub use self::history::{HistoryEntry, HistoryQuery, Standing};
 pub use self::info::{Capabilities, TargetInfo};

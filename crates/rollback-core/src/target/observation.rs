@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{Incarnation, PartId, Token};
 use crate::snapshot::Identity;
+use crate::target::Changes;
 
 /// Something that was read, or was not there, or could not be read. Never mix up the last two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct Observation<S> {
     /// reason. The token has moved then, and nobody else moved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverted: Option<String>,
+    /// Tells when to look again, where the backend does.
+    #[serde(skip)]
+    pub changes: Changes,
 }
 
 fn none<S>() -> Option<S> {
@@ -74,6 +78,7 @@ impl<S> Observation<S> {
             token,
             lagging: false,
             reverted: None,
+            changes: Changes::default(),
         }
     }
 
@@ -112,6 +117,13 @@ impl<S> Observation<S> {
         self
     }
 
+    /// Says how core is told of changes since this look.
+    #[must_use]
+    pub fn telling(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
     /// The incarnation of each part that tells one.
     #[must_use]
     pub fn incarnations(&self) -> BTreeMap<PartId, Incarnation> {
@@ -127,6 +139,7 @@ impl<S> Observation<S> {
             token: self.token,
             lagging: self.lagging,
             reverted: self.reverted,
+            changes: self.changes,
         })
     }
 }

@@ -1,0 +1,231 @@
+//! What can be done to a workload.
+
+use std::collections::BTreeMap;
+
+use rollback_core::document::decode_exact;
+use rollback_core::{Action, Document, Error, ErrorKind, Identity, Result, StepId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::text::{is_name, quoted};
+use crate::workload::{Kind, Workload};
+
+/// The most replicas that are asked for: more than any workload has.
+const MOST: u32 = 100_000;
+
+/// Which workload is changed: the name says where it is, the UID that it is still that one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct On {
+    /// Where it is.
+    pub workload: Workload,
+    /// Which one of that name.
+    pub uid: String,
+}
+
+/// One request that changes something. Each names its objects, and none but [`Scale`](Self::Scale) touches the number of replicas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum K8sAction {
+    /// `PATCH` of the workload with the pod template of a ReplicaSet or ControllerRevision, which is read when this is sent.
+    SetTemplate {
+        /// The workload.
+        on: On,
+        /// What the ReplicaSet or ControllerRevision is called.
+        from: String,
+        /// Which one of that name.
+        from_uid: String,
+        /// What its template must still be.
+        identity: Identity,
+        /// Whether a paused Deployment is resumed by the same request.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resume: bool,
+        /// What is written as the change cause.
+        cause: String,
+    },
+    /// `PATCH` of the workload with other images, and nothing else.
+    SetImages {
+        /// The workload.
+        on: On,
+        /// The images, by container.
+        images: BTreeMap<String, String>,
+        /// What its template is then.
+        identity: Identity,
+        /// Whether a paused Deployment is resumed by the same request.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resume: bool,
+        /// What is written as the change cause.
+        cause: String,
+    },
+    /// `DELETE` of one pod that is not ready, so that its StatefulSet makes it anew. A pod that is ready by then is left alone.
+    DeletePod {
+        /// The workload.
+        on: On,
+        /// The pod.
+        pod: String,
+        /// Which one of that name.
+        pod_uid: String,
+    },
+    /// `PATCH` of the workload with a mark in its pod template: all pods are replaced.
+    Restart {
+        /// The workload.
+        on: On,
+    },
+    /// `PATCH` of the workload with a number of replicas. Puts out the number from before under `replicas`.
+    Scale {
+        /// The workload.
+        on: On,
+        /// How many.
+        to: Count,
+    },
+    /// `POST` of a Job that runs a command once, with the image, variables, volumes and account of the workload's pods. Applied when it
+    /// has ended with 0; puts out its name under `job`. It stays there, for its logs.
+    RunJob {
+        /// The workload.
+        on: On,
+        /// The container whose image and variables it has.
+        container: String,
+        /// Its command. It shows in plans and in the cluster: no secrets.
+        command: Vec<String>,
+    },
+}
+
+/// How many replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Count {
+    /// So many.
+    Exactly(u32),
+    /// As many as there were before this step of the same proposal.
+    AsBefore(StepId),
+}
+
+impl K8sAction {
+    /// The workload that it is about.
+    #[must_use]
+    pub fn on(&self) -> &On {
+        match self {
+            Self::SetTemplate { on, .. }
+            | Self::SetImages { on, .. }
+            | Self::DeletePod { on, .. }
+            | Self::Restart { on }
+            | Self::Scale { on, .. }
+            | Self::RunJob { on, .. } => on,
+        }
+    }
+
+    /// Names end up in paths: an action out of a file is no exception.
+    fn check(&self) -> Result<()> {
+        let wrong = |why: String| Err(Error::new(ErrorKind::Corrupt, "read a Kubernetes action", why));
+        self.on().workload.check().or_else(|error| wrong(error.message().to_owned()))?;
+        let printable =
+            |text: &str| !text.is_empty() && text.len() <= 400 && !text.chars().any(char::is_control);
+        match self {
+            Self::SetTemplate { from: name, .. }
+            | Self::DeletePod { pod: name, .. }
+            | Self::RunJob { container: name, .. }
+                if !is_name(name) =>
+            {
+                wrong(format!("{} is no name that Kubernetes takes", quoted(name)))
+            }
+            Self::SetTemplate { cause, .. } | Self::SetImages { cause, .. } if !printable(cause) => {
+                wrong("its change cause is not one line".to_owned())
+            }
+            Self::SetTemplate { on, resume: true, .. } | Self::SetImages { on, resume: true, .. }
+                if on.workload.kind != Kind::Deployment =>
+            {
+                wrong(format!("{} cannot be paused", on.workload))
+            }
+            Self::SetImages { images, .. }
+                if images.is_empty() || !images.values().all(|image| printable(image)) =>
+            {
+                wrong("it has no images that could be".to_owned())
+            }
+            Self::RunJob { command, .. } if command.is_empty() => wrong("it has no command".to_owned()),
+            Self::Scale { on, .. } if on.workload.kind == Kind::DaemonSet => {
+                wrong(format!("{} has as many pods as nodes", on.workload))
+            }
+            Self::Scale { to: Count::Exactly(replicas), .. } if *replicas > MOST => {
+                wrong("it asks for more replicas than there can be".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Document for K8sAction {
+    const SCHEMA: &'static str = "k8s-action/1";
+
+    fn decode(schema: &str, body: Value) -> Result<Self> {
+        let action: Self = decode_exact(schema, body)?;
+        action.check()?;
+        Ok(action)
+    }
+}
+
+impl Action for K8sAction {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn on(kind: &str) -> Value {
+        json!({ "workload": { "kind": kind, "namespace": "shop", "name": "web" }, "uid": "u" })
+    }
+
+    fn identity() -> Value {
+        json!(format!("sha256:{}", "0".repeat(64)))
+    }
+
+    fn all() -> Vec<Value> {
+        let web = on("deployment");
+        vec![
+            json!({ "do": "set-template", "on": web, "from": "web-1", "from-uid": "r", "identity": identity(), "resume": true, "cause": "c" }),
+            json!({ "do": "set-images", "on": web, "images": { "web": "r/web:v1" }, "identity": identity(), "cause": "c" }),
+            json!({ "do": "delete-pod", "on": on("statefulset"), "pod": "web-1", "pod-uid": "p" }),
+            json!({ "do": "restart", "on": web }),
+            json!({ "do": "scale", "on": web, "to": { "exactly": 0 } }),
+            json!({ "do": "scale", "on": web, "to": { "as-before": "stop" } }),
+            json!({ "do": "run-job", "on": web, "container": "web", "command": ["migrate", "down"] }),
+        ]
+    }
+
+    #[test]
+    fn actions_survive_storage() {
+        for body in all() {
+            let action = K8sAction::decode("k8s-action/1", body.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&action).unwrap(), body);
+        }
+        assert!(K8sAction::decode("k8s-action/2", all().remove(0)).is_err());
+    }
+
+    #[test]
+    fn hostile_actions_are_refused() {
+        let altered = |index: usize, pointer: &str, value: Value| {
+            let mut body = all().remove(index);
+            *body.pointer_mut(pointer).unwrap() = value;
+            body
+        };
+        for body in [
+            json!({ "do": "delete-namespace" }),
+            altered(0, "/on/workload/name", json!("../web")),
+            altered(0, "/on/workload/namespace", json!("kube-system/pods")),
+            altered(0, "/on/workload/kind", json!("statefulset")),
+            altered(0, "/from", json!("web?x=1")),
+            altered(0, "/cause", json!("a\nb")),
+            altered(1, "/images", json!({})),
+            altered(1, "/images/web", json!("")),
+            altered(2, "/pod", json!("../../nodes/x")),
+            altered(4, "/on/workload/kind", json!("daemonset")),
+            altered(4, "/to", json!({ "exactly": 100_001 })),
+            altered(6, "/container", json!("a b")),
+            altered(6, "/command", json!([])),
+            json!({ "do": "restart", "on": on("deployment"), "replicas": 0 }),
+        ] {
+            assert!(K8sAction::decode("k8s-action/1", body.clone()).is_err(), "{body}");
+        }
+    }
+}

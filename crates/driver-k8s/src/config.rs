@@ -1,0 +1,243 @@
+//! What a person configures.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rollback_core::registry::{known, read_settings};
+use rollback_core::{ComponentName, Error, ErrorKind, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::text::{is_name, quoted};
+use crate::workload::Kind;
+
+/// The configuration of one workload.
+///
+/// ```
+/// # use rollback_core::ComponentName;
+/// use rollback_driver_k8s::{K8sConfig, Kind};
+/// let config = serde_json::json!({ "kind": "deployment", "name": "web", "namespace": "shop", "context": "prod" });
+/// let config = K8sConfig::read(&ComponentName::new("web")?, &config)?;
+/// assert_eq!(config.kind, Kind::Deployment);
+/// # Ok::<(), rollback_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct K8sConfig {
+    /// what it is: deployment, statefulset or daemonset
+    pub kind: Kind,
+    /// what it is called
+    pub name: String,
+    /// the namespace; left out, that of the context
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// the context of the kubeconfig; left out, its current one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// the path of the kubeconfig; left out, `$KUBECONFIG` or `~/.kube/config`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
+    /// use the service account of the pod that this runs in, and no kubeconfig
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_cluster: bool,
+    /// the address that the API server must have: another one is refused before anything is asked
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// the UID that the namespace must have, as `kubectl get namespace NAME -o jsonpath={.metadata.uid}` prints it: another cluster
+    /// is refused, whatever it is called
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_uid: Option<String>,
+    /// the container whose image tag is the version; left out, kubectl's default container or the only one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// whether a Deployment that is paused may be resumed by the request that puts it back; left out, it is refused
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume_paused: bool,
+    /// the secret key of the digests that stand for values, sixteen characters at least; the same for everybody who operates the
+    /// workload. Write it as `${NAME}`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint_key: Option<String>,
+}
+
+impl K8sConfig {
+    /// A workload of the current context's namespace.
+    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            namespace: None,
+            context: None,
+            kubeconfig: None,
+            in_cluster: false,
+            server: None,
+            namespace_uid: None,
+            container: None,
+            resume_paused: false,
+            fingerprint_key: None,
+        }
+    }
+
+    /// Sets the namespace.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Reads and checks settings. Nothing is asked of a cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] with the setting that does not fit and what to write instead.
+    pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
+        let schema = Self::schema();
+        let properties = schema["properties"].as_object();
+        let words = || properties.into_iter().flatten().map(|(word, _)| word.as_str());
+        let given = config.as_object().into_iter().flatten().map(|(word, _)| word);
+        if let Some(stranger) = given.into_iter().find(|word| words().all(|known| known != *word)) {
+            let why = format!("there is no setting {}", quoted(stranger));
+            return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
+                .next(known("settings", stranger, words())));
+        }
+        let read: Self = read_settings(component, config, &schema)?;
+        read.check()?;
+        Ok(read)
+    }
+
+    /// Looks at the form of each setting. Asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn check(&self) -> Result<()> {
+        if !is_name(&self.name) {
+            return Err(wrong("name", &self.name, "is no name that Kubernetes takes", "write it like web"));
+        }
+        if let Some(namespace) = self.namespace.as_deref().filter(|namespace| !is_name(namespace)) {
+            return Err(wrong("namespace", namespace, "is no namespace's name", "write it like shop"));
+        }
+        if let Some(container) = self.container.as_deref().filter(|container| !is_name(container)) {
+            return Err(wrong(
+                "container",
+                container,
+                "is no container's name",
+                "write it as in the pod template",
+            ));
+        }
+        if self.in_cluster && (self.context.is_some() || self.kubeconfig.is_some()) {
+            let next = "leave out either `in_cluster`, or `context` and `kubeconfig`";
+            return Err(wrong("in_cluster", "true", "goes without a kubeconfig, and one is given", next));
+        }
+        if let Some(server) = self.server.as_deref().filter(|server| !is_address(server)) {
+            return Err(wrong(
+                "server",
+                server,
+                "is no address",
+                "write it as in the kubeconfig, like https://10.0.0.1:6443",
+            ));
+        }
+        if let Some(uid) = self.namespace_uid.as_deref().filter(|uid| !is_uid(uid)) {
+            let next = "print it: kubectl get namespace NAME -o jsonpath={.metadata.uid}";
+            return Err(wrong("namespace_uid", uid, "is no UID", next));
+        }
+        let key = self.fingerprint_key.as_ref();
+        key.map_or(Ok(()), |key| crate::FingerprintKey::secret(key.as_bytes()).map(drop))
+    }
+
+    /// The JSON Schema of this type.
+    #[must_use]
+    pub fn schema() -> Value {
+        let mut schema = schemars::schema_for!(Self).to_value();
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("title".to_owned(), Value::from("k8s"));
+            schema.remove("description");
+            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        }
+        schema
+    }
+}
+
+impl fmt::Debug for K8sConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("K8sConfig")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("namespace", &self.namespace)
+            .field("context", &self.context)
+            .field("in_cluster", &self.in_cluster)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let uri = text.parse::<http::Uri>();
+    // An address with a user in it is a secret in a setting that is printed.
+    uri.is_ok_and(|uri| {
+        uri.scheme().is_some() && uri.authority().is_some_and(|one| !one.as_str().contains('@'))
+    })
+}
+
+fn is_uid(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn wrong(key: &str, value: &str, why: &str, next: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("use setting {key:?}"), format!("{} {why}", quoted(value)))
+        .next(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(config: &Value) -> Result<K8sConfig> {
+        K8sConfig::read(&ComponentName::new("web").unwrap(), config)
+    }
+
+    fn full() -> Value {
+        json!({
+            "kind": "statefulset", "name": "db", "namespace": "shop", "context": "prod", "kubeconfig": "/etc/kubeconfig",
+            "server": "https://10.0.0.1:6443", "namespace_uid": "0c5f7e0a-0000-4000-8000-000000000001", "container": "db",
+            "resume_paused": true, "fingerprint_key": "not for anybody's eyes",
+        })
+    }
+
+    #[test]
+    fn every_setting_is_read_and_known_to_the_schema() {
+        let config = read(&full()).unwrap();
+        assert_eq!(serde_json::to_value(&config).unwrap(), full());
+        let schema = K8sConfig::schema();
+        let known: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(known.len(), full().as_object().unwrap().len() + 1);
+        assert_eq!(schema["additionalProperties"], json!(false));
+        assert!(!format!("{config:?}").contains("anybody"));
+        let inside = read(&json!({ "kind": "daemonset", "name": "agent", "in_cluster": true })).unwrap();
+        assert!(inside.in_cluster && inside.namespace.is_none());
+    }
+
+    #[test]
+    fn settings_that_cannot_be_meant_are_refused_with_advice() {
+        for (key, value) in [
+            ("kind", json!("pod")),
+            ("name", json!("../web")),
+            ("name", json!(7)),
+            ("namespace", json!("Shop")),
+            ("container", json!("a b")),
+            ("in_cluster", json!(true)),
+            ("server", json!("prod")),
+            ("server", json!("https://me:secret@host")),
+            ("namespace_uid", json!("a/b")),
+            ("fingerprint_key", json!("short")),
+            ("naem", json!("x")),
+        ] {
+            let mut config = full();
+            config[key] = value.clone();
+            let error = read(&config).expect_err(key);
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{key} {value}");
+            assert!(error.next_step().is_some(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What belongs to a state and is not put back with the pod template: the ConfigMaps and Secrets that it refers to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollback_core::Digest;
+use rollback_core::digest::canonical;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fingerprint::{FingerprintKey, is_keyed};
+use crate::template::{Reference, Referenced};
+use crate::text::text;
+
+/// The ConfigMaps and Secrets of a state, as they were when it was read. Never their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Coupled {
+    /// By kind and name: `config-map/web`. `None`: it did not exist.
+    objects: BTreeMap<String, Option<Content>>,
+    /// What could not be read: unknown, not absent.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unread: BTreeSet<String>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Which object it was.
+    pub uid: String,
+    /// Which version of it.
+    pub version: String,
+    /// The keyed digest of its content, where that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl Coupled {
+    pub(crate) fn place(reference: &Reference) -> String {
+        format!("{}/{}", reference.kind.name(), reference.name)
+    }
+
+    /// Whether objects of this kind belong to a state.
+    pub(crate) fn covers(kind: Referenced) -> bool {
+        matches!(kind, Referenced::ConfigMap | Referenced::Secret)
+    }
+
+    /// Adds an object, as the API has it; of a Secret without its data, its version has to do.
+    pub(crate) fn add(&mut self, reference: &Reference, object: &Value, key: &FingerprintKey) {
+        let place = Self::place(reference);
+        let at = |pointer| text(object, pointer).unwrap_or_default().to_owned();
+        let data: BTreeMap<_, _> = ["data", "binaryData"]
+            .into_iter()
+            .filter_map(|field| Some((field, object.get(field)?)))
+            .collect();
+        let read = reference.kind == Referenced::ConfigMap || !data.is_empty();
+        let digest = read.then(|| key.digest(&place, &canonical(&serde_json::json!(data))));
+        let content = Content { uid: at("/metadata/uid"), version: at("/metadata/resourceVersion"), digest };
+        self.objects.insert(place, Some(content));
+    }
+
+    /// Adds an object that does not exist.
+    pub(crate) fn missing(&mut self, reference: &Reference) {
+        self.objects.insert(Self::place(reference), None);
+    }
+
+    /// Adds an object that could not be read.
+    pub(crate) fn unread(&mut self, reference: &Reference) {
+        self.unread.insert(Self::place(reference));
+    }
+
+    /// The digest of all of it. Versions count only where the content could not be read: they change with every label.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let told = |content: &Content| {
+            content.digest.clone().unwrap_or_else(|| format!("{} {}", content.uid, content.version))
+        };
+        let objects: BTreeMap<_, _> =
+            self.objects.iter().map(|(place, content)| (place, content.as_ref().map(told))).collect();
+        Digest::of_bytes(canonical(&serde_json::json!([objects, self.unread])).as_bytes())
+    }
+
+    /// What is certainly another one in `now` than it was here: changed, gone, or there again.
+    #[must_use]
+    pub fn changed(&self, now: &Self) -> Vec<String> {
+        let differs = |(place, then): &(&String, &Option<Content>)| match (then, now.objects.get(*place)) {
+            (_, None) => false,
+            (Some(then), Some(Some(now))) => match (&then.digest, &now.digest) {
+                (Some(then), Some(now)) => then != now,
+                _ => (&then.uid, &then.version) != (&now.uid, &now.version),
+            },
+            (then, Some(now)) => then.is_some() != now.is_some(),
+        };
+        self.objects.iter().filter(differs).map(|(place, _)| place.clone()).collect()
+    }
+
+    /// The first place that holds a text which should be a keyed digest and is none.
+    pub(crate) fn in_the_clear(&self) -> Option<&str> {
+        let mut all = self.objects.iter();
+        let found = all.find(|(_, content)| {
+            content
+                .as_ref()
+                .and_then(|content| content.digest.as_deref())
+                .is_some_and(|digest| !is_keyed(digest))
+        });
+        found.map(|(place, _)| place.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reference(kind: Referenced) -> Reference {
+        Reference { kind, name: "web".into(), optional: false }
+    }
+
+    fn with(kind: Referenced, version: &str, data: &Value) -> Coupled {
+        let mut coupled = Coupled::default();
+        let mut object = json!({ "metadata": { "uid": "u", "resourceVersion": version } });
+        if !data.is_null() {
+            object["data"] = data.clone();
+        }
+        coupled.add(&reference(kind), &object, &FingerprintKey::public("ns"));
+        coupled
+    }
+
+    #[test]
+    fn content_counts_and_noise_does_not() {
+        let map = |version, value| with(Referenced::ConfigMap, version, &json!({ "a": value }));
+        assert_eq!(map("1", "hunter2").digest(), map("2", "hunter2").digest());
+        assert_eq!(map("1", "hunter2").changed(&map("2", "hunter2")), Vec::<String>::new());
+        assert_eq!(map("1", "hunter2").changed(&map("1", "x")), ["config-map/web"]);
+        assert!(!serde_json::to_string(&map("1", "hunter2")).unwrap().contains("hunter2"));
+        // Without its data, the version of a Secret is all there is.
+        let secret = |version| with(Referenced::Secret, version, &Value::Null);
+        assert_eq!(secret("1").changed(&secret("2")), ["secret/web"]);
+        assert_eq!(secret("1").changed(&secret("1")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn unread_is_not_gone() {
+        let there = with(Referenced::Secret, "1", &Value::Null);
+        let (mut unread, mut gone) = (Coupled::default(), Coupled::default());
+        unread.unread(&reference(Referenced::Secret));
+        gone.missing(&reference(Referenced::Secret));
+        assert_eq!(there.changed(&unread), Vec::<String>::new());
+        assert_eq!(there.changed(&gone), ["secret/web"]);
+        assert_ne!(unread.digest(), gone.digest());
+        let hostile =
+            json!({ "objects": { "secret/web": { "uid": "u", "version": "1", "digest": "hunter2" } } });
+        assert_eq!(serde_json::from_value::<Coupled>(hostile).unwrap().in_the_clear(), Some("secret/web"));
+    }
+}

@@ -1,0 +1,147 @@
+//! What putting a workload back would mean, read without changing anything.
+
+mod checks;
+mod undoers;
+
+use futures_util::future::join5;
+use rollback_core::target::{Finding, Inspection};
+use rollback_core::{Artifact, ErrorKind, IdempotencyKey, Reading, Result, Snapshot as _};
+use serde_json::Value;
+
+use crate::client::{Client, Resource};
+use crate::look::{Look, raw_template};
+use crate::patch::{self, Change};
+use crate::snapshot::{K8sSnapshot, Source};
+use crate::template::{Reference, Template};
+
+const AUTOSCALERS: Resource =
+    Resource { group: "autoscaling", version: "v1", plural: "horizontalpodautoscalers" };
+
+/// The difference, what must still be there, and what may stand in the way.
+pub(crate) async fn inspect(
+    client: &Client,
+    look: &Look,
+    resume: bool,
+    from: Option<&K8sSnapshot>,
+    to: &K8sSnapshot,
+) -> Result<Inspection> {
+    let mut inspection = Inspection::default();
+    inspection.diff = from.map_or(&look.desired, |from| &from.template).diff(&to.template);
+    let (sent, references, autoscalers, quotas, may_delete) = join5(
+        rehearse(client, look, resume, to),
+        client.references(&to.template),
+        client.all(AUTOSCALERS),
+        client.all(Resource::core("resourcequotas")),
+        may_delete(client, look, to),
+    )
+    .await;
+    inspection.findings.extend(undoers::findings(look));
+    inspection.findings.extend(sent);
+    inspection.findings.extend(checks::autoscalers(look, autoscalers));
+    inspection.findings.extend(checks::quotas(look, quotas));
+    inspection.findings.extend(may_delete);
+    inspection.findings.extend(configuration(client, to, &references).await);
+    add_artifacts(&mut inspection, look, to, references);
+    Ok(inspection)
+}
+
+fn add_artifacts(
+    inspection: &mut Inspection,
+    look: &Look,
+    to: &K8sSnapshot,
+    references: Vec<(Reference, Result<Value>)>,
+) {
+    for artifact in to.info().artifacts.into_iter().filter(|artifact| artifact.kind == "image") {
+        let presence = match checks::runs(look, &artifact.name) {
+            true => Reading::Known(None),
+            false => Reading::Unknown("no registry is asked, and no pod runs it now".to_owned()),
+        };
+        let image = inspection_entry(artifact, presence);
+        inspection.artifacts.push(image);
+    }
+    for (reference, answer) in references {
+        let presence = match answer {
+            Ok(_) => Reading::Known(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Reading::Absent,
+            Err(error) => Reading::Unknown(error.message().to_owned()),
+        };
+        if reference.optional {
+            continue;
+        }
+        let artifact = Artifact::new(reference.kind.name(), reference.name);
+        inspection.artifacts.push(inspection_entry(artifact, presence));
+    }
+}
+
+fn inspection_entry(
+    artifact: Artifact,
+    presence: Reading<Option<jiff::Timestamp>>,
+) -> rollback_core::target::ArtifactState {
+    rollback_core::target::ArtifactState { artifact, presence }
+}
+
+/// Has the API server check the very request that would be sent: quotas of objects, webhooks, policies, roles.
+async fn rehearse(client: &Client, look: &Look, resume: bool, to: &K8sSnapshot) -> Vec<Finding> {
+    let read = match &to.source {
+        Source::History { name, uid } => match checks::entry(client, to, name, uid).await {
+            Ok(entry) => Some(entry),
+            Err(finding) => return vec![finding],
+        },
+        Source::Workload | Source::Images => None,
+    };
+    let images = look.desired.images_to(&to.template);
+    let raw = read.as_ref().and_then(|entry| raw_template(to.workload.kind, entry));
+    let change = match (raw, &images) {
+        (Some(raw), _) => Change::Template(raw),
+        (None, Some(images)) if !images.is_empty() => Change::Images(images),
+        _ => return Vec::new(),
+    };
+    let Ok(key) = IdempotencyKey::new("dry-run") else { return Vec::new() };
+    let resume = resume && look.is_paused();
+    let operations = match patch::operations(&look.object, &change, resume, "rollback: dry run", &key) {
+        Ok(operations) => operations,
+        Err(error) => return vec![Finding::warning("dry-run", error.message())],
+    };
+    checks::rehearsed(client.patch(&operations, true).await, &to.template, client).await
+}
+
+/// What the pods would find now instead of what they had when this state was recorded.
+async fn configuration(
+    client: &Client,
+    to: &K8sSnapshot,
+    references: &[(Reference, Result<Value>)],
+) -> Option<Finding> {
+    let then = to.coupled.as_ref()?;
+    let key = &client.home().await.ok()?.key;
+    let changed = then.changed(&client.coupled(key, references));
+    (!changed.is_empty()).then(|| {
+        let message = format!(
+            "changed since this version was recorded, and not put back with it: {}",
+            changed.join(", ")
+        );
+        Finding::warning("configuration-changed", message)
+            .next("put them back first if the earlier version needs them as they were")
+    })
+}
+
+/// A pod that is in the way has to be deleted: that is another permission.
+async fn may_delete(client: &Client, look: &Look, to: &K8sSnapshot) -> Option<Finding> {
+    let goal = to.info().identity;
+    look.unready().iter().find(|pod| pod.identity != goal)?;
+    match client.may("delete", Resource::core("pods")).await {
+        Ok(true) => None,
+        Ok(false) => {
+            let message = "the caller needs verb delete on pods: a pod that is not ready has to be deleted";
+            Some(
+                Finding::blocker("denied", message)
+                    .next("grant it, or delete the pod by hand after the rollback"),
+            )
+        }
+        Err(error) => Some(Finding::warning("permissions-unknown", error.message())),
+    }
+}
+
+/// Whether a template means what a state says.
+fn is_still(template: &Value, to: &K8sSnapshot, key: &crate::FingerprintKey) -> bool {
+    Template::of(template, key).identity() == to.info().identity
+}

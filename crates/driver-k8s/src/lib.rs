@@ -1,0 +1,83 @@
+//! The rollback driver for Deployments, StatefulSets and DaemonSets of Kubernetes.
+#![doc = include_str!("../README.md")]
+
+mod act;
+mod action;
+mod circumstances;
+mod client;
+pub mod config;
+mod coupled;
+mod fingerprint;
+mod history;
+mod image;
+mod inspect;
+mod job;
+mod look;
+mod patch;
+mod permissions;
+mod snapshot;
+pub mod strategy;
+mod target;
+mod template;
+mod text;
+mod workload;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Result};
+use serde_json::Value;
+
+pub use self::action::{Count, K8sAction, On};
+pub use self::circumstances::{Blocking, Circumstances};
+pub use self::config::K8sConfig;
+pub use self::coupled::{Content, Coupled};
+pub use self::fingerprint::FingerprintKey;
+pub use self::permissions::{Rule, role, rules};
+pub use self::snapshot::{K8sSnapshot, Source};
+pub use self::target::K8sTarget;
+pub use self::template::{Reference, Referenced, Template};
+pub use self::workload::{Kind, Workload};
+use crate::client::Connections;
+
+/// The name in `driver = "k8s"`.
+const NAME: &str = "k8s";
+
+/// Makes [`K8sTarget`]s from configuration. Targets in one cluster share a connection.
+#[derive(Clone, Default)]
+pub struct K8sDriver {
+    connections: Connections,
+}
+
+impl fmt::Debug for K8sDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("K8sDriver").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Driver for K8sDriver {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn summary(&self) -> &'static str {
+        "a Deployment, StatefulSet or DaemonSet of Kubernetes"
+    }
+
+    fn config_schema(&self) -> Value {
+        K8sConfig::schema()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        K8sTarget::capabilities()
+    }
+
+    async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
+        let mut config = K8sConfig::read(component, &config)?;
+        let connection = self.connections.open(&config).await?;
+        config.namespace.get_or_insert(connection.namespace);
+        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches).erase())
+    }
+}

@@ -1,0 +1,246 @@
+//! Whether a workload rests, where it comes from, where it goes, and whether it will get there.
+
+use rollback_core::target::Phase;
+use serde_json::Value;
+
+use super::{Look, Pod};
+use crate::text::{flag, line, list, number, text};
+use crate::workload::Kind;
+
+/// What a workload has come to rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// What it is set to.
+    Desired,
+    /// An earlier entry of the history, by its index: what it is set to is still on its way.
+    Earlier(usize),
+    /// Nothing yet.
+    Nothing,
+    /// It cannot be told.
+    Untold(&'static str),
+}
+
+/// Where a workload is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Course {
+    pub(crate) rest: Rest,
+    pub(crate) phase: Phase,
+}
+
+/// The counts that a controller keeps, by one name for all kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) wanted: u64,
+    /// How many there are, of whatever revision.
+    pub(crate) all: u64,
+    pub(crate) updated: u64,
+    pub(crate) available: u64,
+}
+
+impl Counts {
+    pub(crate) fn of(kind: Kind, object: &Value) -> Self {
+        let status = |field: &str| number(object, &format!("/status/{field}"));
+        // What is left out is one.
+        let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+        match kind {
+            Kind::Deployment => Self {
+                wanted: replicas,
+                all: status("replicas"),
+                updated: status("updatedReplicas"),
+                available: status("availableReplicas"),
+            },
+            // Ready, not available: the latter is missing in older versions, and the same without `minReadySeconds`.
+            Kind::StatefulSet => Self {
+                wanted: replicas,
+                all: status("replicas"),
+                updated: status("updatedReplicas"),
+                available: status("readyReplicas"),
+            },
+            Kind::DaemonSet => Self {
+                wanted: status("desiredNumberScheduled"),
+                all: status("currentNumberScheduled"),
+                updated: status("updatedNumberScheduled"),
+                available: status("numberAvailable"),
+            },
+        }
+    }
+}
+
+impl Look {
+    /// Whether the controller has seen what the workload is set to. Until then its counts are those of the past.
+    pub(crate) fn is_observed(&self) -> bool {
+        number(&self.object, "/status/observedGeneration") >= number(&self.object, "/metadata/generation")
+    }
+
+    fn is_complete(&self, counts: Counts) -> bool {
+        let Counts { wanted, all, updated, available } = counts;
+        match self.workload.kind {
+            // While it is paused, the counts may be those of what it was set to before.
+            Kind::Deployment => {
+                self.desired_index().is_some() && updated >= wanted && all <= updated && available >= updated
+            }
+            Kind::StatefulSet => self.has_one_revision() && all == wanted && available >= wanted,
+            Kind::DaemonSet => updated >= wanted && available >= wanted,
+        }
+    }
+
+    /// Whether a StatefulSet's controller says that its rollout was completed.
+    fn has_one_revision(&self) -> bool {
+        let at = |field: &str| text(&self.object, &format!("/status/{field}"));
+        at("updateRevision").is_some() && at("updateRevision") == at("currentRevision")
+    }
+
+    /// Whether what it is set to was available on all replicas once, though it may not be now.
+    fn was_complete(&self, counts: Counts) -> bool {
+        match self.workload.kind {
+            // The condition may still be that of an earlier rollout: it names the ReplicaSet.
+            Kind::Deployment => {
+                let desired = self.desired_entry().map(|entry| format!("\"{}\"", entry.name));
+                counts.all == counts.updated
+                    && desired.is_some_and(|name| {
+                        self.condition("Progressing").is_some_and(|condition| {
+                            text(condition, "/reason") == Some("NewReplicaSetAvailable")
+                                && text(condition, "/message").is_some_and(|text| text.contains(&name))
+                        })
+                    })
+            }
+            Kind::StatefulSet => self.has_one_revision(),
+            Kind::DaemonSet => false,
+        }
+    }
+
+    fn condition(&self, kind: &str) -> Option<&Value> {
+        list(&self.object, "/status/conditions").iter().find(|one| text(one, "/type") == Some(kind))
+    }
+
+    /// Where it is on its way.
+    pub(crate) fn course(&self) -> Course {
+        let counts = Counts::of(self.workload.kind, &self.object);
+        let complete = self.is_observed() && self.is_complete(counts);
+        let rest = match complete || (self.is_observed() && self.was_complete(counts)) {
+            true => Rest::Desired,
+            false => self.earlier(),
+        };
+        Course { rest, phase: self.phase(counts, complete) }
+    }
+
+    /// What runs while something else is on its way.
+    fn earlier(&self) -> Rest {
+        let desired = self.desired_index();
+        if self.workload.kind == Kind::StatefulSet {
+            let current = text(&self.object, "/status/currentRevision").filter(|current| !current.is_empty());
+            let found = self.entries.iter().position(|entry| Some(entry.name.as_str()) == current);
+            return match found.filter(|index| Some(*index) != desired) {
+                Some(index) => Rest::Earlier(index),
+                None => Rest::Nothing,
+            };
+        }
+        let ready = |index: usize| {
+            let pods = self.pods_of(index);
+            (pods.iter().filter(|pod| pod.ready).count(), pods.len())
+        };
+        let others = (0..self.entries.len()).filter(|index| Some(*index) != desired);
+        // The newest of those that have as many: entries are newest first.
+        let best = others.rev().max_by_key(|index| ready(*index)).filter(|index| ready(*index).1 > 0);
+        match (best, self.workload.kind) {
+            (Some(index), _) => Rest::Earlier(index),
+            (None, Kind::DaemonSet) if !self.pods.is_empty() => {
+                Rest::Untold("a DaemonSet does not say whether what it is set to was ever available")
+            }
+            // Without pods there is nothing to rest on, except that the controller may not have begun.
+            (None, _) if !self.is_observed() => {
+                match self.entries.iter().enumerate().find(|(at, _)| Some(*at) != desired) {
+                    Some((index, _)) => Rest::Earlier(index),
+                    None => Rest::Nothing,
+                }
+            }
+            (None, _) => Rest::Nothing,
+        }
+    }
+
+    fn phase(&self, counts: Counts, complete: bool) -> Phase {
+        if self.is_paused() {
+            return Phase::Paused("spec.paused is set: nothing is rolled out until it is resumed".to_owned());
+        }
+        if !self.is_observed() {
+            let generation = number(&self.object, "/metadata/generation");
+            return Phase::Progressing(format!("its controller has not seen generation {generation} yet"));
+        }
+        if complete {
+            return Phase::Settled;
+        }
+        if let Some(why) = self.certain_failure() {
+            return Phase::Failed(why);
+        }
+        if let Some(why) = self.held(counts) {
+            return Phase::Paused(why);
+        }
+        Phase::Progressing(self.progress(counts))
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        flag(&self.object, "/spec/paused")
+    }
+
+    /// What will not change by waiting.
+    fn certain_failure(&self) -> Option<String> {
+        let desired = self.desired_index();
+        let pods = desired.map(|index| self.pods_of(index)).unwrap_or_default();
+        let certain = |pods: &[&Pod]| {
+            pods.iter().find_map(|pod| match &pod.trouble {
+                Some(super::Trouble::Certain(why)) => Some(why.clone()),
+                _ => None,
+            })
+        };
+        if let Some(why) = certain(&pods) {
+            return Some(why);
+        }
+        let wanted = self.desired_identity();
+        if let Some(blocking) = self.unready().iter().find(|one| one.certain && one.identity != wanted) {
+            let why = "it is of another revision, and OrderedReady waits until it is ready: delete it";
+            return Some(format!("{}; {why}", blocking.why));
+        }
+        let stalled = self.condition("Progressing").filter(|condition| {
+            text(condition, "/status") == Some("False")
+                && text(condition, "/reason") == Some("ProgressDeadlineExceeded")
+        })?;
+        let quota =
+            self.condition("ReplicaFailure").filter(|condition| text(condition, "/status") == Some("True"));
+        let why = quota.or(Some(stalled)).and_then(|condition| text(condition, "/message"));
+        Some(format!("ProgressDeadlineExceeded: {}", line(why.unwrap_or("no progress within the deadline"))))
+    }
+
+    /// A rollout that waits for a person.
+    fn held(&self, counts: Counts) -> Option<String> {
+        if text(&self.object, "/spec/updateStrategy/type") == Some("OnDelete")
+            && counts.updated < counts.wanted
+        {
+            return Some(
+                "its update strategy is OnDelete: pods are replaced when somebody deletes them".to_owned(),
+            );
+        }
+        let partition = number(&self.object, "/spec/updateStrategy/rollingUpdate/partition");
+        let done =
+            counts.updated >= counts.wanted.saturating_sub(partition) && counts.available >= counts.wanted;
+        (self.workload.kind == Kind::StatefulSet && partition > 0 && done)
+            .then(|| format!("its partition holds back the pods below {partition}"))
+    }
+
+    fn progress(&self, counts: Counts) -> String {
+        let Counts { wanted, all, updated, available } = counts;
+        let mut told = format!("{updated} of {wanted} are updated, {available} are available");
+        let old = all.saturating_sub(updated);
+        if old > 0 && self.workload.kind != Kind::DaemonSet {
+            told.push_str(&format!(", {old} of earlier revisions are left"));
+        }
+        let failure =
+            self.condition("ReplicaFailure").filter(|condition| text(condition, "/status") == Some("True"));
+        if let Some(why) = failure.and_then(|condition| text(condition, "/message")) {
+            told.push_str(&format!("; pods cannot be made: {}", line(why)));
+        }
+        if let Some(trouble) = self.pods.iter().find_map(|pod| pod.trouble.as_ref()) {
+            told.push_str(&format!("; {}", trouble.text()));
+        }
+        told
+    }
+}

@@ -1,0 +1,71 @@
+//! What a caller must be allowed. The roles in the operators' guide are made of this list, and a test compares it with what is asked.
+
+use std::fmt::Write as _;
+
+use crate::workload::Kind;
+
+/// One line of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rule {
+    /// `apps`, or nothing for the core group.
+    pub group: &'static str,
+    /// As roles call it.
+    pub resource: &'static str,
+    /// What may be done with it.
+    pub verbs: Vec<&'static str>,
+    /// What for.
+    pub why: &'static str,
+}
+
+fn rule(group: &'static str, resource: &'static str, verbs: &[&'static str], why: &'static str) -> Rule {
+    Rule { group, resource, verbs: verbs.to_vec(), why }
+}
+
+/// What rolling a workload of this kind back takes, with either strategy. Without `changes`, what looking and planning takes.
+///
+/// `create` on `selfsubjectaccessreviews` is not among it: every signed-in caller may ask what it may do.
+#[must_use]
+pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
+    let patch: &[&str] = if changes { &["get", "patch"] } else { &["get"] };
+    // The names of the others are only for an error message, when this one does not exist.
+    let mut all = vec![
+        rule("", "namespaces", &["get"], "which cluster and namespace this is"),
+        rule("apps", kind.resource(), patch, "what it is set to, and setting it"),
+        rule("apps", kind.history(), &["get", "list"], "what it was set to before"),
+    ];
+    let pods: &[&str] = match (kind, changes) {
+        // A pod that is not ready holds up an OrderedReady StatefulSet.
+        (Kind::StatefulSet, true) => &["delete", "get", "list"],
+        _ => &["list"],
+    };
+    all.push(rule("", "pods", pods, "what runs"));
+    let references = [
+        ("configmaps", "whether what pods need is there, and has changed"),
+        ("persistentvolumeclaims", "whether what pods need is there"),
+        ("secrets", "the same; without `fingerprint_key`, no content is asked for"),
+        ("serviceaccounts", "whether what pods need is there"),
+    ];
+    all.extend(references.into_iter().map(|(resource, why)| rule("", resource, &["get"], why)));
+    all.push(rule("", "resourcequotas", &["list"], "whether there is room"));
+    all.push(rule("autoscaling", "horizontalpodautoscalers", &["list"], "who sets the number of replicas"));
+    all
+}
+
+/// The same as a Role of the API, as it can be applied.
+#[must_use]
+pub fn role(kind: Kind, changes: bool) -> String {
+    let name = if changes { "rollback" } else { "rollback-plan" };
+    let mut role = format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{ name: {name}, namespace: shop }}\nrules:\n"
+    );
+    for Rule { group, resource, verbs, why } in rules(kind, changes) {
+        let verbs = verbs.join(", ");
+        // Writing into a text cannot fail.
+        let _ = writeln!(
+            role,
+            "- {{ apiGroups: [\"{group}\"], resources: [{resource}], verbs: [{verbs}] }} # {why}"
+        );
+    }
+    role
+}

@@ -1,0 +1,54 @@
+//! Put back the pod template of an earlier revision.
+
+use rollback_core::{Decision, Proposal, Snapshot as _, Step, StepId, Strategy, View};
+
+use super::{Question, REQUEST, decide};
+use crate::action::K8sAction;
+use crate::snapshot::{K8sSnapshot, Source};
+
+/// Puts back the pod template that a ReplicaSet or ControllerRevision holds, in one request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RevisionUndo {
+    /// Whether a paused Deployment is resumed by the same request.
+    pub resume_paused: bool,
+}
+
+impl RevisionUndo {
+    fn proposal(&self, view: &View<K8sSnapshot>) -> Result<Proposal<K8sAction>, String> {
+        let question = Question::new(view, self.resume_paused)?;
+        let goal = question.goal();
+        if question.is_set() && !question.resumes() && !question.in_the_way().is_empty() {
+            return Ok(question.proposal(None));
+        }
+        let Source::History { name, uid } = &goal.source else {
+            let kind = goal.workload.kind.history_name();
+            return Err(format!("no {kind} holds {}", goal.info().label()));
+        };
+        question.not_there_yet()?;
+        let action = K8sAction::SetTemplate {
+            on: question.on(),
+            from: name.clone(),
+            from_uid: uid.clone(),
+            identity: goal.info().identity,
+            resume: question.resumes(),
+            cause: question.cause(),
+        };
+        let title = format!("set {} to the pod template of revision {}", goal.workload, goal.info().label());
+        let step = Step::single(StepId::from_static("set-template"), title, action).timeout(REQUEST);
+        Ok(question.proposal(Some(step)))
+    }
+}
+
+impl Strategy<K8sSnapshot, K8sAction> for RevisionUndo {
+    fn name(&self) -> &'static str {
+        "revision-undo"
+    }
+
+    fn summary(&self) -> &'static str {
+        "put back the pod template of the earlier revision"
+    }
+
+    fn propose(&self, view: &View<K8sSnapshot>) -> Decision<K8sAction> {
+        decide(self.proposal(view))
+    }
+}

@@ -1,0 +1,174 @@
+//! The target itself: each method asks the client and says what that means.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
+use rollback_core::time::Lasting;
+use rollback_core::{
+    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Observation, Result, Target,
+    TargetId, TargetInfo, Token,
+};
+
+use crate::action::K8sAction;
+use crate::client::{Client, Watches};
+use crate::config::K8sConfig;
+use crate::look::{self, Look};
+use crate::snapshot::K8sSnapshot;
+use crate::strategy::{RevisionUndo, SetImage};
+use crate::workload::Workload;
+use crate::{act, history, inspect};
+
+/// How long a request that was sent may take to land: an API server that is busy keeps requests waiting. What it answers to reads is
+/// never older than what it accepted.
+const LAG: Lasting = Lasting::from_secs(10);
+
+const CAPABILITIES: Capabilities = Capabilities::least()
+    .history()
+    .refuses_stale_writers()
+    .keeps_keys()
+    .parts()
+    .scales_to_zero()
+    .restarts()
+    .in_flight()
+    .with_visibility_lag(LAG);
+
+/// One Deployment, StatefulSet or DaemonSet.
+#[derive(Debug)]
+pub struct K8sTarget {
+    client: Client,
+    container: Option<String>,
+    resume_paused: bool,
+    /// The last look, for what core asks right after it.
+    last: Mutex<Option<Arc<Look>>>,
+}
+
+impl K8sTarget {
+    /// A workload, asked through a client. Where the settings name no namespace, it is the client's own.
+    ///
+    /// The settings that lead to a cluster (`context`, `kubeconfig`, `in_cluster`, `server`) are the client's business and do not
+    /// count here. Its own retries should be off: only the engine decides to send again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](rollback_core::ErrorKind::Invalid) when a setting cannot be meant. Nothing is asked yet.
+    pub fn new(client: kube::Client, config: &K8sConfig) -> Result<Self> {
+        config.check()?;
+        let namespace = config.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+        let workload = Workload::new(config.kind, namespace, config.name.as_str())?;
+        let client = Client::new(client, workload, config)?;
+        Ok(Self {
+            client,
+            container: config.container.clone(),
+            resume_paused: config.resume_paused,
+            last: Mutex::default(),
+        })
+    }
+
+    /// Shares the watches of others on the same connection.
+    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
+        self.client = self.client.sharing(watches);
+        self
+    }
+
+    /// With all strategies, ready for an engine.
+    #[must_use]
+    pub fn erase(self) -> Arc<dyn DynTarget> {
+        let resume_paused = self.resume_paused;
+        Bound::new(crate::NAME, self)
+            .strategy(RevisionUndo { resume_paused })
+            .strategy(SetImage { resume_paused })
+            .erase()
+    }
+
+    /// What it can do.
+    #[must_use]
+    pub const fn capabilities() -> Capabilities {
+        CAPABILITIES
+    }
+}
+
+#[async_trait]
+impl Target for K8sTarget {
+    type Snapshot = K8sSnapshot;
+    type Action = K8sAction;
+
+    async fn info(&self) -> Result<TargetInfo> {
+        let home = self.client.home().await?;
+        let workload = self.client.workload();
+        // A namespace's UID is unique among all clusters, and whoever may work in it may read it.
+        let id = format!("k8s:{}/{}/{}", home.uid, workload.kind.resource(), workload.name);
+        Ok(TargetInfo::new(TargetId::new(id)?, home.uid.clone()).with_capabilities(CAPABILITIES))
+    }
+
+    /// Reads are never older than what was accepted, so this does not lag. What lags is the controller, and that shows as a
+    /// generation that it has not seen.
+    async fn observe(&self, after: Option<&Token>) -> Result<Observation<K8sSnapshot>> {
+        // Before the look, so that nothing is missed between the two.
+        let changes = after.map(|_| self.client.changes()).unwrap_or_default();
+        let look = Arc::new(self.client.see().await?);
+        *self.last() = after.is_none().then(|| Arc::clone(&look));
+        // While something is awaited, what belongs to it is left alone.
+        let coupled = match after {
+            Some(_) => None,
+            None => {
+                let read = self.client.references(&look.desired).await;
+                Some(self.client.coupled(&self.client.home().await?.key, &read))
+            }
+        };
+        let desired = look.desired_identity();
+        let observed = look.observation(|mut state| {
+            state.container.clone_from(&self.container);
+            // What earlier revisions refer to may be something else; this is what is there now, for what it is set to now.
+            if state.template.identity() == desired {
+                state.coupled.clone_from(&coupled);
+            }
+            state
+        })?;
+        Ok(observed.telling(changes))
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<K8sSnapshot>>> {
+        // Cloned first: the lock is not held while something is awaited.
+        let last = self.last().clone().filter(|_| query.observed);
+        let look = match last {
+            Some(look) => look,
+            None => Arc::new(self.client.see().await?),
+        };
+        history::history(&look, query, self.container.as_deref())
+    }
+
+    async fn inspect(&self, from: Option<&K8sSnapshot>, to: &K8sSnapshot) -> Result<Inspection> {
+        // Asked right after an observation, by contract. It is not kept: a fleet has many of them.
+        let last = self.last().take();
+        let look = match last {
+            Some(look) => look,
+            None => Arc::new(self.client.see().await?),
+        };
+        inspect::inspect(&self.client, &look, self.resume_paused, from, to).await
+    }
+
+    async fn apply(&self, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
+        act::apply(&self.client, cx, action).await
+    }
+
+    async fn probe(&self, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
+        act::probe(&self.client, cx, action).await
+    }
+
+    async fn prove(&self, goal: &Goal<K8sSnapshot>) -> Result<Evidence> {
+        let look = self.client.see().await?;
+        let evidence = look.evidence(&goal.snapshot)?;
+        let again = look::token(&self.client.object().await?, &self.client.home().await?.key);
+        Ok(match again == *look.token() {
+            true => evidence,
+            false => evidence.unread("the workload at rest: it was changed while it was read"),
+        })
+    }
+}
+
+impl K8sTarget {
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Look>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,279 @@
+//! Requests and answers.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use crate::{Cluster, World, json_patch, store};
+
+/// What happens to a request that changes something.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Does {
+    /// It is answered with this status, and changes nothing.
+    Answers(u16, Value),
+    /// It never arrives, and the connection breaks.
+    LosesRequest,
+    /// It is done, and the connection breaks before the answer.
+    LosesAnswer,
+    /// The connection breaks, and it is done on [`Cluster::deliver`].
+    Delays,
+}
+
+/// A request that came.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Call {
+    /// As roles call it.
+    pub verb: String,
+    /// As roles call it, with its group: `deployments.apps`.
+    pub resource: String,
+    /// The object, if one was named.
+    pub name: Option<String>,
+    /// Whether it could change something: neither a dry run nor a question about permissions.
+    pub changes: bool,
+    /// What it was answered with; nothing if it never arrived.
+    pub status: Option<u16>,
+    /// What was sent.
+    pub body: Value,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    verb: &'static str,
+    group: String,
+    plural: String,
+    namespace: String,
+    name: Option<String>,
+    query: String,
+    metadata_only: bool,
+    body: Value,
+}
+
+pub(crate) type Reply = (u16, Value);
+
+fn status(code: u16, reason: &str, message: impl Into<String>) -> Reply {
+    let message = message.into();
+    (
+        code,
+        json!({ "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message }),
+    )
+}
+
+impl Request {
+    fn read(method: &http::Method, uri: &http::Uri, metadata_only: bool, body: Value) -> Option<Self> {
+        let mut path: Vec<_> = uri.path().trim_start_matches('/').split('/').collect();
+        let group = match path[0] {
+            "api" => String::new(),
+            "apis" => path.remove(1).to_owned(),
+            _ => return None,
+        };
+        // What is left begins with `api` and the version.
+        let (namespace, plural, name) = match path.get(2..)? {
+            ["namespaces", name] => ("", "namespaces", Some(*name)),
+            ["namespaces", namespace, plural] => (*namespace, *plural, None),
+            ["namespaces", namespace, plural, name] => (*namespace, *plural, Some(*name)),
+            [plural] => ("", *plural, None),
+            _ => return None,
+        };
+        let verb = match (method.as_str(), name) {
+            ("GET", Some(_)) => "get",
+            ("GET", None) => "list",
+            ("PATCH", Some(_)) => "patch",
+            ("DELETE", Some(_)) => "delete",
+            ("POST", None) => "create",
+            _ => return None,
+        };
+        let (namespace, plural, name) = (namespace.to_owned(), plural.to_owned(), name.map(str::to_owned));
+        let query = uri.query().unwrap_or_default().to_owned();
+        Some(Self { verb, group, plural, namespace, name, query, metadata_only, body })
+    }
+
+    fn changes(&self) -> bool {
+        let question = self.plural == "selfsubjectaccessreviews" || self.query.contains("dryRun=All");
+        !matches!(self.verb, "get" | "list") && !question
+    }
+
+    fn resource(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+}
+
+impl World {
+    /// Does what a request asks for.
+    pub(crate) fn answer(&mut self, request: &Request) -> Reply {
+        let reply = self.decide(request);
+        self.calls.push(Call {
+            verb: request.verb.to_owned(),
+            resource: request.resource(),
+            name: request.name.clone(),
+            changes: request.changes(),
+            status: Some(reply.0),
+            body: request.body.clone(),
+        });
+        reply
+    }
+
+    fn may(&self, verb: &str, plural: &str) -> bool {
+        let what = format!("{verb} {plural}");
+        !self.denied.contains(&what) && self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&what))
+    }
+
+    fn decide(&mut self, request: &Request) -> Reply {
+        let Request { verb, plural, namespace, .. } = request;
+        let resource = request.resource();
+        let name = request.name.as_deref().unwrap_or_default();
+        if plural == "selfsubjectaccessreviews" {
+            let asked = &request.body["spec"]["resourceAttributes"];
+            let at = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
+            return (201, json!({ "status": { "allowed": self.may(&at("verb"), &at("resource")) } }));
+        }
+        if !self.may(verb, plural) {
+            let message = format!(
+                "{resource} \"{name}\" is forbidden: User \"tests\" cannot {verb} resource \"{plural}\""
+            );
+            return status(403, "Forbidden", message);
+        }
+        let reply = match *verb {
+            "list" => self.listed(request),
+            "get" => match self.store.get(plural, namespace, name) {
+                Some(found) => (200, found.clone()),
+                None => status(404, "NotFound", format!("{resource} \"{name}\" not found")),
+            },
+            "patch" => self.patched(request, name),
+            "delete" => self.deleted(request, name),
+            "create" => self.created(request),
+            _ => status(405, "MethodNotAllowed", "not here"),
+        };
+        match (request.metadata_only, reply) {
+            (true, (200, object)) if *verb == "get" => {
+                (200, json!({ "kind": "PartialObjectMetadata", "metadata": object["metadata"] }))
+            }
+            (_, reply) => reply,
+        }
+    }
+
+    fn listed(&self, request: &Request) -> Reply {
+        let selector = request.query.split('&').find_map(|pair| pair.strip_prefix("labelSelector="));
+        let selector = selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let terms: Vec<_> = selector.split(',').filter_map(|term| term.split_once('=')).collect();
+        let all = self.store.list(&request.plural, &request.namespace).into_iter();
+        let items: Vec<_> = all
+            .filter(|one| terms.iter().all(|(key, value)| one["metadata"]["labels"][key] == *value))
+            .collect();
+        (200, json!({ "kind": format!("{}List", store::kind(&request.plural)), "items": items }))
+    }
+
+    fn patched(&mut self, request: &Request, name: &str) -> Reply {
+        let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
+        let Some(before) = self.store.get(plural, namespace, name).cloned() else {
+            return status(404, "NotFound", format!("{} \"{name}\" not found", request.resource()));
+        };
+        let mut object = before.clone();
+        let operations = request.body.as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Err(why) = json_patch::apply(&mut object, operations) {
+            return status(422, "Invalid", why);
+        }
+        for field in ["resourceVersion", "uid"] {
+            if object["metadata"][field] != before["metadata"][field] {
+                let message = format!(
+                    "Operation cannot be fulfilled on {} \"{name}\": the object has been modified",
+                    request.resource()
+                );
+                return status(409, "Conflict", message);
+            }
+        }
+        match request.query.contains("dryRun=All") {
+            true => (200, self.store.updated(plural, namespace, object)),
+            false => (200, self.store.update(plural, namespace, object)),
+        }
+    }
+
+    fn created(&mut self, request: &Request) -> Reply {
+        let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
+        let name = request.body["metadata"]["name"].as_str().unwrap_or_default();
+        if self.store.get(plural, namespace, name).is_some() {
+            return status(409, "AlreadyExists", format!("{} \"{name}\" already exists", request.resource()));
+        }
+        (201, self.store.create(plural, namespace, request.body.clone()))
+    }
+
+    fn deleted(&mut self, request: &Request, name: &str) -> Reply {
+        let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
+        let Some(found) = self.store.get(plural, namespace, name) else {
+            return status(404, "NotFound", format!("{} \"{name}\" not found", request.resource()));
+        };
+        let wanted = &request.body["preconditions"]["uid"];
+        if !wanted.is_null() && found["metadata"]["uid"] != *wanted {
+            return status(409, "Conflict", "Precondition failed: UID in precondition");
+        }
+        let gone = self.store.remove(plural, namespace, name);
+        (200, gone.unwrap_or_default())
+    }
+}
+
+/// The double as a service that a client can be made of.
+pub(crate) struct Service(Cluster);
+
+impl Service {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self(cluster)
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke")
+}
+
+impl tower::Service<http::Request<Body>> for Service {
+    type Response = http::Response<Full<Bytes>>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let cluster = self.0.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let bytes = body.collect().await?.to_bytes();
+            let body = serde_json::from_slice(&bytes).unwrap_or_default();
+            let accept =
+                parts.headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let metadata_only = accept.contains("PartialObjectMetadata");
+            let (code, body) = match Request::read(&parts.method, &parts.uri, metadata_only, body) {
+                Some(request) => serve(&cluster, &request)?,
+                None => (404, Value::Null),
+            };
+            let answer = http::Response::builder().status(code).header("content-type", "application/json");
+            let answer = if code == 429 { answer.header("retry-after", "1") } else { answer };
+            Ok(answer.body(Full::new(Bytes::from(body.to_string())))?)
+        })
+    }
+}
+
+fn serve(cluster: &Cluster, request: &Request) -> io::Result<Reply> {
+    let mut world = cluster.world();
+    let does = if request.changes() { world.next.take() } else { None };
+    match does {
+        None => Ok(world.answer(request)),
+        Some(Does::Answers(code, body)) => Ok((code, body)),
+        Some(Does::LosesRequest) => Err(broken()),
+        Some(Does::LosesAnswer) => {
+            let _ = world.answer(request);
+            Err(broken())
+        }
+        Some(Does::Delays) => {
+            world.delayed.push(request.clone());
+            Err(broken())
+        }
+    }
+}

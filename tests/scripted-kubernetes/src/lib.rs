@@ -1,0 +1,199 @@
+//! A scripted double of the Kubernetes API, for tests: see the README.
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod controllers;
+mod json_patch;
+mod kubelet;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+pub use self::api::{Call, Does};
+pub use self::kubelet::Behaviour;
+use self::store::Store;
+
+/// How many steps a cluster is given to come to rest.
+const PATIENCE: usize = 500;
+
+/// A cluster. Clones are handles onto the same one.
+#[derive(Clone, Default)]
+pub struct Cluster(Arc<Mutex<World>>);
+
+/// Everything there is.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) behaviours: BTreeMap<String, Behaviour>,
+    pub(crate) calls: Vec<Call>,
+    /// What happens to the next request that changes something.
+    pub(crate) next: Option<Does>,
+    pub(crate) delayed: Vec<api::Request>,
+    /// `verb resource`, when not everything is allowed.
+    pub(crate) allowed: Option<BTreeSet<String>>,
+    pub(crate) denied: BTreeSet<String>,
+    /// Controllers do nothing while this is set.
+    pub(crate) controllers_stopped: bool,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// An empty cluster, in which everything is allowed and every image starts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an object, and its namespace if there is none. Its `kind` says where it goes.
+    pub fn create(&self, namespace: &str, object: &Value) -> Value {
+        let mut world = self.world();
+        world.store.namespace(namespace);
+        let plural = store::plural(object["kind"].as_str().unwrap_or_default());
+        world.store.create(&plural, namespace, object.clone())
+    }
+
+    /// An object as it is.
+    #[must_use]
+    pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.world().store.get(plural, namespace, name).cloned()
+    }
+
+    /// All objects of a kind.
+    #[must_use]
+    pub fn list(&self, plural: &str, namespace: &str) -> Vec<Value> {
+        self.world().store.list(plural, namespace)
+    }
+
+    /// Changes an object as somebody else would: with a new resource version, and a new generation if its spec changed.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such object.
+    pub fn change(
+        &self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Value {
+        let mut world = self.world();
+        let mut object = world.store.get(plural, namespace, name).cloned().expect("the object exists");
+        change(&mut object);
+        world.store.update(plural, namespace, object)
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, plural: &str, namespace: &str, name: &str) -> bool {
+        self.world().store.remove(plural, namespace, name).is_some()
+    }
+
+    /// `kubectl set image`, on the first container.
+    pub fn set_image(&self, plural: &str, namespace: &str, name: &str, image: &str) {
+        self.change(plural, namespace, name, |object| {
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        });
+    }
+
+    /// Says what becomes of pods with this image.
+    pub fn behave(&self, image: &str, behaviour: Behaviour) {
+        self.world().behaviours.insert(image.to_owned(), behaviour);
+    }
+
+    /// One step of every controller and of every pod.
+    pub fn tick(&self) {
+        self.world().tick();
+    }
+
+    /// Steps until nothing changes any more.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come to rest.
+    pub fn settle(&self) {
+        let mut world = self.world();
+        for _ in 0..PATIENCE {
+            let before = world.store.version();
+            world.tick();
+            if world.store.version() == before {
+                return;
+            }
+        }
+        panic!("the cluster does not come to rest");
+    }
+
+    /// Stops the controllers, or starts them again: an API server that answers while nobody acts.
+    pub fn stop_controllers(&self, stopped: bool) {
+        self.world().controllers_stopped = stopped;
+    }
+
+    /// Decides on the next request that changes something.
+    pub fn inject(&self, does: Does) {
+        self.world().next = Some(does);
+    }
+
+    /// What was delayed lands now.
+    pub fn deliver(&self) {
+        let mut world = self.world();
+        for request in std::mem::take(&mut world.delayed) {
+            let _ = world.answer(&request);
+        }
+    }
+
+    /// Allows nothing but this: `patch deployments`.
+    pub fn allow_only(&self, allowed: impl IntoIterator<Item = String>) {
+        self.world().allowed = Some(allowed.into_iter().collect());
+    }
+
+    /// Denies this from now on: `get secrets`.
+    pub fn deny(&self, what: impl Into<String>) {
+        self.world().denied.insert(what.into());
+    }
+
+    /// Every request so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.world().calls.clone()
+    }
+
+    /// How many requests changed something.
+    #[must_use]
+    pub fn landed(&self) -> u64 {
+        self.world()
+            .calls
+            .iter()
+            .filter(|call| call.changes && call.status.is_some_and(|status| status < 300))
+            .count() as u64
+    }
+
+    /// A client for it, with a default namespace. Call it inside a runtime.
+    #[must_use]
+    pub fn client(&self, namespace: &str) -> kube::Client {
+        kube::Client::new(api::Service::new(self.clone()), namespace)
+    }
+}
+
+/// A workload of one container called as itself, as the API would have it: `deployments`, `statefulsets` or `daemonsets`.
+#[must_use]
+pub fn workload(plural: &str, name: &str, image: &str, replicas: u64) -> Value {
+    let kind = store::kind(plural);
+    let template = json!({ "metadata": { "labels": { "app": name } }, "spec": { "containers": [{ "name": name, "image": image }] } });
+    let mut spec = json!({ "selector": { "matchLabels": { "app": name } }, "template": template });
+    match kind {
+        "DaemonSet" => {}
+        _ => spec["replicas"] = json!(replicas),
+    }
+    // A cluster has as many nodes as its DaemonSets say here.
+    json!({ "kind": kind, "metadata": { "name": name, "labels": { "nodes": replicas.to_string() } }, "spec": spec })
+}
