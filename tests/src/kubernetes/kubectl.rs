@@ -1,5 +1,6 @@
 //! The real kubectl, as an operator has it.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::ControlPlane;
@@ -7,11 +8,10 @@ use super::assets;
 use crate::servers::StartError;
 use crate::{Ran, Result, Running};
 
-/// The command `kubectl` for somebody whom the control plane knows, in a namespace. What it keeps between two calls is kept with
-/// the control plane.
-pub(super) fn command(plane: &ControlPlane, who: &str, namespace: &str) -> Result<Command> {
+/// The command `kubectl` with a kubeconfig, in a namespace. What it keeps between two calls is kept with the control plane.
+pub(super) fn command(plane: &ControlPlane, kubeconfig: &Path, namespace: &str) -> Result<Command> {
     let mut command = Command::new(assets::kubectl()?);
-    command.env("KUBECONFIG", plane.kubeconfig(who)?).env("HOME", plane.folder());
+    command.env("KUBECONFIG", kubeconfig).env("HOME", plane.folder());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(name);
     }

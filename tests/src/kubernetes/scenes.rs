@@ -51,6 +51,19 @@ impl Scene {
         [PreviousIsBad, RestartedBad, AnnotatedSince, ServerSideApply, ClientSideApply, OrderedReady]
     }
 
+    /// What it is called, for a case about it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PreviousIsBad => "previous_is_bad",
+            Self::RestartedBad => "restarted_bad",
+            Self::AnnotatedSince => "annotated_since",
+            Self::ServerSideApply => "server_side_apply",
+            Self::ClientSideApply => "client_side_apply",
+            Self::OrderedReady => "ordered_ready",
+        }
+    }
+
     /// Of which kind it is.
     #[must_use]
     pub fn resource(self) -> &'static str {
@@ -206,13 +219,21 @@ pub fn seen(space: &Space<'_>, resource: &str) -> Result<()> {
 }
 
 /// `kubectl apply --server-side`, by what deploys.
-fn apply_server_side(space: &Space<'_>, version: &str) -> Result<Ran> {
+///
+/// # Errors
+///
+/// When there is no kubectl.
+pub fn apply_server_side(space: &Space<'_>, version: &str) -> Result<Ran> {
     let file = written(space, &manifest::deployment(NAME, version, 2))?;
     space.kubectl(&["apply", "--server-side", "--field-manager=ci", "--filename", &file])
 }
 
-/// `kubectl apply`, with the variable DEBUG or without it.
-fn apply(space: &Space<'_>, version: &str, debug: bool) -> Result<Ran> {
+/// `kubectl apply`, by what deploys, with the variable DEBUG or without it.
+///
+/// # Errors
+///
+/// When there is no kubectl.
+pub fn apply(space: &Space<'_>, version: &str, debug: bool) -> Result<Ran> {
     let mut deployment = manifest::deployment(NAME, version, 2);
     if debug {
         let variables = json!([{ "name": "DEBUG", "value": "1" }]);

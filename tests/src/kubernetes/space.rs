@@ -1,5 +1,6 @@
 //! A namespace: what is asked of it, and what it comes to.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 
@@ -189,13 +190,13 @@ impl<'a> Space<'a> {
         Ok(all.iter().find(waits).cloned().unwrap_or_default())
     }
 
-    /// The command `kubectl` of somebody in this namespace, to add arguments to.
+    /// The command `kubectl` in this namespace, to add arguments to, with the kubeconfig of somebody or of a [`Front`](super::Front).
     ///
     /// # Errors
     ///
-    /// When there is none, or nobody of that name.
-    pub fn kubectl_of(&self, who: &str) -> Result<Command> {
-        kubectl::command(self.plane, who, &self.name)
+    /// When there is none.
+    pub fn kubectl_by(&self, kubeconfig: &Path) -> Result<Command> {
+        kubectl::command(self.plane, kubeconfig, &self.name)
     }
 
     /// Runs `kubectl` here as the administrator, to its end.
@@ -204,7 +205,7 @@ impl<'a> Space<'a> {
     ///
     /// When there is none, or when it does not end.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<Ran> {
-        kubectl::run(self.kubectl_of(ADMIN)?, arguments)
+        kubectl::run(self.kubectl_by(&self.plane.kubeconfig(ADMIN)?)?, arguments)
     }
 }
 

@@ -8,15 +8,27 @@ use serde_json::{Value, json};
 
 use super::space_for_kubectl;
 
-pub(super) async fn known_failures() -> CaseResult {
-    for scene in Scene::all() {
-        let space = space_for_kubectl()?;
-        scene.prepare(&space)?;
-        scene.undo(&space)?.expect(0);
-        equal(&format!("{scene:?}"), &scene.facts(&space)?, &scene.by_kubectl())?;
-        ensure(scene.by_kubectl() != scene.wanted(), "there is nothing to do better")?;
+pub(super) async fn known_failure(scene: Scene) -> CaseResult {
+    let space = space_for_kubectl()?;
+    scene.prepare(&space)?;
+    scene.undo(&space)?.expect(0);
+    equal("what came of it", &scene.facts(&space)?, &scene.by_kubectl())?;
+    ensure(scene.by_kubectl() != scene.wanted(), "there is nothing to do better")?;
+
+    // What is wanted can be had.
+    let space = space_for_kubectl()?;
+    scene.prepare(&space)?;
+    match scene {
+        Scene::ServerSideApply => drop(scenes::apply_server_side(&space, "v1")?.expect(0)),
+        Scene::ClientSideApply => drop(scenes::apply(&space, "v1", false)?.expect(0)),
+        Scene::OrderedReady => {
+            scene.undo(&space)?.expect(0);
+            scenes::seen(&space, "statefulsets")?;
+            space.delete("pods", "web-1")?;
+        }
+        _ => drop(space.set_image("deployments", "web", "v1")?),
     }
-    Ok(())
+    equal("what comes of what helps", &scene.facts(&space)?, &scene.wanted())
 }
 
 pub(super) async fn lag() -> CaseResult {
@@ -59,6 +71,7 @@ pub(super) async fn preconditions() -> CaseResult {
     let refused = space.kubectl(&["patch", "deployment/web", "--type=json", "--patch", tested])?.expect(1);
     // Nothing in it says that somebody was faster.
     ensure(!refused.err.contains("has been modified"), refused.to_string())?;
+    ensure(refused.err.contains("request is invalid"), refused.to_string())?;
     equal("whether it is paused", &space.get("deployments", "web")?["spec"].get("paused"), &None)
 }
 

@@ -3,6 +3,7 @@
 //! kubectl is the machine's own or the one that was installed; `ROLLBACK_TEST_KUBECTL` names another. What is compared with it was
 //! seen with 1.20 and 1.32 alike.
 
+mod calls;
 mod end;
 mod faults;
 mod kubectl;
@@ -10,7 +11,7 @@ mod kubectl;
 use std::process::ExitCode;
 
 use rollback_testkit::harness::{CaseResult, Failure, Suite, ensure, equal};
-use rollback_tests::kubernetes::scenes;
+use rollback_tests::kubernetes::scenes::{self, Scene};
 use rollback_tests::kubernetes::{ControlPlane, EXIT_CODE, LAST_WORDS, NODES, Space, manifest};
 use rollback_tests::servers::need;
 use serde_json::{Value, json};
@@ -19,7 +20,13 @@ fn main() -> ExitCode {
     if std::env::var_os(end::OWN).is_some() {
         return end::own();
     }
+    let mut scenes = Suite::new("kubernetes-bed");
+    for scene in Scene::all() {
+        let name = format!("kubectl_fails_as_it_is_known_to_{}", scene.name());
+        scenes = scenes.case(&name, true, move || kubectl::known_failure(scene));
+    }
     Suite::new("kubernetes-bed")
+        .and(scenes)
         .case("a_deployment_rolls_out_and_its_pods_run_what_the_tag_means", true, good)
         .case("a_crashing_image_shows_and_kubectl_brings_the_one_before_back", true, crashing)
         .case("an_image_that_no_registry_has_shows_what_the_registry_says", true, missing)
@@ -29,7 +36,6 @@ fn main() -> ExitCode {
         .case("stateful_sets_and_daemon_sets_keep_controller_revisions", true, revisions)
         .case("people_may_do_what_roles_let_them", true, people)
         .case("kubectl_reads_what_a_crashed_container_wrote", true, kubectl::logs)
-        .case("kubectl_fails_in_each_scene_as_it_is_known_to", true, kubectl::known_failures)
         .case("kubectl_goes_back_too_far_when_controllers_lag", true, kubectl::lag)
         .case("kubectl_toggles_between_two_bad_releases", true, kubectl::toggles)
         .case("kubectl_sends_no_precondition_and_a_stale_version_is_a_conflict", true, kubectl::preconditions)
@@ -37,6 +43,9 @@ fn main() -> ExitCode {
         .case("kubectl_rollout_status_is_content_too_early", true, kubectl::status)
         .case("kubectl_keeps_the_annotations_of_the_deployment_itself", true, kubectl::kept)
         .case("kubectl_refuses_what_it_cannot_do", true, kubectl::refusals)
+        .case("kubectl_reads_three_times_and_patches_once", true, calls::counted)
+        .case("kubectl_calls_a_patch_failed_whose_answer_was_lost", true, calls::lost)
+        .case("kubectl_takes_back_what_was_deployed_meanwhile", true, calls::meanwhile)
         .case("a_patch_is_lost_on_its_way_or_on_its_way_back", true, faults::lost)
         .case("the_front_answers_in_the_place_of_the_api_server", true, faults::answers)
         .case("the_front_takes_its_time", true, faults::slow)
