@@ -27,7 +27,8 @@ fn rule(group: &'static str, resource: &'static str, verbs: &[&'static str], why
 /// `create` on `selfsubjectaccessreviews` is not among it: every signed-in caller may ask what it may do.
 #[must_use]
 pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
-    let patch: &[&str] = if changes { &["get", "patch"] } else { &["get"] };
+    // Without `watch` a run asks again and again.
+    let patch: &[&str] = if changes { &["get", "patch", "watch"] } else { &["get"] };
     // The names of the others are only for an error message, when this one does not exist.
     let mut all = vec![
         rule("", "namespaces", &["get"], "which cluster and namespace this is"),
@@ -36,8 +37,9 @@ pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
     ];
     let pods: &[&str] = match (kind, changes) {
         // A pod that is not ready holds up an OrderedReady StatefulSet.
-        (Kind::StatefulSet, true) => &["delete", "get", "list"],
-        _ => &["list"],
+        (Kind::StatefulSet, true) => &["delete", "get", "list", "watch"],
+        (_, true) => &["list", "watch"],
+        (_, false) => &["list"],
     };
     all.push(rule("", "pods", pods, "what runs"));
     let references = [

@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
+use crate::store::Event;
 use crate::{Cluster, World, json_patch, store};
 
 /// What happens to a request that changes something.
@@ -84,6 +86,7 @@ impl Request {
         };
         let verb = match (method.as_str(), name) {
             ("GET", Some(_)) => "get",
+            ("GET", None) if uri.query().is_some_and(|query| query.contains("watch=true")) => "watch",
             ("GET", None) => "list",
             ("PATCH", Some(_)) => "patch",
             ("DELETE", Some(_)) => "delete",
@@ -97,7 +100,7 @@ impl Request {
 
     fn changes(&self) -> bool {
         let question = self.plural == "selfsubjectaccessreviews" || self.query.contains("dryRun=All");
-        !matches!(self.verb, "get" | "list") && !question
+        !matches!(self.verb, "get" | "list" | "watch") && !question
     }
 
     fn resource(&self) -> String {
@@ -109,6 +112,7 @@ impl World {
     /// Does what a request asks for.
     pub(crate) fn answer(&mut self, request: &Request) -> Reply {
         let reply = self.decide(request);
+        self.tell_watchers();
         self.calls.push(Call {
             verb: request.verb.to_owned(),
             resource: request.resource(),
@@ -118,6 +122,13 @@ impl World {
             body: request.body.clone(),
         });
         reply
+    }
+
+    /// Whoever is gone is forgotten.
+    pub(crate) fn tell_watchers(&mut self) {
+        for event in self.store.happened() {
+            self.watchers.retain(|watcher| watcher.tell(&event));
+        }
     }
 
     fn may(&self, verb: &str, plural: &str) -> bool {
@@ -142,6 +153,7 @@ impl World {
         }
         let reply = match *verb {
             "list" => self.listed(request),
+            "watch" => (200, Value::Null),
             "get" => match self.store.get(plural, namespace, name) {
                 Some(found) => (200, found.clone()),
                 None => status(404, "NotFound", format!("{resource} \"{name}\" not found")),
@@ -161,7 +173,8 @@ impl World {
 
     fn listed(&self, request: &Request) -> Reply {
         let selector = request.query.split('&').find_map(|pair| pair.strip_prefix("labelSelector="));
-        let selector = selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let selector =
+            selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
         let terms: Vec<_> = selector.split(',').filter_map(|term| term.split_once('=')).collect();
         let all = self.store.list(&request.plural, &request.namespace).into_iter();
         let items: Vec<_> = all
@@ -227,12 +240,61 @@ impl Service {
     }
 }
 
+/// Somebody who is told of what happens to objects of one kind in one namespace.
+pub(crate) struct Watcher {
+    plural: String,
+    namespace: String,
+    sender: mpsc::UnboundedSender<Bytes>,
+}
+
+impl Watcher {
+    /// Whether it still listens.
+    fn tell(&self, event: &Event) -> bool {
+        let meant = event.plural == self.plural && event.namespace == self.namespace;
+        if meant { self.sender.send(Bytes::from(event.line.clone())).is_ok() } else { self.is_open() }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}
+
+/// An answer that goes on: a line for each object that there is, and for each that changes.
+pub(crate) struct Events(mpsc::UnboundedReceiver<Bytes>);
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|told| told.map(|line| Ok(http_body::Frame::data(line))))
+    }
+}
+
+impl World {
+    fn events(&mut self, request: &Request) -> Events {
+        // What happened before is not told twice.
+        self.tell_watchers();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (plural, namespace) = (request.plural.clone(), request.namespace.clone());
+        let watcher = Watcher { plural, namespace, sender };
+        for object in self.store.list(&watcher.plural, &watcher.namespace) {
+            watcher.tell(&Event::new("ADDED", &watcher.plural, &watcher.namespace, &object));
+        }
+        self.watchers.push(watcher);
+        Events(receiver)
+    }
+}
+
 fn broken() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke")
 }
 
 impl tower::Service<http::Request<Body>> for Service {
-    type Response = http::Response<Full<Bytes>>;
+    type Response = http::Response<Either<Full<Bytes>, Events>>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -249,13 +311,17 @@ impl tower::Service<http::Request<Body>> for Service {
             let accept =
                 parts.headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
             let metadata_only = accept.contains("PartialObjectMetadata");
-            let (code, body) = match Request::read(&parts.method, &parts.uri, metadata_only, body) {
-                Some(request) => serve(&cluster, &request)?,
+            let request = Request::read(&parts.method, &parts.uri, metadata_only, body);
+            let (code, body) = match &request {
+                Some(request) => serve(&cluster, request)?,
                 None => (404, Value::Null),
             };
             let answer = http::Response::builder().status(code).header("content-type", "application/json");
             let answer = if code == 429 { answer.header("retry-after", "1") } else { answer };
-            Ok(answer.body(Full::new(Bytes::from(body.to_string())))?)
+            match request.filter(|request| request.verb == "watch" && code == 200) {
+                Some(watch) => Ok(answer.body(Either::Right(cluster.world().events(&watch)))?),
+                None => Ok(answer.body(Either::Left(Full::new(Bytes::from(body.to_string()))))?),
+            }
         })
     }
 }

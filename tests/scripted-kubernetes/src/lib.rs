@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) calls: Vec<Call>,
     /// What happens to the next request that changes something.
     pub(crate) next: Option<Does>,
+    /// Who is told of every change.
+    pub(crate) watchers: Vec<api::Watcher>,
     pub(crate) delayed: Vec<api::Request>,
     /// `verb resource`, when not everything is allowed.
     pub(crate) allowed: Option<BTreeSet<String>>,
@@ -113,7 +115,9 @@ impl Cluster {
 
     /// One step of every controller and of every pod.
     pub fn tick(&self) {
-        self.world().tick();
+        let mut world = self.world();
+        world.tick();
+        world.tell_watchers();
     }
 
     /// Steps until nothing changes any more.
@@ -175,6 +179,12 @@ impl Cluster {
             .iter()
             .filter(|call| call.changes && call.status.is_some_and(|status| status < 300))
             .count() as u64
+    }
+
+    /// How many watches are open.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.world().watchers.iter().filter(|watcher| watcher.is_open()).count()
     }
 
     /// A client for it, with a default namespace. Call it inside a runtime.

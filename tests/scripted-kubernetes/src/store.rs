@@ -9,7 +9,26 @@ use serde_json::{Value, json};
 pub(crate) struct Store {
     objects: BTreeMap<(String, String, String), Value>,
     version: u64,
+    /// What happened since somebody asked last.
+    happened: Vec<Event>,
     made: u64,
+}
+
+/// Something that a watch tells.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) plural: String,
+    pub(crate) namespace: String,
+    /// As it goes over the line, without the content of the object.
+    pub(crate) line: String,
+}
+
+impl Event {
+    pub(crate) fn new(kind: &str, plural: &str, namespace: &str, object: &Value) -> Self {
+        let object = json!({ "kind": "PartialObjectMetadata", "metadata": object["metadata"] });
+        let line = format!("{}\n", json!({ "type": kind, "object": object }));
+        Self { plural: plural.to_owned(), namespace: namespace.to_owned(), line }
+    }
 }
 
 const KINDS: [(&str, &str); 12] = [
@@ -40,6 +59,11 @@ impl Store {
     /// Changes with every change.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// What happened since this was asked last.
+    pub(crate) fn happened(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.happened)
     }
 
     fn next(&mut self) -> String {
@@ -88,7 +112,9 @@ impl Store {
     fn put(&mut self, plural: &str, namespace: &str, mut object: Value) -> Value {
         object["metadata"]["resourceVersion"] = json!(self.next());
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        self.objects.insert((plural.to_owned(), namespace.to_owned(), name), object.clone());
+        let before = self.objects.insert((plural.to_owned(), namespace.to_owned(), name), object.clone());
+        let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        self.happened.push(Event::new(kind, plural, namespace, &object));
         object
     }
 
@@ -117,8 +143,9 @@ impl Store {
 
     pub(crate) fn remove(&mut self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let gone = self.objects.remove(&(plural.to_owned(), namespace.to_owned(), name.to_owned()));
-        if gone.is_some() {
+        if let Some(object) = &gone {
             self.next();
+            self.happened.push(Event::new("DELETED", plural, namespace, object));
         }
         gone
     }

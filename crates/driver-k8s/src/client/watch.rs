@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::StreamExt as _;
@@ -61,6 +62,14 @@ type Listeners = Arc<Mutex<Vec<Weak<Listener>>>>;
 struct Open {
     listeners: Listeners,
     task: JoinHandle<()>,
+    /// The caller may not: asking once more with each look would help nobody.
+    denied: Arc<AtomicBool>,
+}
+
+impl Open {
+    fn is_of_use(&self) -> bool {
+        !self.task.is_finished() || self.denied.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Open {
@@ -86,7 +95,7 @@ impl Watches {
     ) {
         let place = Place { namespace: namespace.to_owned(), plural: resource.plural };
         let mut all = lock(&self.0);
-        let open = all.get(&place).filter(|open| !open.task.is_finished());
+        let open = all.get(&place).filter(|open| open.is_of_use());
         let listeners = open.map_or_else(Listeners::default, |open| Arc::clone(&open.listeners));
         {
             let mut listeners = lock(&listeners);
@@ -96,9 +105,10 @@ impl Watches {
             }
         }
         if open.is_none() {
-            let told = Arc::clone(&listeners);
-            let task = tokio::spawn(follow(client.clone(), place.clone(), resource, told));
-            all.insert(place, Open { listeners, task });
+            let (told, denied) = (Arc::clone(&listeners), Arc::default());
+            let refused = Arc::clone(&denied);
+            let task = tokio::spawn(follow(client.clone(), place.clone(), resource, told, refused));
+            all.insert(place, Open { listeners, task, denied });
         }
     }
 }
@@ -118,7 +128,13 @@ struct Partial {
 }
 
 /// Follows a watch to its end.
-async fn follow(client: kube::Client, place: Place, resource: Resource, listeners: Listeners) {
+async fn follow(
+    client: kube::Client,
+    place: Place,
+    resource: Resource,
+    listeners: Listeners,
+    denied: Arc<AtomicBool>,
+) {
     // Without a version to begin at, what is there now comes first: nothing falls between a look and its watch.
     let uri = format!("{}?watch=true", resource.path(Some(&place.namespace), None));
     let Ok(request) = Request::get(uri).header(ACCEPT, METADATA).body(Vec::new()) else { return };
@@ -126,6 +142,8 @@ async fn follow(client: kube::Client, place: Place, resource: Resource, listener
         Ok(events) => events,
         Err(error) => {
             tracing::debug!(%error, ?place, "not watched: looked at after pauses");
+            let refused = matches!(&error, kube::Error::Api(status) if status.code == 403);
+            denied.store(refused, Ordering::Relaxed);
             return;
         }
     };

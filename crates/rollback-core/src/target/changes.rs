@@ -42,7 +42,7 @@ impl Changes {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
