@@ -5,6 +5,7 @@ mod counting;
 mod durable;
 mod ecs;
 mod instant;
+mod k8s;
 mod machine;
 mod measure;
 mod overhead;
@@ -72,6 +73,7 @@ enum Part {
     Startup,
     ByHand,
     Ecs,
+    K8s,
     Size,
 }
 
@@ -133,6 +135,7 @@ impl Part {
             Self::Startup => startup::measure(scale),
             Self::ByHand => byhand::measure(scale),
             Self::Ecs => ecs::measure(scale),
+            Self::K8s => k8s::measure(scale),
             Self::Size => size::measure(),
         }
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rollback_cli::config::Config;
 use rollback_core::{ComponentName, Driver as _, DriverRegistry, Error};
-use rollback_driver_ecs::{EcsConfig, EcsDriver};
 use rollback_driver_local::LocalDriver;
 use rollback_testkit::sim::{Settings, World};
+use serde_json::Value;
 
 use crate::driver::Toy;
 use crate::promises::refused;
@@ -29,9 +29,8 @@ fn variable(name: &str) -> Option<String> {
 pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     in_virtual_time(async {
-        let drivers = DriverRegistry::new()
+        let drivers = clouds(DriverRegistry::new())
             .with(LocalDriver)
-            .with(EcsDriver)
             .with(Toy(World::new(Settings::default(), clock())));
         let config = match Config::parse(Path::new("ops/rollback.toml"), text, &drivers, &variable) {
             Ok(config) => config,
@@ -45,9 +44,8 @@ pub(crate) fn check(data: &[u8]) {
             for name in config.components_in(environment) {
                 let component = &config.components[name];
                 let settings = component.settings_in(environment);
-                if component.driver == "ecs" {
-                    // Not connected: a session reads this machine's own files and asks for credentials.
-                    ecs_round_trip(name, &settings, &hidden);
+                // Not connected: that reads this machine's own files and asks for credentials.
+                if is_cloud(&component.driver, name, &settings, &hidden) {
                     continue;
                 }
                 if let Err(error) = drivers.connect(&component.driver, name, settings).await {
@@ -66,16 +64,50 @@ pub(crate) fn check(data: &[u8]) {
     });
 }
 
-/// What the ECS driver accepts, it accepts again once it was written; and it shows no secret.
-fn ecs_round_trip(name: &ComponentName, settings: &serde_json::Value, hidden: &impl Fn(&Error)) {
-    let read = match EcsConfig::read(name, settings) {
-        Ok(read) => read,
+#[cfg(feature = "clouds")]
+fn clouds(drivers: DriverRegistry) -> DriverRegistry {
+    drivers.with(rollback_driver_ecs::EcsDriver).with(rollback_driver_k8s::K8sDriver::default())
+}
+
+#[cfg(not(feature = "clouds"))]
+fn clouds(drivers: DriverRegistry) -> DriverRegistry {
+    drivers
+}
+
+/// Checks the settings of a component, if its driver is one of a cloud.
+#[cfg(feature = "clouds")]
+fn is_cloud(driver: &str, name: &ComponentName, settings: &Value, hidden: &impl Fn(&Error)) -> bool {
+    match driver {
+        "ecs" => {
+            round_trip(|settings| rollback_driver_ecs::EcsConfig::read(name, settings), settings, hidden)
+        }
+        "k8s" => {
+            round_trip(|settings| rollback_driver_k8s::K8sConfig::read(name, settings), settings, hidden)
+        }
+        _ => return false,
+    }
+    true
+}
+
+#[cfg(not(feature = "clouds"))]
+fn is_cloud(_: &str, _: &ComponentName, _: &Value, _: &impl Fn(&Error)) -> bool {
+    false
+}
+
+/// What a driver accepts, it accepts again once it was written; and it shows no secret.
+#[cfg(feature = "clouds")]
+fn round_trip<C: std::fmt::Debug + PartialEq + serde::Serialize>(
+    read: impl Fn(&Value) -> rollback_core::Result<C>,
+    settings: &Value,
+    hidden: &impl Fn(&Error),
+) {
+    let found = match read(settings) {
+        Ok(found) => found,
         Err(error) => return hidden(&error),
     };
-    assert!(!format!("{read:?}").contains(SECRET), "a secret is shown for debugging");
-    let written = serde_json::to_value(&read).expect("settings are JSON");
-    let again = EcsConfig::read(name, &written).ok();
-    assert_eq!(again.as_ref(), Some(&read), "settings change by being written");
+    assert!(!format!("{found:?}").contains(SECRET), "a secret is shown for debugging");
+    let written = serde_json::to_value(&found).expect("settings are JSON");
+    assert_eq!(read(&written).ok().as_ref(), Some(&found), "settings change by being written");
 }
 
 /// `shown` is what a person sees of it, where that is not the error as it is.
@@ -88,7 +120,7 @@ fn secretly_refused(error: &Error, shown: &str) {
 /// What the local driver accepts, it accepts again once it was written.
 async fn local_round_trip(config: &Config) {
     for component in config.components.values().filter(|component| component.driver == "local") {
-        let settings = serde_json::Value::Object(component.settings.clone());
+        let settings = Value::Object(component.settings.clone());
         let Ok(read) = serde_json::from_value::<rollback_driver_local::LocalConfig>(settings) else {
             continue;
         };

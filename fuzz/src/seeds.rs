@@ -164,6 +164,27 @@ cluster = "prod"
 service = "api"
 "#;
 
+const K8S: &str = r#"
+[environments.prod]
+[components.web]
+driver = "k8s"
+kind = "deployment"
+name = "web"
+namespace = "shop"
+context = "prod"
+kubeconfig = "/srv/kubeconfig"
+server = "https://10.0.0.1:6443"
+namespace_uid = "5c4a380b-8ee5-40f1-af13-e4a7b7282c58"
+container = "web"
+resume_paused = true
+fingerprint_key = "${SECRET}"
+[components.worker]
+driver = "k8s"
+kind = "statefulset"
+name = "worker"
+in_cluster = true
+"#;
+
 fn configurations() -> Vec<Seed> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let console = Console::plain(folder.path(), std::io::sink(), std::io::sink());
@@ -173,6 +194,7 @@ fn configurations() -> Vec<Seed> {
         ("config", "init".to_owned(), written),
         ("config", "everything".to_owned(), CONFIGURATION.into()),
         ("config", "ecs".to_owned(), ECS.into()),
+        ("config", "k8s".to_owned(), K8S.into()),
     ]
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::access::ADMIN;
 use super::{ControlPlane, collection, kubectl, manifest, namespace_named};
-use crate::{LIMIT, Ran, Result};
+use crate::{LIMIT, Ran, Result, until};
 
 /// A namespace of a control plane.
 #[derive(Debug, Clone)]
@@ -128,6 +128,37 @@ impl<'a> Space<'a> {
         let mut versions: Vec<String> = ours.map(version_of).collect();
         versions.sort();
         Ok(versions)
+    }
+
+    /// Gives somebody a role here: the rules of an RBAC role, each with one API group, resource and verb at least. It holds when this
+    /// comes back.
+    ///
+    /// # Errors
+    ///
+    /// When it is refused, or does not come to hold.
+    pub fn allow(&self, who: &str, rules: &Value) -> Result<()> {
+        let name = format!("{who}-{}", self.list("roles")?.len());
+        let group = "rbac.authorization.k8s.io";
+        let named = |kind: &str| json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": { "name": name } });
+        let (mut role, mut binding) = (named("Role"), named("RoleBinding"));
+        role["rules"] = rules.clone();
+        binding["roleRef"] = json!({ "apiGroup": group, "kind": "Role", "name": name });
+        binding["subjects"] = json!([{ "apiGroup": group, "kind": "User", "name": who }]);
+        self.create(&role)?;
+        self.create(&binding)?;
+        let rule = &rules[0];
+        let attributes = json!({
+            "namespace": self.name, "group": rule["apiGroups"][0], "resource": rule["resources"][0], "verb": rule["verbs"][0],
+        });
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": { "user": who, "resourceAttributes": attributes },
+        });
+        until("a role to hold", || {
+            let told =
+                self.plane.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).ok()?;
+            (told["status"]["allowed"] == true).then_some(())
+        })
     }
 
     /// Waits until all objects of a kind are as wanted. It looks again when one of them changes.

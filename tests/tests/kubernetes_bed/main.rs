@@ -224,6 +224,10 @@ async fn people() -> CaseResult {
     let plane = space.plane();
     equal("admin", &asked(&plane.kubeconfig("admin")?).await?, &200)?;
     equal("nobody", &asked(&plane.kubeconfig("nobody")?).await?, &403)?;
+    let rules = json!([{ "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"] }]);
+    space.allow("viewer", &rules)?;
+    equal("viewer", &asked(&plane.kubeconfig("viewer")?).await?, &200)?;
+    equal("somebody else", &asked(&plane.kubeconfig("operator")?).await?, &403)?;
     equal("an expired token", &asked(&plane.expired_kubeconfig()?).await?, &401)?;
     ensure(plane.kubeconfig("stranger").is_err(), "a stranger gets a kubeconfig")
 }
