@@ -79,10 +79,10 @@ fn clouds(drivers: DriverRegistry) -> DriverRegistry {
 fn is_cloud(driver: &str, name: &ComponentName, settings: &Value, hidden: &impl Fn(&Error)) -> bool {
     match driver {
         "ecs" => {
-            round_trip(|settings| rollback_driver_ecs::EcsConfig::read(name, settings), settings, hidden)
+            round_trip(|settings| rollback_driver_ecs::EcsConfig::read(name, settings), settings, hidden);
         }
         "k8s" => {
-            round_trip(|settings| rollback_driver_k8s::K8sConfig::read(name, settings), settings, hidden)
+            round_trip(|settings| rollback_driver_k8s::K8sConfig::read(name, settings), settings, hidden);
         }
         _ => return false,
     }
