@@ -220,7 +220,7 @@ impl ToyTarget {
         if let Some(gap) = &self.gap {
             gap.pass().await;
         }
-        self.world.sweep(release, &cx.key).map(|()| Landing::applied())
+        self.world.sweep(release, &cx.key, &self.by).map(|()| Landing::applied())
     }
 
     async fn send_all(&self, cx: &ActionContext, changes: Vec<Change>, picture: &Picture) -> Result<Landing> {

@@ -77,6 +77,8 @@ pub struct Swept {
     pub release: u32,
     /// Under which key.
     pub key: IdempotencyKey,
+    /// By whom.
+    pub by: String,
     /// When, on the world's clock.
     pub at: Duration,
 }
@@ -262,7 +264,7 @@ impl World {
     /// # Errors
     ///
     /// What the next [`Trouble`] in line says.
-    pub fn sweep(&self, release: u32, key: &IdempotencyKey) -> Result<()> {
+    pub fn sweep(&self, release: u32, key: &IdempotencyKey, by: &str) -> Result<()> {
         let mut state = self.now();
         let trouble = state.trouble.pop_front().unwrap_or(Trouble::Pass);
         match trouble {
@@ -270,7 +272,8 @@ impl World {
             Trouble::LoseRequest => return Err(no_answer()),
             Trouble::Pass | Trouble::LoseAnswer | Trouble::Delay(_) => {}
         }
-        state.swept.push(Swept { release, key: key.clone(), at: self.clock.monotonic() });
+        let at = self.clock.monotonic();
+        state.swept.push(Swept { release, key: key.clone(), by: by.to_owned(), at });
         if trouble == Trouble::Pass { Ok(()) } else { Err(no_answer()) }
     }
 

@@ -1,16 +1,13 @@
 //! What is left for afterwards happens once, and only after the destination ran everywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sim::facts::{Facts, Fate};
 
 pub(super) fn check(fate: &Fate, facts: &Facts, found: &mut Vec<String>) {
-    let mut keys = BTreeSet::new();
+    lands_once(fate, facts, found);
     for swept in &fate.swept {
         let what = format!("{}: the sweep of r{}", fate.name, swept.release);
-        if !keys.insert(&swept.key) {
-            found.push(format!("{what} landed twice"));
-        }
         let run = facts.run_of(&swept.key);
         let stored = facts.stored.iter().find(|report| Some(report.run) == run);
         // A run that nobody could bring to its end is a violation elsewhere.
@@ -23,6 +20,25 @@ pub(super) fn check(fate: &Fate, facts: &Facts, found: &mut Vec<String>) {
         let ran = |moment: &crate::sim::Moment| moment.at <= swept.at && moment.everywhere == goal;
         if goal.is_none() || !fate.moments.iter().any(ran) {
             found.push(format!("{what} came before the destination ran everywhere"));
+        }
+    }
+}
+
+/// No sweep lands twice, except for the one request of a frozen process that nothing could call back.
+fn lands_once(fate: &Fate, facts: &Facts, found: &mut Vec<String>) {
+    let mut by_key: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for swept in &fate.swept {
+        by_key.entry(&swept.key).or_default().push(&swept.by);
+    }
+    for (key, landings) in by_key {
+        let processes: BTreeSet<_> = landings.iter().collect();
+        let frozen = processes.iter().filter(|process| facts.froze.contains(***process)).count();
+        if processes.len() < landings.len() || landings.len() > 1 + frozen {
+            found.push(format!(
+                "{}: the sweep {key} landed {} times, by {processes:?}",
+                fate.name,
+                landings.len()
+            ));
         }
     }
 }
