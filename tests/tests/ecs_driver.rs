@@ -119,8 +119,7 @@ async fn crashing() -> CaseResult {
 /// ECS went back before anybody asked for it.
 async fn by_itself() -> CaseResult {
     let shop = Shop::at_v2()?;
-    shop.service.deploy(CRASHING)?;
-    shop.service.until_rolled_back("v2")?;
+    shop.service.crash(CRASHING, "v2")?;
     let told = shop.run("status", 0)?;
     says(&told, &["2 (v2)", "settled"])?;
     ensure(!told.out.contains("crashing"), format!("{told}"))?;

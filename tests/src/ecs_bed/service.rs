@@ -241,17 +241,48 @@ impl EcsService {
         })
     }
 
+    /// Deploys a version that crashes, and waits until it was given up and what ran before runs again, which is `version`.
+    ///
+    /// ECS waits until a rollout is steady. ministack calls one completed whose container happens to run when it looks, and crashes right
+    /// after: then what ran before is put back, and it is deployed once more.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come, with what ECS and Docker say instead.
+    pub fn crash(&self, crashing: &str, version: &str) -> Result<()> {
+        let before = self.describe()?["taskDefinition"].as_str().unwrap_or_default().to_owned();
+        let crashing = self.register(crashing)?;
+        for _ in 0..5 {
+            self.update(&crashing)?;
+            let is_taken = |told: &Value| {
+                let all = told["deployments"].as_array().into_iter().flatten();
+                all.into_iter().any(|one| {
+                    one["taskDefinition"] == crashing.as_str() && one["rolloutState"] == "COMPLETED"
+                })
+            };
+            let taken = until("a deployment that ends", || {
+                let told = self.describe().ok()?;
+                if is_taken(&told) {
+                    return Some(true);
+                }
+                let all = told["deployments"].as_array()?;
+                all.iter().any(gave_up).then_some(false)
+            })?;
+            if !taken {
+                return self.until_rolled_out(version);
+            }
+            self.update(&before)?;
+            self.until_rolled_out(version)?;
+        }
+        Err("ministack took every crash for a rollout that is completed".into())
+    }
+
     /// Waits until ECS gave a deployment up, and then for what [`until_rolled_out`](Self::until_rolled_out) waits for.
     ///
     /// # Errors
     ///
     /// When that does not come, with what ECS and Docker say instead.
     pub fn until_rolled_back(&self, version: &str) -> Result<()> {
-        // The failed one may be gone from the list already; then the one that came back says why it did.
-        let gave_up = |deployment: &Value| {
-            let reason = deployment["rolloutStateReason"].as_str().unwrap_or_default();
-            deployment["rolloutState"] == "FAILED" || reason.contains("circuit breaker")
-        };
         let waited = until("a deployment that fails", || {
             let told = self.describe().ok()?;
             told["deployments"].as_array()?.iter().any(gave_up).then_some(())
@@ -276,6 +307,12 @@ impl EcsService {
         };
         is().unwrap_or_default()
     }
+}
+
+/// The failed one may be gone from the list already; then the one that came back says why it did.
+fn gave_up(deployment: &Value) -> bool {
+    let reason = deployment["rolloutStateReason"].as_str().unwrap_or_default();
+    deployment["rolloutState"] == "FAILED" || reason.contains("circuit breaker")
 }
 
 fn configuration(breaker: bool) -> Value {
