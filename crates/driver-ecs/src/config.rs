@@ -139,7 +139,9 @@ impl EcsConfig {
             ));
         }
         let key = self.fingerprint_key.as_ref();
-        key.map_or(Ok(()), |key| crate::FingerprintKey::secret(key.as_bytes()).map(drop))
+        key.map_or(Ok(()), |key| {
+            rollback_core::fingerprint::FingerprintKey::secret(crate::NAME, key.as_bytes()).map(drop)
+        })
     }
 
     /// The JSON Schema of this type.

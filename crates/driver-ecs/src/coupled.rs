@@ -7,7 +7,9 @@ use rollback_core::target::{DiffEntry, Shown};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::task_definition::{FingerprintKey, is_in_the_clear, is_keyed, normal_value};
+use rollback_core::fingerprint::{FingerprintKey, is_keyed};
+
+use crate::task_definition::{is_in_the_clear, normal_value};
 
 /// The fields of a service and of its service revisions that are kept. Counts are not: a rollback leaves capacity alone.
 const KEPT: [&str; 12] = [
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn order_counts_and_nothings_do_not_matter() {
-        let key = FingerprintKey::public("a");
+        let key = FingerprintKey::public(crate::NAME, "a");
         let one = Coupled::of(&service(["a", "b"]), &key);
         let mut more = service(["b", "a"]);
         more.insert("desiredCount".into(), json!(9));
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_service_and_its_own_revision_do_not_differ() {
-        let key = FingerprintKey::public("a");
+        let key = FingerprintKey::public(crate::NAME, "a");
         let connect = json!({ "enabled": true, "namespace": "shop" });
         let mut revision = service(["a", "b"]);
         revision.insert("serviceConnectConfiguration".into(), connect.clone());
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn unread_is_not_absent() {
-        let key = FingerprintKey::public("a");
+        let key = FingerprintKey::public(crate::NAME, "a");
         let read = Coupled::default().with("targetGroups", &json!([{ "path": "/health" }]), &key);
         let unread = Coupled::default().without("targetGroups");
         assert_ne!(Coupled::default().digest(), unread.digest());

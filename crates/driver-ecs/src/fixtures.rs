@@ -7,7 +7,8 @@ use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::{Circumstances, NativeDeployment};
 use crate::coupled::Coupled;
 use crate::snapshot::EcsSnapshot;
-use crate::task_definition::{FingerprintKey, Registration, TaskDefinition};
+use crate::task_definition::{Registration, TaskDefinition};
+use rollback_core::fingerprint::FingerprintKey;
 
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const SERVICE: &str = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web";
@@ -23,7 +24,7 @@ pub(crate) fn revision(number: u32) -> TaskDefinitionArn {
 }
 
 pub(crate) fn key() -> FingerprintKey {
-    FingerprintKey::public(ACCOUNT)
+    FingerprintKey::public(crate::NAME, ACCOUNT)
 }
 
 pub(crate) fn task_definition(number: u32, tag: &str) -> TaskDefinition {

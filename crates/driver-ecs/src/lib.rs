@@ -40,7 +40,7 @@ pub use self::image::{EcrRegistry, ImageRef, Registry};
 pub use self::look::Look;
 pub use self::snapshot::EcsSnapshot;
 pub use self::target::EcsTarget;
-pub use self::task_definition::{Definition, FingerprintKey, Registration, TaskDefinition};
+pub use self::task_definition::{Definition, Registration, TaskDefinition};
 
 /// The name in `driver = "ecs"`.
 const NAME: &str = "ecs";

@@ -7,9 +7,9 @@ use rollback_core::digest::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fingerprint::{FingerprintKey, is_keyed};
 use crate::template::{Reference, Referenced};
 use crate::text::text;
+use rollback_core::fingerprint::{FingerprintKey, is_keyed};
 
 /// The ConfigMaps and Secrets of a state, as they were when it was read. Never their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ mod tests {
         if !data.is_null() {
             object["data"] = data.clone();
         }
-        coupled.add(&reference(kind), &object, &FingerprintKey::public("ns"));
+        coupled.add(&reference(kind), &object, &FingerprintKey::public(crate::NAME, "ns"));
         coupled
     }
 

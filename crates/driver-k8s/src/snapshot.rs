@@ -172,7 +172,11 @@ mod tests {
         let reference = Reference { kind: Referenced::ConfigMap, name: "web".into(), optional: false };
         let object =
             json!({ "metadata": { "uid": "c", "resourceVersion": "4" }, "data": { "a": "hunter2" } });
-        coupled.add(&reference, &object, &crate::FingerprintKey::public("ns"));
+        coupled.add(
+            &reference,
+            &object,
+            &rollback_core::fingerprint::FingerprintKey::public(crate::NAME, "ns"),
+        );
         coupled.missing(&Reference { kind: Referenced::Secret, ..reference });
         state.coupled = Some(coupled);
         let mut circumstances = look.circumstances();
@@ -258,7 +262,7 @@ mod tests {
         fn no_value_of_a_variable_shows(value in "[a-zA-Z0-9]{12,40}") {
             let raw = json!({ "metadata": { "annotations": { "x": value } }, "spec": { "containers": [{ "name": "web",
                 "image": "web:v1", "args": [value], "env": [{ "name": "A", "value": value }], "new-field": { "deep": [value] } }] } });
-            let template = Template::of(&raw, &crate::FingerprintKey::public("ns"));
+            let template = Template::of(&raw, &rollback_core::fingerprint::FingerprintKey::public(crate::NAME, "ns"));
             proptest::prop_assert!(!serde_json::to_string(&template).unwrap().contains(&value));
             proptest::prop_assert!(template.check().is_ok());
         }

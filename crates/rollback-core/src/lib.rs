@@ -9,6 +9,7 @@ pub mod engine;
 pub mod environment;
 pub mod erased;
 pub mod error;
+pub mod fingerprint;
 mod graph;
 mod journal;
 pub mod layer;

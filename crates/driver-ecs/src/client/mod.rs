@@ -32,7 +32,8 @@ use crate::arn::{Arn, TaskDefinitionArn};
 use crate::config::{CodeDeployConfig, EcsConfig};
 use crate::look::Look;
 use crate::snapshot::EcsSnapshot;
-use crate::task_definition::{Definition, FingerprintKey};
+use crate::task_definition::Definition;
+use rollback_core::fingerprint::FingerprintKey;
 
 /// One service, and how to ask about it. Cheap to clone.
 #[derive(Clone)]
@@ -81,8 +82,11 @@ impl Client {
             return Err(Error::new(ErrorKind::Invalid, format!("use cluster {cluster}"), found)
                 .next("set region to that of the cluster"));
         }
-        let secret =
-            config.fingerprint_key.as_ref().map(|key| FingerprintKey::secret(key.as_bytes())).transpose()?;
+        let secret = config
+            .fingerprint_key
+            .as_ref()
+            .map(|key| FingerprintKey::secret(crate::NAME, key.as_bytes()))
+            .transpose()?;
         let place = Place {
             cluster: config.cluster.clone(),
             service: config.service.clone(),
@@ -160,7 +164,7 @@ impl Client {
 
     /// The key for values that may be secret: the installation's own, else the one that the account gives.
     pub(crate) fn key(&self, account: &str) -> FingerprintKey {
-        self.place.secret.clone().unwrap_or_else(|| FingerprintKey::public(account))
+        self.place.secret.clone().unwrap_or_else(|| FingerprintKey::public(crate::NAME, account))
     }
 }
 

@@ -7,11 +7,11 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::fingerprint::FingerprintKey;
 use super::normal::{is_deeper, normalise, redact, unredacted, with_defaults};
 use super::{DEEPEST, LARGEST, READ};
 use crate::image::ImageRef;
 use crate::text::is_ecs_name;
+use rollback_core::fingerprint::FingerprintKey;
 
 /// ECS takes ten containers in a task definition.
 const CONTAINERS: usize = 10;

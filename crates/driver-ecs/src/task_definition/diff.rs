@@ -6,7 +6,7 @@ use rollback_core::target::{DiffEntry, Shown};
 use serde_json::Value;
 
 use super::Definition;
-use super::fingerprint::is_keyed;
+use rollback_core::fingerprint::is_keyed;
 
 impl Definition {
     /// What restoring `to` would change: images, numbers and references as they are, names of environment variables without

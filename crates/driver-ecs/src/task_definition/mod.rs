@@ -2,7 +2,6 @@
 
 mod definition;
 mod diff;
-mod fingerprint;
 mod normal;
 #[cfg(test)]
 mod tests;
@@ -10,13 +9,12 @@ mod tests;
 use std::fmt;
 
 use jiff::Timestamp;
+use rollback_core::fingerprint::FingerprintKey;
 use rollback_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub use self::definition::{Container, Definition};
-pub use self::fingerprint::FingerprintKey;
-pub(crate) use self::fingerprint::is_keyed;
 use self::normal::READ_ONLY;
 pub(crate) use self::normal::{is_deeper, is_in_the_clear, normal_value};
 use crate::arn::TaskDefinitionArn;

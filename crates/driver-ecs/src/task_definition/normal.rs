@@ -3,7 +3,7 @@
 use rollback_core::digest::canonical;
 use serde_json::{Map, Value};
 
-use super::fingerprint::{FingerprintKey, is_keyed};
+use rollback_core::fingerprint::{FingerprintKey, is_keyed};
 
 /// Fields that ECS adds to a task definition or changes when it is registered again. `RegisterTaskDefinition` refuses them.
 pub(super) const READ_ONLY: [&str; 9] = [

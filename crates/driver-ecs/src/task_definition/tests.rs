@@ -45,7 +45,7 @@ fn described(revision: u32) -> Value {
 }
 
 fn key() -> FingerprintKey {
-    FingerprintKey::public("123456789012")
+    FingerprintKey::public(crate::NAME, "123456789012")
 }
 
 fn parsed(value: Value) -> TaskDefinition {
@@ -181,7 +181,8 @@ fn the_diff_names_things_as_people_do() {
     assert_eq!(diff[2].to, Some(Shown::Plain("web:v1".into())));
     assert!(from.diff(&from).is_empty());
     // Another key: that the values could not be compared is said once.
-    let other = parsed(described(2)).redacted(&FingerprintKey::secret(&[7; 32]).unwrap()).unwrap();
+    let other =
+        parsed(described(2)).redacted(&FingerprintKey::secret(crate::NAME, &[7; 32]).unwrap()).unwrap();
     let paths: Vec<_> = from.diff(&other).into_iter().map(|entry| entry.path).collect();
     assert_eq!(paths, ["values"]);
 }

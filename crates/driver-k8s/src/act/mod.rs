@@ -13,12 +13,12 @@ use self::jobs::{ran, run_job};
 use self::tell::{tell_appliers, to_mend};
 use crate::action::{Count, K8sAction, On};
 use crate::client::Client;
-use crate::fingerprint::FingerprintKey;
 use crate::job;
 use crate::look::{self, Pod, raw_template};
 use crate::patch::{self, Change, mark};
 use crate::template::{RESTARTED_BY, Template};
 use crate::text::{controller, entry, flag, line, number, text};
+use rollback_core::fingerprint::FingerprintKey;
 
 /// How often a change is sent that the API server refused because something else about the workload had changed, like its status.
 const SENDINGS: usize = 4;

@@ -21,11 +21,11 @@ pub(crate) use self::wire::Resource;
 use self::wire::{Call, METADATA, escaped};
 use crate::config::K8sConfig;
 use crate::coupled::Coupled;
-use crate::fingerprint::FingerprintKey;
 use crate::look::Look;
 use crate::template::{Reference, Referenced, Template};
 use crate::text::{list, text};
 use crate::workload::Workload;
+use rollback_core::fingerprint::FingerprintKey;
 
 /// Whose changes they are, in `managedFields`.
 pub(crate) const MANAGER: &str = "rollback";
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     pub(crate) fn new(kube: kube::Client, workload: Workload, config: &K8sConfig) -> Result<Self> {
         let secret = config.fingerprint_key.as_ref();
-        let secret = secret.map(|key| FingerprintKey::secret(key.as_bytes())).transpose()?;
+        let secret = secret.map(|key| FingerprintKey::secret(crate::NAME, key.as_bytes())).transpose()?;
         let expected = config.namespace_uid.clone();
         Ok(Self {
             kube,
@@ -126,7 +126,7 @@ impl Client {
             return Err(Error::new(ErrorKind::Refused, format!("use {}", self.workload), why)
                 .next("this is another cluster, or the namespace was made anew: choose the right context"));
         }
-        let key = self.secret.clone().unwrap_or_else(|| FingerprintKey::public(uid));
+        let key = self.secret.clone().unwrap_or_else(|| FingerprintKey::public(crate::NAME, uid));
         Ok(self.home.get_or_init(|| Home { uid: uid.to_owned(), key }))
     }
 

@@ -142,6 +142,6 @@ async fn may_delete(client: &Client, look: &Look, to: &K8sSnapshot) -> Option<Fi
 }
 
 /// Whether a template means what a state says.
-fn is_still(template: &Value, to: &K8sSnapshot, key: &crate::FingerprintKey) -> bool {
+fn is_still(template: &Value, to: &K8sSnapshot, key: &rollback_core::fingerprint::FingerprintKey) -> bool {
     Template::of(template, key).identity() == to.info().identity
 }

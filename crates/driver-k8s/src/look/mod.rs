@@ -15,10 +15,10 @@ pub(crate) use self::course::{Counts, Rest};
 pub(crate) use self::pods::{Pod, Trouble};
 pub(crate) use self::revisions::{CHANGE_CAUSE, Entry, raw_template};
 use crate::circumstances::Blocking;
-use crate::fingerprint::FingerprintKey;
 use crate::template::Template;
 use crate::text::{controller, line, text};
 use crate::workload::{Kind, Workload};
+use rollback_core::fingerprint::FingerprintKey;
 
 /// How many pods are named that block. An OrderedReady StatefulSet changes one at a time.
 const MOST_BLOCKING: usize = 8;

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use rollback_core::{Digest, Identity};
 use serde_json::Value;
 
-use crate::fingerprint::FingerprintKey;
 use crate::template::Template;
 use crate::text::{controller, entry, line, number, text};
 use crate::workload::Kind;
+use rollback_core::fingerprint::FingerprintKey;
 
 /// Where the Deployment controller writes the number of a ReplicaSet.
 pub(crate) const NUMBER: &str = "deployment.kubernetes.io/revision";

@@ -86,7 +86,7 @@ impl Bed {
 
     pub(crate) fn look(self) -> Look {
         let workload = Workload::new(self.kind, "shop", "web").unwrap();
-        let key = FingerprintKey::public("ns");
+        let key = FingerprintKey::public(crate::NAME, "ns");
         Look::new(&workload, &key, self.object, &self.history, &self.pods).unwrap()
     }
 }

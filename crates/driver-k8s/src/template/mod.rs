@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::references::{Reference, Referenced};
-use crate::fingerprint::{FingerprintKey, is_keyed};
 use crate::image::Image;
 use crate::text::{list, text};
+use rollback_core::fingerprint::{FingerprintKey, is_keyed};
 
 /// The annotation that `kubectl rollout restart` sets on a template. It means nothing but "once more".
 pub(crate) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

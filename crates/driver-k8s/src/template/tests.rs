@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn key() -> FingerprintKey {
-    FingerprintKey::public("ns-uid")
+    FingerprintKey::public(crate::NAME, "ns-uid")
 }
 
 fn written() -> Value {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::fingerprint::{FingerprintKey, is_keyed};
+use rollback_core::fingerprint::{FingerprintKey, is_keyed};
 
 /// The annotation by which kubectl finds the main container.
 pub(super) const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
