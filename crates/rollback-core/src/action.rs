@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::contents::{Contents, Kept};
 use crate::document::Document;
 use crate::name::{ComponentName, IdempotencyKey, PartId, RunId, StepId, Token};
 use crate::time::Lasting;
@@ -49,6 +50,9 @@ pub struct Step<A> {
     pub reversible: bool,
     /// How long one attempt may take before its effect counts as unknown.
     pub timeout: Lasting,
+    /// Kept contents that it is sent with: see [`ActionContext::contents`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Kept>,
 }
 
 impl<A> Step<A> {
@@ -67,6 +71,7 @@ impl<A> Step<A> {
             part: None,
             reversible: true,
             timeout: Lasting::from_secs(60),
+            contents: None,
         }
     }
 
@@ -107,6 +112,13 @@ impl<A> Step<A> {
         self
     }
 
+    /// Is sent with kept contents, as [`View::kept`](crate::View::kept) names them.
+    #[must_use]
+    pub fn with_contents(mut self, kept: Kept) -> Self {
+        self.contents = Some(kept);
+        self
+    }
+
     /// The same step with another form of its action.
     pub(crate) fn try_map<B, E>(self, map: impl FnOnce(A) -> Result<B, E>) -> Result<Step<B>, E> {
         Ok(Step {
@@ -118,6 +130,7 @@ impl<A> Step<A> {
             part: self.part,
             reversible: self.reversible,
             timeout: self.timeout,
+            contents: self.contents,
         })
     }
 }
@@ -233,6 +246,8 @@ pub struct ActionContext {
     pub outputs: BTreeMap<StepId, Value>,
     /// How long one sending may take. The engine keeps this limit; a driver may hand it to its client.
     pub timeout: Lasting,
+    /// What was kept of the destination, where the step asked for it and is being sent; a probe goes without. It may hold secrets: it goes into requests, and nowhere else.
+    pub contents: Option<Contents>,
     /// Asked to stop: a convergence stops between its parts, a single effect finishes.
     pub cancel: CancellationToken,
     progress: Option<Arc<ProgressFn>>,
@@ -252,6 +267,7 @@ impl ActionContext {
             seen: None,
             outputs: BTreeMap::new(),
             timeout: Lasting::from_secs(60),
+            contents: None,
             cancel: CancellationToken::new(),
             progress: None,
         }
@@ -289,6 +305,13 @@ impl ActionContext {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Lasting) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the kept contents.
+    #[must_use]
+    pub fn with_contents(mut self, contents: Option<Contents>) -> Self {
+        self.contents = contents;
         self
     }
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 use crate::action::{ActionContext, Landing};
+use crate::contents::{Contents, KeepsContents};
 use crate::document::{Document as _, Envelope};
 use crate::error::Result;
 use crate::name::Token;
@@ -42,6 +44,14 @@ pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
     async fn probe(&self, cx: &ActionContext, action: &Envelope) -> Result<Landing>;
     /// See [`Target::prove`].
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence>;
+    /// See [`KeepsContents::contents`]. `None` also of a target that keeps none.
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>>;
+    /// See [`Snapshot::recall`](crate::Snapshot::recall).
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not a snapshot of this driver.
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord>;
 }
 
 /// A strategy with its answer.
@@ -69,12 +79,31 @@ pub struct Bound<T: Target> {
     driver: String,
     target: T,
     strategies: Vec<Box<dyn Strategy<T::Snapshot, T::Action>>>,
+    contents: Option<ReadContents<T>>,
 }
+
+/// Reads the contents of a state, of a target that keeps them.
+type ReadContents<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<Option<Contents>>>;
 
 impl<T: Target> Bound<T> {
     /// A target of `driver`, without strategies yet.
     pub fn new(driver: impl Into<String>, target: T) -> Self {
-        Self { driver: driver.into(), target, strategies: Vec::new() }
+        Self { driver: driver.into(), target, strategies: Vec::new(), contents: None }
+    }
+
+    /// Has the contents of recorded states kept, where the installation has a key for that.
+    #[must_use]
+    pub fn keeping_contents(mut self) -> Self
+    where
+        T: KeepsContents,
+    {
+        self.contents = Some(|target, snapshot| {
+            Box::pin(async move {
+                let contents = target.contents(&snapshot.open()?).await?;
+                contents.as_ref().map(Contents::new).transpose()
+            })
+        });
+        self
     }
 
     /// Adds a strategy. The order decides between equally good proposals.
@@ -162,5 +191,16 @@ impl<T: Target> DynTarget for Bound<T> {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.target.prove(&goal.try_map_ref(SnapshotRecord::open)?).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        match self.contents {
+            Some(read) => read(&self.target, snapshot).await,
+            None => Ok(None),
+        }
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        found.recalling::<T::Snapshot>(recorded)
     }
 }

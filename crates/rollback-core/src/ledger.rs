@@ -1,8 +1,11 @@
 //! Deployment records with earned last-known-good, retention, and quarantine.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::contents::{self, Kept};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::name::{Revision, RunId, TargetId, Version};
@@ -12,6 +15,9 @@ use crate::time::Lasting;
 
 /// How long deployment records are kept unless told otherwise: 30 days. The newest good one is never removed.
 pub const DEFAULT_RETENTION: Lasting = Lasting::from_secs(30 * 86_400);
+
+/// What is written before the record that names it can be seen: younger than this, it is nobody's rubbish.
+pub(crate) const NEVER_YOUNGER: Lasting = Lasting::from_secs(3_600);
 
 /// One deployment of a target: what ran from when on, and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,9 @@ pub struct Deployment {
     /// The rollback that left it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_by: Option<RunId>,
+    /// Its contents, where the installation keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 impl Deployment {
@@ -49,6 +58,7 @@ impl Deployment {
             proven: false,
             good: None,
             left_by: None,
+            kept: None,
         }
     }
 
@@ -177,6 +187,7 @@ pub struct Ledger {
     deployments: KeyPrefix,
     quarantine: KeyPrefix,
     lifted: KeyPrefix,
+    contents: KeyPrefix,
 }
 
 /// The segment under which a target's records are kept: ids hold characters that keys cannot.
@@ -201,6 +212,7 @@ impl Ledger {
             deployments: KeyPrefix::new(&format!("deployments/{segment}"))?,
             quarantine: KeyPrefix::new(&format!("quarantine/{segment}"))?,
             lifted: KeyPrefix::new(&format!("lifted/{segment}"))?,
+            contents: KeyPrefix::new(&format!("{}/{segment}", contents::SPACE))?,
         })
     }
 
@@ -218,6 +230,20 @@ impl Ledger {
         let found = self.records.get_all(&keys).await?;
         // One may have been removed by somebody's clean-up since it was listed.
         Ok(keys.into_iter().zip(found).filter_map(|(key, record)| Some((key, record?))).collect())
+    }
+
+    /// The contents that are kept of a state, with its coupled state: the newest of them.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub(crate) async fn kept(&self, info: &SnapshotInfo) -> Result<Option<Kept>> {
+        let of = |record: &Deployment| {
+            let found = &record.snapshot.info;
+            found.identity == info.identity && (info.coupled.is_none() || found.coupled == info.coupled)
+        };
+        let records = self.deployments().await?;
+        Ok(records.into_iter().filter(of).find_map(|record| record.kept))
     }
 
     /// The newest deployment that earned being good and is not under quarantine.
@@ -270,8 +296,19 @@ impl Ledger {
     ///
     /// The store's.
     pub async fn mark_left(&self, identity: Identity, run: RunId) -> Result<()> {
+        self.mark_all_left(|info| info.identity == identity, run).await
+    }
+
+    /// Marks every deployment of a state with this coupled state as left by `run`: the state itself stays, and what belonged to it
+    /// is no longer good.
+    pub(crate) async fn mark_configuration_left(&self, left: &SnapshotInfo, run: RunId) -> Result<()> {
+        let is_it = |info: &SnapshotInfo| info.identity == left.identity && info.coupled == left.coupled;
+        self.mark_all_left(is_it, run).await
+    }
+
+    async fn mark_all_left(&self, is_it: impl Fn(&SnapshotInfo) -> bool + Send, run: RunId) -> Result<()> {
         for (key, record) in self.keyed_deployments().await? {
-            if record.value.snapshot.info.identity == identity {
+            if is_it(&record.value.snapshot.info) {
                 let left = |record: &mut Deployment| {
                     record.left_by.get_or_insert(run);
                 };
@@ -281,18 +318,45 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes deployments older than `retention`, but never the newest good one and never the newest of all. How many.
+    /// Removes deployments older than `retention`, with their contents, but never the newest good one and never the newest of all.
+    /// How many.
     ///
     /// # Errors
     ///
     /// The store's.
     pub async fn clean(&self, now: Timestamp, retention: Lasting) -> Result<usize> {
-        let (stale, _) = self.stale(retention.before(now)).await?;
+        let (stale, kept) = self.stale(retention.before(now)).await?;
         let mut removed = 0;
         for (key, version) in &stale {
             removed += usize::from(self.records.delete(key, version).await?);
         }
+        if removed > 0 {
+            for key in self.stale_contents(&kept, now).await?.into_values().flatten() {
+                self.records.remove(&key).await?;
+            }
+        }
         Ok(removed)
+    }
+
+    /// The parts of kept contents that no deployment names, by what they are parts of. Contents are written before the
+    /// deployment that names them: very young ones are left alone.
+    pub(crate) async fn stale_contents(
+        &self,
+        kept: &[Deployment],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Vec<Key>>> {
+        let oldest = NEVER_YOUNGER.before(now).as_millisecond();
+        let named: BTreeSet<_> = kept.iter().filter_map(|one| Some(one.kept.as_ref()?.place())).collect();
+        let mut stale = BTreeMap::<_, Vec<_>>::new();
+        for key in self.records.keys(&self.contents).await? {
+            let Some((place, _)) = key.as_str().rsplit_once('/') else { continue };
+            let made = place.rsplit('/').next().and_then(|name| name.split('-').next());
+            let old = made.and_then(|millis| millis.parse::<i64>().ok()).is_some_and(|made| made < oldest);
+            if old && !named.contains(place) {
+                stale.entry(place.to_owned()).or_default().push(key);
+            }
+        }
+        Ok(stale)
     }
 
     /// The deployments older than `oldest` that nothing stands on, and those that stay.

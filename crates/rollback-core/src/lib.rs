@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod condition;
+pub mod contents;
 pub mod digest;
 pub mod document;
 pub mod engine;
@@ -29,6 +30,7 @@ pub mod target;
 pub mod time;
 
 pub use self::action::{Action, ActionContext, ActionKind, Landing, Receipt, Step};
+pub use self::contents::{Contents, KeepsContents};
 pub use self::digest::Digest;
 pub use self::document::{Document, Envelope};
 pub use self::engine::{Approval, Engine, EngineBuilder};

@@ -152,6 +152,14 @@ impl SnapshotInfo {
 pub trait Snapshot: Document {
     /// Revision, version, artifacts and identity.
     fn info(&self) -> SnapshotInfo;
+
+    /// Takes over what only an earlier record of the same state knows: coupled state as it was then, digests of images whose
+    /// tags have moved since. A history read from the backend seldom knows that. Identity and revision stay.
+    ///
+    /// A driver whose history knows all that its records know has nothing to do here.
+    fn recall(&mut self, recorded: &Self) {
+        let _ = recorded;
+    }
 }
 
 /// A snapshot as core handles it: what it says about itself, and the driver's document.
@@ -172,6 +180,23 @@ impl SnapshotRecord {
     /// When the snapshot cannot be written as JSON.
     pub fn seal<S: Snapshot>(snapshot: &S) -> Result<Self> {
         Ok(Self { info: snapshot.info(), document: Envelope::seal(snapshot)? })
+    }
+
+    /// With what a record of the same state knows more.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not a snapshot of this driver.
+    pub(crate) fn recalling<S: Snapshot>(&self, recorded: &Self) -> Result<Self> {
+        let mut snapshot: S = self.open()?;
+        snapshot.recall(&recorded.open()?);
+        let recalled = Self::seal(&snapshot)?;
+        if (recalled.info.identity, &recalled.info.revision) != (self.info.identity, &self.info.revision) {
+            let what = "what a record knows more changed what the state is";
+            return Err(Error::new(ErrorKind::Invalid, "read the history", what)
+                .next("this is a fault of the driver: report it"));
+        }
+        Ok(recalled)
     }
 
     /// Gives the driver its snapshot back, checked again.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::action::{Action, Step};
+use crate::contents::Kept;
 use crate::name::ComponentName;
-use crate::snapshot::{Snapshot, SnapshotInfo};
+use crate::snapshot::{Artifact, Snapshot, SnapshotInfo};
 use crate::target::{Capabilities, Inspection, Observation};
 use crate::time::Lasting;
 
@@ -49,6 +50,10 @@ pub struct View<S> {
     pub capabilities: Capabilities,
     /// The other components of the same plan.
     pub peers: Peers,
+    /// The contents that are kept of the destination, where they are: steps may be [sent with
+    /// them](crate::Step::with_contents).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 impl<S> View<S> {
@@ -66,7 +71,15 @@ impl<S> View<S> {
             inspection: Inspection::default(),
             capabilities,
             peers: Peers::default(),
+            kept: None,
         }
+    }
+
+    /// Adds contents that are kept of the destination.
+    #[must_use]
+    pub fn with_kept(mut self, kept: Option<Kept>) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// Adds what was inspected.
@@ -94,6 +107,7 @@ impl<S> View<S> {
             inspection: self.inspection.clone(),
             capabilities: self.capabilities,
             peers: self.peers.clone(),
+            kept: self.kept.clone(),
         })
     }
 }
@@ -224,6 +238,13 @@ pub struct Proposal<A> {
     pub parallel: u32,
     /// Whether every part must have been restarted for it to count.
     pub restarts: bool,
+    /// Whether it puts back coupled state as well, and that must be proven too: see
+    /// [`SnapshotInfo::coupled`](crate::SnapshotInfo::coupled).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coupled: bool,
+    /// Artifacts of the destination that need not exist: it makes them again.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub brings: Vec<Artifact>,
 }
 
 impl<A> Proposal<A> {
@@ -240,6 +261,8 @@ impl<A> Proposal<A> {
             after: Vec::new(),
             parallel: 1,
             restarts: false,
+            coupled: false,
+            brings: Vec::new(),
         }
     }
 
@@ -299,6 +322,20 @@ impl<A> Proposal<A> {
         self
     }
 
+    /// Puts back coupled state as well.
+    #[must_use]
+    pub fn coupled(mut self) -> Self {
+        self.coupled = true;
+        self
+    }
+
+    /// Makes an artifact of the destination again: it need not exist.
+    #[must_use]
+    pub fn brings(mut self, artifact: Artifact) -> Self {
+        self.brings.push(artifact);
+        self
+    }
+
     /// Whether every step towards the destination can be taken back.
     #[must_use]
     pub fn is_reversible(&self) -> bool {
@@ -326,6 +363,8 @@ impl<A> Proposal<A> {
             after: self.after,
             parallel: self.parallel,
             restarts: self.restarts,
+            coupled: self.coupled,
+            brings: self.brings,
         })
     }
 }

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fresh::FreshLooks;
 use super::{Context, Engine};
+use crate::contents::ContentsKeys;
 use crate::environment::Environment;
 use crate::erased::DynTarget;
 use crate::layer;
@@ -29,6 +30,7 @@ pub struct EngineBuilder {
     cancel: CancellationToken,
     ttl: Lasting,
     retention: Lasting,
+    contents: Option<ContentsKeys>,
     break_glass: Option<String>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -49,6 +51,7 @@ impl EngineBuilder {
             cancel: CancellationToken::new(),
             ttl: DEFAULT_TTL,
             retention: DEFAULT_RETENTION,
+            contents: None,
             break_glass: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -118,6 +121,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn retention(mut self, retention: Lasting) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Keeps the contents of recorded states, encrypted with these keys, of targets that [keep
+    /// them](crate::contents::KeepsContents). Without keys nothing is kept.
+    #[must_use]
+    pub fn contents(mut self, keys: ContentsKeys) -> Self {
+        self.contents = Some(keys);
         self
     }
 
@@ -193,6 +204,7 @@ impl EngineBuilder {
             progress: self.progress,
             cancel: self.cancel,
             retention: self.retention,
+            contents: self.contents,
             break_glass: self.break_glass,
         })
     }

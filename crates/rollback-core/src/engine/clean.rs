@@ -7,15 +7,13 @@ use serde::Serialize;
 
 use super::Engine;
 use super::records::{self, RunRecord};
+use crate::contents;
 use crate::error::{ErrorKind, Result};
 use crate::lease::Head;
-use crate::ledger::{Deployment, Ledger, Quarantine};
+use crate::ledger::{Deployment, Ledger, NEVER_YOUNGER, Quarantine};
 use crate::name::RunId;
 use crate::store::{Key, KeyPrefix, Records, StoreVersion};
 use crate::time::Lasting;
-
-/// A run that is being created has its plan before it can be seen: documents younger than this are nobody's rubbish.
-const NEVER_YOUNGER: Lasting = Lasting::from_secs(3_600);
 
 /// What is removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +25,8 @@ pub struct Cleaned {
     pub events: usize,
     /// Deployment records.
     pub deployments: usize,
+    /// Kept contents that no deployment record names any more.
+    pub contents: usize,
     /// Old runs that stay, by the reason why.
     pub kept: BTreeMap<String, usize>,
 }
@@ -38,6 +38,8 @@ struct Rubbish {
     /// Runs of which only documents are left: an earlier clean-up was cut off.
     orphans: Vec<RunId>,
     deployments: Vec<(Key, StoreVersion)>,
+    /// The parts of contents that go with them.
+    contents: Vec<Vec<Key>>,
     kept: BTreeMap<String, usize>,
 }
 
@@ -60,7 +62,7 @@ impl Engine {
     ) -> Result<Cleaned> {
         let records = &self.context.records;
         let now = self.context.clock.now();
-        let rubbish = self.rubbish(older_than.before(now), NEVER_YOUNGER.before(now)).await?;
+        let rubbish = self.rubbish(older_than.before(now), now).await?;
         let mut cleaned = Cleaned { kept: rubbish.kept, ..Cleaned::default() };
         for (key, version) in &rubbish.deployments {
             if dry_run || records.delete(key, version).await? {
@@ -68,12 +70,20 @@ impl Engine {
                 tell(&cleaned);
             }
         }
+        // After the records that name them.
+        for parts in &rubbish.contents {
+            for key in parts.iter().filter(|_| !dry_run) {
+                records.remove(key).await?;
+            }
+            cleaned.contents += 1;
+            tell(&cleaned);
+        }
         for run in rubbish.runs {
             let journal = records.keys(&KeyPrefix::new(&format!("journal/{run}"))?).await?;
             for key in journal.iter().rev() {
-                cleaned.events += usize::from(dry_run || remove(records, key).await?);
+                cleaned.events += usize::from(dry_run || records.remove(key).await?);
             }
-            if dry_run || remove(records, &records::prefix()?.key(run)?).await? {
+            if dry_run || records.remove(&records::prefix()?.key(run)?).await? {
                 cleaned.runs += 1;
                 tell(&cleaned);
             }
@@ -89,14 +99,20 @@ impl Engine {
         Ok(cleaned)
     }
 
-    async fn rubbish(&self, oldest: Timestamp, settled: Timestamp) -> Result<Rubbish> {
+    async fn rubbish(&self, oldest: Timestamp, now: Timestamp) -> Result<Rubbish> {
+        // A run that is being created has its plan before it can be seen.
+        let settled = NEVER_YOUNGER.before(now);
         let records = &self.context.records;
         let mut rubbish = Rubbish::default();
         let mut needed = open_runs(records).await?;
         needed.extend(quarantining_runs(records).await?);
-        for segment in segments(records, "deployments").await? {
-            let (stale, kept) = Ledger::of_segment(records.clone(), &segment)?.stale(oldest).await?;
+        let mut recorded = segments(records, "deployments").await?;
+        recorded.extend(segments(records, contents::SPACE).await?);
+        for segment in recorded {
+            let ledger = Ledger::of_segment(records.clone(), &segment)?;
+            let (stale, kept) = ledger.stale(oldest).await?;
             rubbish.deployments.extend(stale);
+            rubbish.contents.extend(ledger.stale_contents(&kept, now).await?.into_values());
             needed.extend(kept.iter().flat_map(makers));
         }
         // Before the runs: one that begins in between has its documents first.
@@ -166,15 +182,7 @@ async fn segments(records: &Records, space: &str) -> Result<BTreeSet<String>> {
 /// Removes the plan and the reports of a run.
 async fn remove_documents(records: &Records, run: RunId) -> Result<()> {
     for key in records.keys(&KeyPrefix::new(&format!("documents/{run}"))?).await? {
-        remove(records, &key).await?;
+        records.remove(&key).await?;
     }
     Ok(())
-}
-
-/// Removes a record as it is now. Whether it was removed.
-async fn remove(records: &Records, key: &Key) -> Result<bool> {
-    match records.get::<serde_json::Value>(key).await? {
-        Some(record) => records.delete(key, &record.version).await,
-        None => Ok(false),
-    }
 }

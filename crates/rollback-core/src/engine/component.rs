@@ -11,17 +11,19 @@ use tracing::Instrument as _;
 
 use super::Context;
 use super::steps::{LOOKS, longer};
+use crate::contents::Kept;
 use crate::document::Envelope;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, ErrorRecord, Result};
 use crate::journal::{Journal, JournalEvent, Leg, Progressed, Purpose, Unwritten};
 use crate::lease::{Lease, OpenIntent};
+use crate::ledger::Ledger;
 use crate::name::{ComponentName, RunId, StepId, Token};
 use crate::plan::{ComponentPlan, artifact_findings, propose, view};
 use crate::probe::Gate;
 use crate::progress::{Event, Stage};
 use crate::request::Request;
-use crate::snapshot::SnapshotRecord;
+use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peers, Proposal};
 use crate::target::{Evidence, Finding, Inspection, Observation, Severity};
 
@@ -181,7 +183,7 @@ impl ComponentRun {
         }
         let found = match self.target.inspect(self.plan.from.known(), &self.plan.to).await {
             Ok(inspection) => {
-                let artifacts = artifact_findings(&self.plan.to.info, &inspection);
+                let artifacts = artifact_findings(&self.plan.to.info, &inspection, self.plan.brought());
                 inspection.findings.into_iter().chain(artifacts).collect()
             }
             Err(error) => {
@@ -224,6 +226,9 @@ impl ComponentRun {
                             why: why.unwrap_or_else(|| "there is no way".to_owned()),
                         });
                     };
+                    if leg.purpose == Purpose::Forward {
+                        self.keep_origin().await;
+                    }
                     self.note(JournalEvent::LegStarted { leg }).await?;
                 }
             }
@@ -318,7 +323,8 @@ impl ComponentRun {
             &self.plan.target,
             Inspection::default(),
             Peers::default(),
-        );
+        )
+        .with_kept(self.kept(&goal.info).await);
         let considered = match propose(&*self.target, &view) {
             Ok(considered) => considered,
             Err(error) => {
@@ -326,8 +332,12 @@ impl ComponentRun {
                 return Ok(None);
             }
         };
+        // What was approved was to put back what belongs to it as well.
+        let coupled = purpose == Purpose::Repair && self.plan.coupled().is_some();
         let usable = considered.into_iter().filter_map(|one| match one.decision {
-            Decision::Propose(proposal) if proposal.is_reversible() => Some((one.strategy, proposal)),
+            Decision::Propose(proposal) if proposal.is_reversible() && (proposal.coupled || !coupled) => {
+                Some((one.strategy, proposal))
+            }
             _ => None,
         });
         let best = usable.min_by(|a, b| a.1.preference(&b.1));
@@ -337,6 +347,13 @@ impl ComponentRun {
             proposal: Some(proposal),
             token: Some(token),
         }))
+    }
+
+    /// The contents that are kept of a state.
+    async fn kept(&self, info: &SnapshotInfo) -> Option<Kept> {
+        let ledger = Ledger::new(self.context.records.clone(), &self.plan.target.id).ok()?;
+        let kept = ledger.kept(info).await;
+        kept.inspect_err(|error| self.warn(format!("whether contents are kept: {error}"))).ok().flatten()
     }
 
     /// A look at what is, and not at what was before our last action: a platform may lag behind, and shows that only to

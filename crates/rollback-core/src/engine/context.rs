@@ -4,14 +4,16 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::fresh::FreshLooks;
+use crate::contents::{self, ContentsKeys, Kept};
 use crate::environment::Environment;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Leasing;
-use crate::name::{ComponentName, Entropy};
+use crate::name::{ComponentName, Entropy, TargetId};
 use crate::probe::{Gate, ProbeRegistry};
 use crate::progress::{Event, Progress};
 use crate::registry::known;
+use crate::snapshot::SnapshotRecord;
 use crate::store::Records;
 use crate::target::TargetInfo;
 use crate::time::{Clock, Lasting};
@@ -31,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     pub(crate) cancel: CancellationToken,
     pub(crate) retention: Lasting,
+    /// What kept contents are encrypted with; without them nothing is kept.
+    pub(crate) contents: Option<ContentsKeys>,
     pub(crate) fresh: FreshLooks,
     /// Why there is no lease, if there is none.
     pub(crate) break_glass: Option<String>,
@@ -57,6 +61,20 @@ impl Context {
         let found = format!("it is in {}, but {} expects {expected}", info.account, self.environment.name);
         Err(Error::new(ErrorKind::Refused, format!("touch {name}"), found)
             .next("sign in to the expected account or cluster, or choose the right environment"))
+    }
+
+    /// Keeps the contents of what rests on a target, where the installation has a key for that.
+    pub(crate) async fn keep(
+        &self,
+        target: &dyn DynTarget,
+        id: &TargetId,
+        snapshot: &SnapshotRecord,
+    ) -> Result<Option<Kept>> {
+        let Some(keys) = &self.contents else { return Ok(None) };
+        let Some(contents) = target.contents(snapshot).await? else { return Ok(None) };
+        let of = (id, snapshot.info.identity);
+        let kept = contents::keep(&self.records, keys, &*self.entropy, self.clock.now(), of, &contents);
+        kept.await.map(Some)
     }
 
     /// The components that are configured to come before `name`.

@@ -3,12 +3,14 @@
 use std::sync::PoisonError;
 
 use super::component::{ComponentRun, Forward, Halt, LegEnd};
+use crate::contents::Kept;
 use crate::error::ErrorRecord;
 use crate::journal::{JournalEvent, Progressed, Purpose, counted};
 use crate::lease::{Unauthorised, held_by};
 use crate::ledger::{Deployment, Ledger, Quarantine};
 use crate::progress::{Event, Stage};
 use crate::report::{ComponentReport, State};
+use crate::snapshot::SnapshotRecord;
 use crate::target::{Evidence, Finding, Goal, Proof};
 
 /// A component's end in the making.
@@ -136,7 +138,7 @@ impl ComponentRun {
         }
     }
 
-    async fn back_to(&self, origin: &crate::snapshot::SnapshotRecord) -> Result<LegEnd, Halt> {
+    async fn back_to(&self, origin: &SnapshotRecord) -> Result<LegEnd, Halt> {
         let failed = |why: &str| Ok(LegEnd::Failed { why: why.to_owned(), error: None });
         if self.has_open().await {
             return Err(Halt::Stuck("something may still land".to_owned()));
@@ -340,12 +342,19 @@ impl ComponentRun {
             ledger.record(&Deployment::new(origin.clone(), seen, self.actor())).await?;
         }
         if !known.iter().any(|record| record.made_by == Some(self.run)) {
-            let mut deployment = Deployment::new(self.plan.to.clone(), now, self.actor());
+            let (snapshot, kept) = self.reached_state().await;
+            let mut deployment = Deployment::new(snapshot, now, self.actor());
+            deployment.kept = kept;
             deployment.made_by = Some(self.run);
             deployment.proven = true;
             ledger.record(&deployment).await?;
         }
-        let Some(left) = left else { return Ok(()) };
+        let Some(left) = left else {
+            if let Some(origin) = self.plan.from.known().filter(|_| self.plan.coupled().is_some()) {
+                ledger.mark_configuration_left(&origin.info, self.run).await?;
+            }
+            return Ok(());
+        };
         ledger.mark_left(left.identity, self.run).await?;
         if state == State::Restored && self.request.quarantine {
             let reason = self.request.reason.clone().unwrap_or_else(|| "rolled back from".to_owned());
@@ -355,6 +364,42 @@ impl ComponentRun {
         }
         ledger.clean(now, self.context.retention).await?;
         Ok(())
+    }
+
+    /// The destination as it is now, and its contents where they are kept: what belongs to it may not be what it was.
+    async fn reached_state(&self) -> (SnapshotRecord, Option<Kept>) {
+        let to = &self.plan.to;
+        if to.info.coupled.is_none() && self.context.contents.is_none() {
+            return (to.clone(), None);
+        }
+        let observed = self.target.observe(None).await.ok();
+        let now = observed.and_then(|observed| observed.settled.known().cloned());
+        let Some(now) = now.filter(|now| now.info.identity == to.info.identity) else {
+            return (to.clone(), None);
+        };
+        let kept = self.context.keep(&*self.target, &self.plan.target.id, &now).await;
+        let kept = kept.inspect_err(|error| self.warn(format!("its contents are not kept: {error}")));
+        (now, kept.ok().flatten())
+    }
+
+    /// Records what is to be left with its contents, before what belongs to it is put back: it would be gone.
+    pub(super) async fn keep_origin(&self) {
+        let Some(origin) = self.plan.from.known().filter(|_| self.plan.coupled().is_some()) else { return };
+        let recorded = async {
+            let ledger = Ledger::new(self.context.records.clone(), &self.plan.target.id)?;
+            if self.context.contents.is_none() || ledger.kept(&origin.info).await?.is_some() {
+                return Ok(());
+            }
+            let kept = self.context.keep(&*self.target, &self.plan.target.id, origin).await?;
+            let seen = self.run.made_at().unwrap_or_else(|| self.context.clock.now());
+            let mut deployment = Deployment::new(origin.clone(), seen, self.actor());
+            deployment.kept = kept;
+            ledger.record(&deployment).await
+        };
+        let recorded: crate::error::Result<()> = recorded.await;
+        if let Err(error) = recorded {
+            self.warn(format!("what is left is not kept, so there is no way back to it: {error}"));
+        }
     }
 
     fn actor(&self) -> String {

@@ -175,7 +175,9 @@ impl ComponentRun {
         inspection: &Inspection,
     ) -> Result<Result<Observation<SnapshotRecord>, String>, ErrorRecord> {
         let record = |error: Error| error.to_record();
-        let gone = inspection.artifacts.iter().find(|state| state.presence == Reading::Absent);
+        let brought = self.plan.brought();
+        let mut gone = inspection.artifacts.iter().filter(|state| state.presence == Reading::Absent);
+        let gone = gone.find(|state| !brought.contains(&state.artifact));
         if let Some(gone) = gone {
             return Ok(Err(format!("{} {} does not exist any more", gone.artifact.kind, gone.artifact.name)));
         }
@@ -202,7 +204,8 @@ impl ComponentRun {
         }
         let settled = observed.settled.known().map(|record| record.info.identity);
         if settled == Some(self.plan.to.info.identity) && observed.heading.is_none() {
-            match self.prove_goal(&Goal::runs(self.plan.to.clone())).await {
+            let goal = Goal::runs(self.plan.to.clone()).coupled(self.plan.coupled());
+            match self.prove_goal(&goal).await {
                 Ok((evidence, Proof::Proven)) => return Ok(Guard::End(Forward::AlreadyThere { evidence })),
                 Ok((_, Proof::NotProven { .. })) => {}
                 Err(error) => return Ok(refused(error.message.clone(), Some(error))),

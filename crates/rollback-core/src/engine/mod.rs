@@ -31,13 +31,15 @@ pub(crate) use self::context::Context;
 pub use self::quarantine::Admission;
 use self::records::RunRecord;
 use self::run::Run;
+use crate::contents::{self, Kept};
 use crate::digest::Digest;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::held_by;
 use crate::ledger::{Deployment, GoodMark, Ledger, last_good};
-use crate::name::{ComponentName, RunId};
+use crate::name::{ComponentName, RunId, TargetId};
 use crate::plan::{Candidate, Past, Plan, Planned, Planner};
+use crate::progress::Event;
 use crate::report::{Report, State};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
@@ -326,17 +328,31 @@ impl Engine {
             quarantine::clear(component, &ledger, &snapshot.info, claim, &by, now).await?;
         }
         let newest = ledger.deployments().await?.into_iter().next();
-        // One that was left and runs again is a deployment of its own.
-        match newest.filter(|newest| newest.snapshot.info.identity == identity && newest.left_by.is_none()) {
-            Some(mut newest) => {
-                if good.is_some() {
-                    newest.good.clone_from(&good);
-                    ledger.update(identity, |record| record.good.clone_from(&good)).await?;
+        // One that was left and runs again is a deployment of its own, and so is one whose coupled state was changed.
+        let same = |newest: &Deployment| {
+            let found = &newest.snapshot.info;
+            found.identity == identity && found.coupled == snapshot.info.coupled && newest.left_by.is_none()
+        };
+        match newest.filter(same) {
+            Some(newest) => {
+                let mut told = newest.clone();
+                told.good = good.or(told.good);
+                if told.kept.is_none() {
+                    told.kept = self.keep(component, &info.id, &snapshot).await;
                 }
-                Ok(newest)
+                if told != newest {
+                    let write = |record: &mut Deployment| {
+                        record.good.clone_from(&told.good);
+                        record.kept.clone_from(&told.kept);
+                    };
+                    ledger.update(identity, write).await?;
+                }
+                Ok(told)
             }
             None => {
+                let kept = self.keep(component, &info.id, &snapshot).await;
                 let mut deployment = Deployment::new(snapshot, now, by);
+                deployment.kept = kept;
                 deployment.proven = true;
                 deployment.good = good;
                 ledger.record(&deployment).await?;
@@ -344,6 +360,22 @@ impl Engine {
                 Ok(deployment)
             }
         }
+    }
+
+    /// Keeps contents as far as that is possible: a record without them is worth more than none.
+    async fn keep(
+        &self,
+        component: &ComponentName,
+        target: &TargetId,
+        snapshot: &SnapshotRecord,
+    ) -> Option<Kept> {
+        let found = self.context.target(component).ok()?;
+        let kept = self.context.keep(&**found, target, snapshot).await;
+        let told = |error: &Error| {
+            let message = format!("its contents are not kept: {error}");
+            self.context.emit(Event::Warning { component: component.clone(), message });
+        };
+        kept.inspect_err(told).ok().flatten()
     }
 
     /// The deployment records and quarantine of a component.
@@ -367,7 +399,8 @@ impl Engine {
         let local = Records::new(local, clock, Arc::clone(&self.context.entropy));
         let mut copied = 0;
         // Runs last: a run that can be seen has its plan and its journal.
-        for space in ["journal", "deployments", "quarantine", "lifted", "documents", "runs"] {
+        for space in ["journal", contents::SPACE, "deployments", "quarantine", "lifted", "documents", "runs"]
+        {
             for key in local.keys(&KeyPrefix::new(space)?).await? {
                 let Some(record) = local.get::<serde_json::Value>(&key).await? else { continue };
                 let written = self.context.records.put(&key, &record.value, &Condition::Absent).await?;

@@ -137,13 +137,12 @@ impl ComponentRun {
         proposal: &Proposal<Envelope>,
         goal: &SnapshotRecord,
     ) -> Result<(Evidence, Proof), ErrorRecord> {
-        let wanted = if proposal.restarts {
+        let mut wanted = Goal::runs(goal.clone()).coupled(goal.info.coupled.filter(|_| proposal.coupled));
+        if proposal.restarts {
             let before =
                 self.state(|state| state.guarded.clone().map(|(_, incarnations)| incarnations)).await;
-            Goal::runs(goal.clone()).restarted_since(before.unwrap_or_default())
-        } else {
-            Goal::runs(goal.clone())
-        };
+            wanted = wanted.restarted_since(before.unwrap_or_default());
+        }
         self.prove_goal(&wanted).await
     }
 

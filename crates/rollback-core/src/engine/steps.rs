@@ -8,6 +8,7 @@ use futures_util::future::{FutureExt as _, join_all};
 use super::component::{ComponentRun, Halt};
 use super::queue::Queue;
 use crate::action::{ActionContext, ActionKind, Landing, Receipt, Step};
+use crate::contents::{Contents, recall};
 use crate::digest::Digest;
 use crate::document::Envelope;
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord};
@@ -150,6 +151,13 @@ impl ComponentRun {
         attempt: u32,
     ) -> Result<Sent, Halt> {
         let cx = self.action_context(step, proposal, attempt).await?;
+        let cx = match self.contents(step).await {
+            Ok(contents) => cx.with_contents(contents),
+            Err(error) => {
+                let failure = (format!("{}: {error}", step.title), Some(error.to_record()));
+                return Ok(if error.is_transient() { Sent::Again(failure) } else { Sent::Failed(failure) });
+            }
+        };
         let intent = self
             .note(JournalEvent::Intent {
                 step: step.id.clone(),
@@ -175,6 +183,14 @@ impl ComponentRun {
             Err(error) => (landing_of(&error, cx.expected.is_some()), Some(error)),
         };
         self.conclude(step, intent, landing, error).await
+    }
+
+    /// The contents that a step is sent with. Whoever looks for what became of it goes without.
+    async fn contents(&self, step: &Step<Envelope>) -> Result<Option<Contents>, Error> {
+        let Some(kept) = &step.contents else { return Ok(None) };
+        let keys = self.context.contents.as_ref();
+        let found = recall(&self.context.records, keys, &self.plan.target.id, kept).await;
+        found.map(Some)
     }
 
     async fn authorise(&self) -> Result<Option<Authorised>, Halt> {

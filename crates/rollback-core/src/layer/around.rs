@@ -4,6 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::action::{ActionContext, Landing};
+use crate::contents::Contents;
 use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::Result;
@@ -77,5 +78,13 @@ impl<A: AroundApply> DynTarget for Around<A> {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.inner.prove(goal).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        self.inner.contents(snapshot).await
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        self.inner.recall(found, recorded)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::action::{ActionContext, Landing};
+use crate::contents::Contents;
 use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::Result;
@@ -86,5 +87,13 @@ impl DynTarget for Retry {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.read(|| self.inner.prove(goal)).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        self.read(|| self.inner.contents(snapshot)).await
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        self.inner.recall(found, recorded)
     }
 }

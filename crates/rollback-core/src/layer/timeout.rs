@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::action::{ActionContext, Landing};
+use crate::contents::Contents;
 use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Effect, Error, ErrorKind, Result};
@@ -191,6 +192,14 @@ impl DynTarget for Timeout {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.read("prove what runs", self.limits.prove, self.inner.prove(goal)).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        self.read("read contents", self.limits.prove, self.inner.contents(snapshot)).await
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        self.inner.recall(found, recorded)
     }
 }
 

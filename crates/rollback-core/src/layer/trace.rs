@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tracing::{Instrument as _, debug, debug_span};
 
 use crate::action::{ActionContext, Landing};
+use crate::contents::Contents;
 use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::Result;
@@ -70,5 +71,14 @@ impl DynTarget for Trace {
 
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         note(self.inner.prove(goal).instrument(debug_span!("prove", driver = self.driver())).await)
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        let span = debug_span!("contents", driver = self.driver());
+        note(self.inner.contents(snapshot).instrument(span).await)
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        note(self.inner.recall(found, recorded))
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::contents::Kept;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine, last_good};
@@ -29,6 +30,9 @@ pub struct Candidate {
     pub quarantined: Option<String>,
     /// Why it cannot be restored, if it cannot.
     pub unrestorable: Option<String>,
+    /// Its contents, where they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 /// Everything that is known about the past of one target.
@@ -113,6 +117,7 @@ impl Past {
             good: self.good(identity),
             quarantined: self.quarantine_of(identity),
             unrestorable: entry.unrestorable,
+            kept: self.record_of(identity).and_then(|record| record.kept.clone()),
             snapshot: entry.snapshot,
         };
         self.candidates.push(candidate);
@@ -141,12 +146,59 @@ impl Past {
         Some(entry.describe())
     }
 
+    /// The record that tells most of a state: the newest good one, else the newest.
+    fn record_of(&self, identity: Identity) -> Option<&Deployment> {
+        let mut records = self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
+        let newest = records.clone().next();
+        records.find(|record| record.is_good()).or(newest)
+    }
+
+    /// A candidate with what its record knows more. Of one state there may be several records, with other coupled state.
+    fn recall(
+        target: &dyn DynTarget,
+        mut candidate: Candidate,
+        record: Option<&Deployment>,
+    ) -> Result<Candidate> {
+        if let Some(record) = record {
+            candidate.snapshot = target.recall(&candidate.snapshot, &record.snapshot)?;
+            candidate.kept.clone_from(&record.kept);
+        }
+        Ok(candidate)
+    }
+
     fn by_identity(&self, identity: Identity) -> Option<Candidate> {
         self.candidates.iter().find(|candidate| candidate.snapshot.info.identity == identity).cloned()
     }
 
     /// Finds what a destination names. `current` is what is to be left.
     pub(crate) async fn resolve(
+        &self,
+        target: &dyn DynTarget,
+        destination: Option<&Destination>,
+        current: Option<&SnapshotInfo>,
+        now: Timestamp,
+    ) -> Result<Resolved> {
+        let mut chosen = match self.choose(target, destination, current, now).await? {
+            Resolved::Chosen(chosen) => chosen,
+            undecided @ Resolved::Undecided(_) => return Ok(undecided),
+        };
+        let identity = chosen.candidate.snapshot.info.identity;
+        let record = match destination {
+            None | Some(Destination::LastGood) => last_good(&self.deployments, &self.quarantined),
+            Some(Destination::AsOf(moment)) => {
+                let moment = moment.resolve(now);
+                let mut until = self.deployments.iter().filter(|record| record.since <= moment);
+                until.find(|record| record.snapshot.info.identity == identity)
+            }
+            Some(Destination::Previous | Destination::Revision(_) | Destination::Version(_)) => {
+                self.record_of(identity)
+            }
+        };
+        chosen.candidate = Self::recall(target, chosen.candidate, record)?;
+        Ok(Resolved::Chosen(chosen))
+    }
+
+    async fn choose(
         &self,
         target: &dyn DynTarget,
         destination: Option<&Destination>,

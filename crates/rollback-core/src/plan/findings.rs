@@ -7,18 +7,33 @@ use super::{Method, MethodVerdict};
 use crate::environment::Environment;
 use crate::registry::known;
 use crate::request::Request;
-use crate::snapshot::{SnapshotInfo, SnapshotRecord};
+use crate::snapshot::{Artifact, SnapshotInfo, SnapshotRecord};
 use crate::target::{ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown};
 
 /// How many differences a plan shows, and how much of each.
 const DIFF_ENTRIES: usize = 200;
 const DIFF_TEXT: usize = 200;
 
-/// Findings about what must still exist.
-pub(crate) fn artifact_findings(to: &SnapshotInfo, inspection: &Inspection) -> Vec<Finding> {
+/// What of a destination certainly does not exist any more.
+pub(crate) fn missing<'a>(to: &'a SnapshotInfo, inspection: &Inspection) -> Vec<&'a Artifact> {
+    let gone = |artifact: &&Artifact| {
+        let absent =
+            |state: &ArtifactState| state.artifact == **artifact && state.presence == Reading::Absent;
+        inspection.artifacts.iter().any(absent)
+    };
+    to.artifacts.iter().filter(gone).collect()
+}
+
+/// Findings about what must still exist, unless it is `brought` by the way that is chosen.
+pub(crate) fn artifact_findings(
+    to: &SnapshotInfo,
+    inspection: &Inspection,
+    brought: &[Artifact],
+) -> Vec<Finding> {
     let asked = |name: &str| inspection.artifacts.iter().find(|state| state.artifact.name == name);
     to.artifacts
         .iter()
+        .filter(|artifact| !brought.contains(artifact))
         .filter_map(|artifact| {
             let what = format!("{} {}", artifact.kind, artifact.name);
             match asked(&artifact.name).map(|state| &state.presence) {

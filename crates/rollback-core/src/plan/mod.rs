@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, Incarnation, PartId, Token};
 use crate::probe::Gate;
 use crate::request::Request;
-use crate::snapshot::{SnapshotInfo, SnapshotRecord};
+use crate::snapshot::{Artifact, SnapshotInfo, SnapshotRecord};
 use crate::strategy::Proposal;
 use crate::target::{DiffEntry, Finding, Phase, Reading, Severity, TargetInfo};
 
@@ -172,6 +172,21 @@ impl ComponentPlan {
     /// The proposals in the order in which they would be tried, with the names of their strategies.
     pub fn proposals(&self) -> impl Iterator<Item = (&str, &Proposal<Envelope>)> {
         self.methods.iter().filter_map(|method| Some((method.strategy.as_str(), method.proposal()?)))
+    }
+
+    /// The proposal that runs first.
+    pub(crate) fn chosen(&self) -> Option<&Proposal<Envelope>> {
+        self.proposals().next().map(|(_, proposal)| proposal)
+    }
+
+    /// What the way that runs first makes again, so that it need not exist.
+    pub(crate) fn brought(&self) -> &[Artifact] {
+        self.chosen().map_or(&[], |proposal| &proposal.brings)
+    }
+
+    /// The coupled state that must be proven, if the way that runs first puts it back.
+    pub(crate) fn coupled(&self) -> Option<Digest> {
+        self.to.info.coupled.filter(|_| self.chosen().is_some_and(|proposal| proposal.coupled))
     }
 }
 

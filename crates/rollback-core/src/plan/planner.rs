@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use super::candidate::{Chosen, Past, Resolved};
 use super::check::check_steps;
-use super::findings::{artifact_findings, bounded_diff, look_findings, no_method, restorable_until};
+use super::findings::{artifact_findings, bounded_diff, look_findings, missing, no_method, restorable_until};
 use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
+use crate::document::Envelope;
 use crate::engine::Context;
 use crate::engine::fresh::FreshLook;
 use crate::erased::{Considered, DynTarget};
@@ -19,8 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::name::ComponentName;
 use crate::request::{Destination, Request};
-use crate::snapshot::{SnapshotInfo, SnapshotRecord};
-use crate::strategy::{Decision, Peer, Peers, View};
+use crate::snapshot::{Artifact, SnapshotInfo, SnapshotRecord};
+use crate::strategy::{Decision, Peer, Peers, Proposal, View};
 use crate::target::{Finding, Goal, Inspection, Observation, Phase, Reading, TargetInfo};
 
 /// How many targets are looked at, or asked, at once. Drivers gather what is asked together, and pace it: each component waits
@@ -188,13 +189,36 @@ impl Planner<'_> {
     ) -> Result<ComponentPlan> {
         let Aimed { look, chosen, already_there, inspection } = aimed;
         let (to, already_there) = (&chosen.candidate.snapshot, *already_there);
-        let (inspection, mut findings) = match inspection.clone() {
-            None => (Inspection::default(), vec![unchecked()]),
-            Some(inspection) => {
-                let artifacts = artifact_findings(&to.info, &inspection);
-                let findings = inspection.findings.iter().cloned().chain(artifacts).collect();
-                (inspection, findings)
+        let checked = inspection.is_some();
+        let inspection = inspection.clone().unwrap_or_default();
+        // What runs may be what it should be, and what belongs to it not.
+        let changed = already_there && coupled_changed(&look.observed, to);
+        let wanted = request.methods.get(name).map(String::as_str);
+        let methods = match already_there && !changed {
+            true => Vec::new(),
+            false => {
+                let view = view(
+                    name,
+                    look.observed.clone(),
+                    to.clone(),
+                    &look.info,
+                    inspection.clone(),
+                    peers.clone(),
+                )
+                .with_kept(chosen.candidate.kept.clone());
+                let considered = propose(&*look.target, &view).map_err(|error| about(name, &error))?;
+                compare(usable(considered, changed, &missing(&to.info, &inspection)), wanted)
             }
+        };
+        let already_there = already_there && methods.iter().all(|method| method.proposal().is_none());
+        let methods = if already_there { Vec::new() } else { methods };
+        let brought = methods.first().and_then(Method::proposal).map_or(&[][..], |proposal| &proposal.brings);
+        let mut findings = match checked {
+            true => {
+                let artifacts = artifact_findings(&to.info, &inspection, brought);
+                inspection.findings.iter().cloned().chain(artifacts).collect()
+            }
+            false => vec![unchecked()],
         };
         findings.extend(look_findings(
             &look.observed,
@@ -204,14 +228,6 @@ impl Planner<'_> {
             &self.context.environment,
             now,
         ));
-        let methods = if already_there {
-            Vec::new()
-        } else {
-            let view =
-                view(name, look.observed.clone(), to.clone(), &look.info, inspection.clone(), peers.clone());
-            let considered = propose(&*look.target, &view).map_err(|error| about(name, &error))?;
-            compare(considered, request.methods.get(name).map(String::as_str))
-        };
         self.context.fresh.keep(name, request.components.len(), || FreshLook {
             at: look.at,
             target: look.info.clone(),
@@ -242,7 +258,7 @@ impl Planner<'_> {
             diff_omitted,
             findings,
         };
-        finish(&mut component, peers, request.methods.get(name).map(String::as_str));
+        finish(&mut component, peers, wanted);
         if request.urgent && component.proposals().any(|(_, proposal)| !proposal.is_reversible()) {
             let told = "a way of this plan cannot be taken back, so it must not begin unchecked";
             component
@@ -310,6 +326,39 @@ fn about(name: &ComponentName, error: &Error) -> Error {
         Some(next) => told.next(next),
         None => told,
     }
+}
+
+/// Whether what belongs to the destination is another one now.
+fn coupled_changed(observed: &Observation<SnapshotRecord>, to: &SnapshotRecord) -> bool {
+    let now = observed.settled.known().and_then(|record| record.info.coupled);
+    now.zip(to.info.coupled).is_some_and(|(now, then)| now != then)
+}
+
+/// Rejects proposals that would change nothing, where only `coupled` state is to be put back, and those that need something which
+/// is gone, where another one makes it again.
+fn usable(considered: Vec<Considered>, coupled: bool, missing: &[&Artifact]) -> Vec<Considered> {
+    let lacks = |proposal: &Proposal<Envelope>| {
+        missing.iter().find(|artifact| !proposal.brings.contains(artifact)).copied()
+    };
+    let fits =
+        |one: &Considered| matches!(&one.decision, Decision::Propose(proposal) if lacks(proposal).is_none());
+    let made_again = considered.iter().any(fits);
+    let judge = |mut one: Considered| {
+        let why = match &one.decision {
+            Decision::Propose(proposal) if coupled && !proposal.coupled => {
+                Some("it runs already, and this would not put back what belongs to it".to_owned())
+            }
+            Decision::Propose(proposal) if made_again => {
+                lacks(proposal).map(|gone| format!("{} {} does not exist any more", gone.kind, gone.name))
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            one.decision = Decision::NotApplicable(why);
+        }
+        one
+    };
+    considered.into_iter().map(judge).collect()
 }
 
 /// Whether the destination is proven to run already. Asked only when it may be.

@@ -21,6 +21,13 @@ pub(crate) struct Filed {
     digest: Digest,
 }
 
+impl Filed {
+    /// Where it is.
+    pub(crate) fn at(&self) -> &Key {
+        &self.at
+    }
+}
+
 impl Records {
     /// Writes a text under `at`, where nothing was written before.
     ///

@@ -184,6 +184,14 @@ impl Records {
         Ok(gone == Delete::Gone)
     }
 
+    /// Removes a record as it is now. Whether it was removed.
+    pub(crate) async fn remove(&self, key: &Key) -> Result<bool> {
+        match self.get::<serde_json::Value>(key).await? {
+            Some(record) => self.delete(key, &record.version).await,
+            None => Ok(false),
+        }
+    }
+
     /// All keys under `prefix`, in order.
     ///
     /// # Errors

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::PartState;
+use crate::digest::Digest;
 use crate::name::{Incarnation, PartId};
 use crate::snapshot::Identity;
 
@@ -15,12 +16,15 @@ pub struct Goal<S> {
     /// When a restart was wanted: the incarnations from before, which none of the parts may still have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted_since: Option<BTreeMap<PartId, Incarnation>>,
+    /// When coupled state was put back too: what it must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupled: Option<Digest>,
 }
 
 impl<S> Goal<S> {
     /// Runs this snapshot, however long already.
     pub fn runs(snapshot: S) -> Self {
-        Self { snapshot, restarted_since: None }
+        Self { snapshot, restarted_since: None, coupled: None }
     }
 
     /// Runs this snapshot, restarted since these incarnations.
@@ -30,8 +34,19 @@ impl<S> Goal<S> {
         self
     }
 
+    /// Has this coupled state as well.
+    #[must_use]
+    pub fn coupled(mut self, coupled: Option<Digest>) -> Self {
+        self.coupled = coupled;
+        self
+    }
+
     pub(crate) fn try_map_ref<U, E>(&self, map: impl FnOnce(&S) -> Result<U, E>) -> Result<Goal<U>, E> {
-        Ok(Goal { snapshot: map(&self.snapshot)?, restarted_since: self.restarted_since.clone() })
+        Ok(Goal {
+            snapshot: map(&self.snapshot)?,
+            restarted_since: self.restarted_since.clone(),
+            coupled: self.coupled,
+        })
     }
 }
 
@@ -42,6 +57,9 @@ impl<S> Goal<S> {
 pub struct Evidence {
     /// What runs on each part.
     pub parts: Vec<PartState>,
+    /// The digest of coupled state as it is now, where the goal names one and it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coupled: Option<Digest>,
     /// What was compared, for the report: `412 files under releases/v1`.
     pub compared: Vec<String>,
     /// What could not be read. Anything here means "not proven".
@@ -53,6 +71,13 @@ impl Evidence {
     #[must_use]
     pub fn part(mut self, part: PartState) -> Self {
         self.parts.push(part);
+        self
+    }
+
+    /// Says what coupled state is now.
+    #[must_use]
+    pub fn coupled(mut self, coupled: Digest) -> Self {
+        self.coupled = Some(coupled);
         self
     }
 
@@ -73,7 +98,7 @@ impl Evidence {
     /// Judges the evidence: only [`Proof::Proven`] makes `Restored`, and only it makes `AlreadyThere`.
     ///
     /// Nothing runs = not proven; one part that could not be read = not proven; a part that was not restarted
-    /// although that was wanted = not proven.
+    /// although that was wanted = not proven; coupled state that was put back and is another one, or was not read = not proven.
     pub fn judge<S>(&self, identity: Identity, goal: &Goal<S>) -> Proof {
         let mut against = self.unread.iter().map(|what| format!("could not read {what}")).collect::<Vec<_>>();
         // What is not there yet may come; what is there and wrong stays wrong.
@@ -86,6 +111,16 @@ impl Evidence {
             if let Some((fault, heals)) = part_fault(part, identity, goal.restarted_since.as_ref()) {
                 against.push(fault);
                 may_heal &= heals;
+            }
+        }
+        if let Some(wanted) = goal.coupled {
+            match self.coupled {
+                Some(found) if found == wanted => {}
+                Some(_) => {
+                    against.push("what belongs to it is not what it was".to_owned());
+                    may_heal = false;
+                }
+                None => against.push("what belongs to it was not read".to_owned()),
             }
         }
         if against.is_empty() { Proof::Proven } else { Proof::NotProven { against, may_heal } }

@@ -8,8 +8,8 @@ use rollback_core::erased::Considered;
 use rollback_core::target::{Changes, HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::within;
 use rollback_core::{
-    ActionContext, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Observation, Result, SnapshotRecord,
-    State, TargetInfo, Token, View,
+    ActionContext, Contents, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Observation, Result,
+    SnapshotRecord, State, TargetInfo, Token, View,
 };
 use rollback_testkit::sim::{Settings, ToyTarget};
 use tokio::sync::watch;
@@ -50,6 +50,14 @@ impl DynTarget for Telling {
     }
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence> {
         self.0.prove(goal).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        self.0.contents(snapshot).await
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        self.0.recall(found, recorded)
     }
 }
 

@@ -6,6 +6,7 @@ mod afterwards;
 mod changes;
 mod check;
 mod clean;
+mod contents;
 mod holding;
 mod leases;
 mod ledger;

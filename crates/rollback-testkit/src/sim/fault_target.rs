@@ -9,7 +9,7 @@ use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::Clock;
 use rollback_core::{
-    ActionContext, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
+    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
     Observation, Result, SnapshotRecord, Store as _, TargetInfo, Token, View,
 };
 use serde_json::Value;
@@ -190,6 +190,16 @@ impl DynTarget for FaultTarget {
         self.looks(Look::Prove);
         let answer = self.inner.prove(goal).await;
         self.told(|| "proved".to_owned(), answer).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        self.ask("read contents").await?;
+        let answer = self.inner.contents(snapshot).await;
+        self.told(|| "read".to_owned(), answer).await
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        self.inner.recall(found, recorded)
     }
 }
 

@@ -7,8 +7,8 @@ use rollback_core::document::Document as _;
 use rollback_core::erased::Considered;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
-    ActionContext, DynTarget, Envelope, Evidence, Goal, Landing, Observation, Result, SnapshotRecord,
-    TargetInfo, Token, View,
+    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Observation, Result,
+    SnapshotRecord, TargetInfo, Token, View,
 };
 
 use super::forms::{ToyAction, ToySnapshot};
@@ -147,5 +147,13 @@ impl DynTarget for Lax {
         let mut goal = goal.clone();
         goal.snapshot = lax_snapshot(&goal.snapshot)?;
         self.inner.prove(&goal).await
+    }
+
+    async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
+        self.inner.contents(&lax_snapshot(snapshot)?).await
+    }
+
+    fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
+        self.inner.recall(&lax_snapshot(found)?, &lax_snapshot(recorded)?)
     }
 }
