@@ -88,7 +88,7 @@ pub trait KeepsContents: Target {
 /// The key that contents are encrypted with.
 ///
 /// Whoever has it and the store can read what is kept. Losing it loses nothing but the ways back that need contents.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ContentsKey {
     key: [u8; 32],
     id: String,
@@ -137,7 +137,7 @@ impl fmt::Debug for ContentsKey {
 }
 
 /// The keys of an installation: one that new contents are encrypted with, and earlier ones that still open what they closed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentsKeys {
     newest: ContentsKey,
     earlier: Vec<ContentsKey>,

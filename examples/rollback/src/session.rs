@@ -127,6 +127,9 @@ impl<'a> Session<'a> {
             .probes(self.app.probes.clone())
             .progress(acting.progress)
             .cancel(acting.cancel);
+        if let Some(keys) = &self.config.contents {
+            builder = builder.contents(keys.clone());
+        }
         for name in components {
             self.check_component(&environment.name, name)?;
             let component = &self.config.components[name];

@@ -16,7 +16,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &CleanArgs) -> Result<Outco
     let engine = session.reader().await?;
     let older_than = args.older_than.unwrap_or(session.config.retention);
     let would = engine.clean_up(older_than, true, &|_| {}).await?;
-    let nothing = would.runs + would.deployments == 0;
+    let nothing = would.runs + would.deployments + would.contents == 0;
     if args.dry_run || nothing {
         let text = format!("{} would be removed: older than {older_than}\n{}", counts(&would), kept(&would));
         return outcome(text, &would, true);
@@ -47,7 +47,11 @@ fn outcome(text: String, cleaned: &Cleaned, dry_run: bool) -> Result<Outcome> {
 fn counts(cleaned: &Cleaned) -> String {
     let events = count(cleaned.events, "journal event");
     let deployments = count(cleaned.deployments, "deployment record");
-    format!("{} with {events}, and {deployments}", count(cleaned.runs, "run"))
+    let contents = match cleaned.contents {
+        0 => String::new(),
+        number => format!(", and the contents of {}", count(number, "deployment")),
+    };
+    format!("{} with {events}, and {deployments}{contents}", count(cleaned.runs, "run"))
 }
 
 fn kept(cleaned: &Cleaned) -> String {

@@ -2,6 +2,7 @@
 
 use rollback_core::Result;
 use rollback_core::engine::Claim;
+use rollback_core::progress::{Event, Progress};
 
 use crate::args::RecordArgs;
 use crate::outcome::Outcome;
@@ -11,20 +12,36 @@ use crate::session::{Acting, Session};
 pub(crate) async fn run(session: &Session<'_>, args: &RecordArgs) -> Result<Outcome> {
     let environment = session.environment()?;
     let component = &args.component;
-    let engine = session.engine(environment, std::slice::from_ref(component), Acting::default()).await?;
+    let (progress, mut events) = Progress::channel();
+    let acting = Acting { progress, ..Acting::default() };
+    let engine = session.engine(environment, std::slice::from_ref(component), acting).await?;
     let claim = if args.good { Claim::good() } else { Claim::deployed() };
     let mut claim = claim.lift_quarantine(args.lift_quarantine);
     if let Some(by) = &args.by {
         claim = claim.by(by);
     }
     let deployment = engine.record(component, &claim).await?;
+    let mut warnings = Vec::new();
+    while let Some(event) = events.try_next() {
+        if let Event::Warning { message, .. } = event {
+            session.warn(&clean(&message));
+            warnings.push(message);
+        }
+    }
+    let kept = match &deployment.kept {
+        Some(kept) => format!("  kept: its contents, {} bytes, encrypted\n", kept.bytes()),
+        None => String::new(),
+    };
     let label = clean(&deployment.snapshot.info.label());
     let text = match &deployment.good {
-        Some(good) => format!("{component}: {label} recorded, {}\n", clean(&good.describe())),
+        Some(good) => format!("{component}: {label} recorded, {}\n{kept}", clean(&good.describe())),
         None => format!(
-            "{component}: {label} recorded as deployed\n  next: `rollback record {component} --good` once it has \
+            "{component}: {label} recorded as deployed\n{kept}  next: `rollback record {component} --good` once it has \
              shown that it is good\n"
         ),
     };
-    Outcome::done(text).with("component", component)?.with("deployment", &deployment)
+    Outcome::done(text)
+        .with("component", component)?
+        .with("deployment", &deployment)?
+        .with("warnings", &warnings)
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rollback_core::contents::ContentsKeys;
 use rollback_core::ledger::DEFAULT_RETENTION;
 use rollback_core::probe::Gate;
 use rollback_core::registry::known;
@@ -38,6 +39,8 @@ pub struct Config {
     pub lease: Lasting,
     /// How long deployment records are kept. The newest good one is never removed.
     pub retention: Lasting,
+    /// What the contents of recorded states are encrypted with. Without it nothing is kept.
+    pub contents: Option<ContentsKeys>,
     /// The environment that is meant when none is named.
     pub environment: Option<EnvironmentName>,
     /// The rules of each environment.
@@ -194,12 +197,22 @@ impl Config {
         let mut reader = Reader { file, text, variable, read: Vec::new() };
         let table = reader.document()?;
         let top = Section::top(file, &table);
-        top.only(&["store", "lease", "retention", "environment", "environments", "components", "gates"])?;
+        top.only(&[
+            "store",
+            "lease",
+            "retention",
+            "contents",
+            "environment",
+            "environments",
+            "components",
+            "gates",
+        ])?;
         let config = Self {
             file: file.to_owned(),
             store: top.text("store")?.unwrap_or_else(|| DEFAULT_STORE.to_owned()),
             lease: parts::lease(&top)?,
             retention: top.parsed("retention")?.unwrap_or(DEFAULT_RETENTION),
+            contents: parts::contents(&top)?,
             environment: top.parsed("environment")?,
             environments: parts::environments(&top)?,
             components: parts::components(&top, drivers)?,

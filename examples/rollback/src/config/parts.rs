@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rollback_core::condition::{Check, Rule};
+use rollback_core::contents::{ContentsKey, ContentsKeys};
 use rollback_core::environment::{Automatic, FreezeWindow};
 use rollback_core::lease::{DEFAULT_TTL, LONGEST_TTL, SHORTEST_TTL};
 use rollback_core::probe::{Gate, ProbeSpec};
 use rollback_core::registry::known;
 use rollback_core::time::Lasting;
-use rollback_core::{ComponentName, DriverRegistry, Environment, EnvironmentName, Result};
+use rollback_core::{ComponentName, DriverRegistry, Environment, EnvironmentName, Error, Result};
 use serde_json::{Map, Value};
 
 use super::document::{Content, Node};
@@ -33,6 +34,27 @@ pub(super) fn lease(top: &Section<'_>) -> Result<Lasting> {
             .next("write at most 10m; 15s is usual"));
     }
     Ok(lease)
+}
+
+/// The keys of kept contents. A key that is empty is none: a variable that is not set for everybody.
+pub(super) fn contents(top: &Section<'_>) -> Result<Option<ContentsKeys>> {
+    let keys = top.inner("contents", |section| {
+        section.only(&["key", "earlier_keys"])?;
+        let fault = |word: &str, error: &Error| {
+            section
+                .fault(word, &format!("cannot be used: {}", error.message()))
+                .next(error.next_step().unwrap_or_default().to_owned())
+        };
+        let Some(key) = section.text("key")?.filter(|key| !key.is_empty()) else { return Ok(None) };
+        let newest = ContentsKey::new(key.as_bytes()).map_err(|error| fault("key", &error))?;
+        let mut keys = ContentsKeys::new(newest);
+        for earlier in section.list::<String>("earlier_keys")?.into_iter().flatten() {
+            keys =
+                keys.or(ContentsKey::new(earlier.as_bytes()).map_err(|error| fault("earlier_keys", &error))?);
+        }
+        Ok(Some(keys))
+    });
+    keys.map(Option::flatten)
 }
 
 /// The environments; one that asks for nothing if the file has none.

@@ -23,6 +23,8 @@ struct File {
     lease: Option<String>,
     /// How long deployment records are kept; the newest good one is never removed
     retention: Option<String>,
+    /// Whether the contents of recorded states are kept, for ways back that need them
+    contents: Option<ContentsTable>,
     /// The environment that is meant when --environment is left out
     environment: Option<String>,
     /// The rules of each environment
@@ -31,6 +33,16 @@ struct File {
     components: Option<BTreeMap<String, Component>>,
     /// What must hold after a rollback
     gates: Option<Vec<GateTable>>,
+}
+
+/// What kept contents are encrypted with
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct ContentsTable {
+    /// The key, at least 32 random bytes, written as ${NAME}; nothing is kept if it is empty
+    key: Option<String>,
+    /// Keys that were used before, and still open what they closed
+    earlier_keys: Option<Vec<String>>,
 }
 
 /// The rules of one environment

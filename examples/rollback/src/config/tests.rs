@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rollback_core::contents::{ContentsKey, ContentsKeys};
 use rollback_core::target::Capabilities;
 use rollback_core::{Driver, DynTarget};
 
@@ -36,6 +37,7 @@ fn variable(name: &str) -> Option<String> {
     match name {
         "SECRET" => Some("hunter22".to_owned()),
         "ROOT" => Some("/srv".to_owned()),
+        "LONG" => Some("the long secret of an installation".to_owned()),
         _ => None,
     }
 }
@@ -48,6 +50,7 @@ const GOOD: &str = r#"
 store = "sqlite:${ROOT}/state.db"
 lease = "20s"
 environment = "prod"
+contents = { key = "${LONG}", earlier_keys = ["0123456789abcdef0123456789abcdef"] }
 
 [environments.dev]
 require_reason = false
@@ -108,6 +111,9 @@ fn a_good_file_says_everything() {
         (config.lease.to_string(), config.retention.to_string()),
         ("20s".to_owned(), "30d".to_owned())
     );
+    let key = |text: &str| ContentsKey::new(text.as_bytes()).unwrap();
+    let keys = ContentsKeys::new(key("the long secret of an installation"));
+    assert_eq!(config.contents, Some(keys.or(key("0123456789abcdef0123456789abcdef"))));
     assert_eq!(prod.freeze[0].from.to_string(), "2026-12-24T00:00:00Z");
     assert_eq!(prod.freeze[0].to.to_string(), "2026-12-27T00:00:00Z");
     assert!(!config.environment(Some(&environment("dev"))).unwrap().require_reason);
@@ -165,6 +171,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("\nstores = \"x\"", &["line 2", "unknown key \"stores\"", "did you mean \"store\"?"]),
     ("lease = \"11m\"", &["line 1", "lease is too long", "at most 10m"]),
     ("lease = \"10ms\"", &["line 1", "lease is too short", "at least 1s"]),
+    ("contents = { key = \"short\" }", &["line 1", "contents.key", "it has 5 bytes", "openssl rand"]),
+    ("contents = { keys = \"x\" }", &["line 1", "[contents]", "did you mean \"key\"?"]),
     ("store = 5", &["line 1", "store is a number, must be a text"]),
     ("[environments.prod]\nconfrim = \"x\"", &["line 2", "[environments.prod]", "did you mean \"confirm\"?"]),
     ("[environments.prod]\nconfirm = \"\"", &["line 2", "environments.prod.confirm is empty"]),

@@ -57,9 +57,13 @@ fn notes(candidate: &Candidate) -> Field {
     if let Some(why) = &candidate.quarantined {
         return Field::toned(Tone::Bad, format!("quarantined: {}", clean(why)));
     }
+    let kept = candidate.kept.as_ref().map(|_| "contents are kept".to_owned());
     match &candidate.good {
-        Some(good) => Field::toned(Tone::Good, clean(&good.describe())),
-        None => Field::from("-".to_owned()),
+        Some(good) => {
+            let told = [Some(clean(&good.describe())), kept];
+            Field::toned(Tone::Good, told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
+        None => Field::from(kept.unwrap_or_else(|| "-".to_owned())),
     }
 }
 
