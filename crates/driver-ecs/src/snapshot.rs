@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rollback_core::digest::canonical;
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::target::{DiffEntry, Shown};
 use rollback_core::{
     Artifact, Digest, Document, Error, ErrorKind, Identity, Result, Revision, Snapshot, SnapshotInfo, Version,
@@ -104,10 +105,7 @@ impl EcsSnapshot {
             return wrong(format!("{} is not of family {}", self.task_definition, self.definition.family()));
         }
         if let Some(setting) = self.coupled.as_ref().and_then(Coupled::in_the_clear) {
-            return wrong(format!(
-                "{} holds a value that should not be stored",
-                crate::text::quoted(setting)
-            ));
+            return wrong(format!("{} holds a value that should not be stored", quoted(setting)));
         }
         let names: BTreeSet<_> =
             self.definition.containers().into_iter().map(|container| container.name).collect();

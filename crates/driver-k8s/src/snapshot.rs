@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rollback_core::digest::canonical;
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::{
     Artifact, Digest, Document, Error, ErrorKind, Result, Revision, Snapshot, SnapshotInfo, Version,
 };
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::circumstances::Circumstances;
 use crate::coupled::Coupled;
 use crate::template::Template;
-use crate::text::{is_name, quoted};
+use crate::text::is_name;
 use crate::workload::Workload;
 
 /// The largest snapshot that is taken: a plan holds several.
