@@ -52,7 +52,7 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &EcsActio
                 return Ok(superseded);
             }
             client.shift_traffic(listener, weights).await?;
-            Ok(Landing::Applied(unmoved(cx)))
+            Ok(Landing::Applied(cx.unmoved()))
         }
         EcsAction::Restart { service } => {
             if let Some(superseded) = ready(client, cx, service).await? {
@@ -141,7 +141,7 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &EcsActio
         EcsAction::ShiftTraffic { listener, weights } => {
             let now = client.weights(listener).await?;
             Ok(if now == *weights {
-                Landing::Applied(unmoved(cx).presumed())
+                Landing::Applied(cx.unmoved().presumed())
             } else {
                 not_applied("the listener has other weights".to_owned())
             })
@@ -200,7 +200,7 @@ fn ran(cx: &ActionContext, task: &Task) -> Landing {
     let codes: BTreeMap<_, _> =
         task.containers.iter().map(|one| (one.name.as_str(), one.exit_code)).collect();
     if codes.values().all(|code| *code == Some(0)) {
-        return Landing::Applied(unmoved(cx).with_output(json!({ "task": task.arn, "exit-codes": codes })));
+        return Landing::Applied(cx.unmoved().with_output(json!({ "task": task.arn, "exit-codes": codes })));
     }
     let told: Vec<_> = codes
         .iter()
@@ -326,14 +326,6 @@ fn superseded(cx: &ActionContext, look: &Look) -> Option<Landing> {
         .then(|| Landing::Superseded { by: format!("the service was changed: it is set to {}", place(look)) })
 }
 
-/// A receipt of something that leaves the service set to what it was.
-fn unmoved(cx: &ActionContext) -> Receipt {
-    match &cx.expected {
-        Some(token) => Receipt::default().with_token(token.clone()),
-        None => Receipt::default(),
-    }
-}
-
 /// A failure before anything was sent.
 fn unsent(error: Error) -> Error {
     error.with_effect(Effect::None)
@@ -359,7 +351,7 @@ fn place(look: &Look) -> String {
 
 /// Registering leaves the service as it is.
 fn registered(cx: &ActionContext, made: &TaskDefinitionArn) -> Receipt {
-    unmoved(cx).with_output(json!({ REGISTERED: made }))
+    cx.unmoved().with_output(json!({ REGISTERED: made }))
 }
 
 /// The revision that is meant.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::{Action, Digest, Document, Error, ErrorKind, Result, StepId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::CodeDeployGroup;
-use crate::text::{is_ecs_name, quoted};
+use crate::text::is_ecs_name;
 
 /// One request that changes something. Each names its objects. Those that move a service send no desired count and force no
 /// deployment; what does is an action of its own, which no strategy of this driver proposes.

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use rollback_aws_support::AwsSettings;
-use rollback_core::registry::{known, read_settings};
-use rollback_core::{ComponentName, Error, ErrorKind, Result};
+use rollback_core::registry::{read_known_settings, wrong_setting};
+use rollback_core::{ComponentName, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arn::Arn;
-use crate::text::{is_ecs_name, quoted};
+use crate::text::is_ecs_name;
 
 /// The configuration of one ECS service.
 ///
@@ -91,18 +91,10 @@ impl EcsConfig {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] with the setting that does not fit and what to write instead.
+    /// [`ErrorKind::Invalid`](rollback_core::ErrorKind::Invalid) with the setting that does not fit and what to write instead.
     pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
         let schema = Self::schema();
-        let properties = schema["properties"].as_object();
-        let words = || properties.into_iter().flatten().map(|(word, _)| word.as_str());
-        let given = config.as_object().into_iter().flatten().map(|(word, _)| word);
-        if let Some(stranger) = given.into_iter().find(|word| words().all(|known| known != *word)) {
-            let why = format!("there is no setting {}", quoted(stranger));
-            return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
-                .next(known("settings", stranger, words())));
-        }
-        let read: Self = read_settings(component, config, &schema)?;
+        let read: Self = read_known_settings(component, config, &schema)?;
         read.check()?;
         Ok(read)
     }
@@ -117,21 +109,31 @@ impl EcsConfig {
             arn.service() == "ecs" && arn.resource().strip_prefix("cluster/").is_some_and(is_ecs_name)
         });
         if !cluster && !is_ecs_name(&self.cluster) {
-            return Err(wrong("cluster", &self.cluster, "is no cluster's name or ARN", "write it like prod"));
+            return Err(wrong_setting(
+                "cluster",
+                &self.cluster,
+                "is no cluster's name or ARN",
+                "write it like prod",
+            ));
         }
         if !is_ecs_name(&self.service) {
-            return Err(wrong("service", &self.service, "is no service's name", "write its name, like web"));
+            return Err(wrong_setting(
+                "service",
+                &self.service,
+                "is no service's name",
+                "write its name, like web",
+            ));
         }
         if let Some(container) = self.main_container.as_deref().filter(|container| !is_ecs_name(container)) {
             let next = "write it as in the task definition";
-            return Err(wrong("main_container", container, "is no container's name", next));
+            return Err(wrong_setting("main_container", container, "is no container's name", next));
         }
         self.aws.check()?;
         if let Some(found) = &self.codedeploy
             && !(is_name(&found.application) && is_name(&found.group))
         {
             let next = "write it like { application = \"shop\", group = \"web\" }";
-            return Err(wrong(
+            return Err(wrong_setting(
                 "codedeploy",
                 &found.application,
                 "has no application or group that could be",
@@ -177,13 +179,9 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 100 && !text.chars().any(char::is_control)
 }
 
-fn wrong(key: &str, value: &str, why: &str, next: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("use setting {key:?}"), format!("{} {why}", quoted(value)))
-        .next(next)
-}
-
 #[cfg(test)]
 mod tests {
+    use rollback_core::ErrorKind;
     use serde_json::json;
 
     use super::*;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rollback_core::digest::canonical;
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::target::{DiffEntry, Shown};
 use rollback_core::{
     Artifact, Digest, Document, Error, ErrorKind, Identity, Result, Revision, Snapshot, SnapshotInfo, Version,
@@ -104,10 +105,7 @@ impl EcsSnapshot {
             return wrong(format!("{} is not of family {}", self.task_definition, self.definition.family()));
         }
         if let Some(setting) = self.coupled.as_ref().and_then(Coupled::in_the_clear) {
-            return wrong(format!(
-                "{} holds a value that should not be stored",
-                crate::text::quoted(setting)
-            ));
+            return wrong(format!("{} holds a value that should not be stored", quoted(setting)));
         }
         let names: BTreeSet<_> =
             self.definition.containers().into_iter().map(|container| container.name).collect();
@@ -197,6 +195,7 @@ impl Snapshot for EcsSnapshot {
 
 #[cfg(test)]
 mod tests {
+    use rollback_testkit::driver::altered;
     use serde_json::json;
 
     use super::*;
@@ -284,21 +283,8 @@ mod tests {
         /// One changed place in a stored snapshot is refused, or still is a snapshot that can be stored; nothing panics.
         #[test]
         fn altered_documents_are_refused_or_sound(place in 0usize..64, with in "[ -~]{0,12}") {
-            fn alter(value: &mut Value, place: &mut usize, with: &str) {
-                match value {
-                    Value::Array(items) => items.iter_mut().for_each(|item| alter(item, place, with)),
-                    Value::Object(map) => map.values_mut().for_each(|item| alter(item, place, with)),
-                    leaf => {
-                        if *place == 0 {
-                            *leaf = Value::from(with);
-                        }
-                        *place = place.wrapping_sub(1);
-                    }
-                }
-            }
             let golden: Value = serde_json::from_str(include_str!("../golden/ecs-service-1.json")).unwrap();
-            let (mut altered, mut left) = (golden, place);
-            alter(&mut altered, &mut left, &with);
+            let altered = altered(golden, place, &with);
             if let Ok(snapshot) = EcsSnapshot::decode(EcsSnapshot::SCHEMA, altered) {
                 let stored = serde_json::to_value(&snapshot).unwrap();
                 let again = EcsSnapshot::decode(EcsSnapshot::SCHEMA, stored).unwrap();

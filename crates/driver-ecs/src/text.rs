@@ -1,12 +1,7 @@
 //! Small checks that several parsers share.
 
+use rollback_core::error::quoted;
 use rollback_core::{Error, ErrorKind};
-
-/// What was read, short enough and harmless enough to quote in an error.
-pub(crate) fn quoted(text: &str) -> String {
-    let shown: String = text.chars().take(80).collect();
-    format!("{shown:?}")
-}
 
 /// An input that cannot be meant.
 pub(crate) fn invalid(what: &str, text: &str, why: &str) -> Error {

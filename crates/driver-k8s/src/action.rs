@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::{Action, Document, Error, ErrorKind, Identity, Result, StepId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::text::{is_name, quoted};
+use crate::text::is_name;
 use crate::workload::{Kind, Workload};
 
 /// The most replicas that are asked for: more than any workload has.

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use rollback_core::registry::{known, read_settings};
-use rollback_core::{ComponentName, Error, ErrorKind, Result};
+use rollback_core::registry::{read_known_settings, wrong_setting};
+use rollback_core::{ComponentName, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::text::{is_name, quoted};
+use crate::text::is_name;
 use crate::workload::Kind;
 
 /// The configuration of one workload.
@@ -94,18 +94,10 @@ impl K8sConfig {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] with the setting that does not fit and what to write instead.
+    /// [`ErrorKind::Invalid`](rollback_core::ErrorKind::Invalid) with the setting that does not fit and what to write instead.
     pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
         let schema = Self::schema();
-        let properties = schema["properties"].as_object();
-        let words = || properties.into_iter().flatten().map(|(word, _)| word.as_str());
-        let given = config.as_object().into_iter().flatten().map(|(word, _)| word);
-        if let Some(stranger) = given.into_iter().find(|word| words().all(|known| known != *word)) {
-            let why = format!("there is no setting {}", quoted(stranger));
-            return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
-                .next(known("settings", stranger, words())));
-        }
-        let read: Self = read_settings(component, config, &schema)?;
+        let read: Self = read_known_settings(component, config, &schema)?;
         read.check()?;
         Ok(read)
     }
@@ -117,13 +109,23 @@ impl K8sConfig {
     /// As [`read`](Self::read).
     pub fn check(&self) -> Result<()> {
         if !is_name(&self.name) {
-            return Err(wrong("name", &self.name, "is no name that Kubernetes takes", "write it like web"));
+            return Err(wrong_setting(
+                "name",
+                &self.name,
+                "is no name that Kubernetes takes",
+                "write it like web",
+            ));
         }
         if let Some(namespace) = self.namespace.as_deref().filter(|namespace| !is_name(namespace)) {
-            return Err(wrong("namespace", namespace, "is no namespace's name", "write it like shop"));
+            return Err(wrong_setting(
+                "namespace",
+                namespace,
+                "is no namespace's name",
+                "write it like shop",
+            ));
         }
         if let Some(container) = self.container.as_deref().filter(|container| !is_name(container)) {
-            return Err(wrong(
+            return Err(wrong_setting(
                 "container",
                 container,
                 "is no container's name",
@@ -132,10 +134,15 @@ impl K8sConfig {
         }
         if self.in_cluster && (self.context.is_some() || self.kubeconfig.is_some()) {
             let next = "leave out either `in_cluster`, or `context` and `kubeconfig`";
-            return Err(wrong("in_cluster", "true", "goes without a kubeconfig, and one is given", next));
+            return Err(wrong_setting(
+                "in_cluster",
+                "true",
+                "goes without a kubeconfig, and one is given",
+                next,
+            ));
         }
         if let Some(server) = self.server.as_deref().filter(|server| !is_address(server)) {
-            return Err(wrong(
+            return Err(wrong_setting(
                 "server",
                 server,
                 "is no address",
@@ -144,7 +151,7 @@ impl K8sConfig {
         }
         if let Some(uid) = self.namespace_uid.as_deref().filter(|uid| !is_uid(uid)) {
             let next = "print it: kubectl get namespace NAME -o jsonpath={.metadata.uid}";
-            return Err(wrong("namespace_uid", uid, "is no UID", next));
+            return Err(wrong_setting("namespace_uid", uid, "is no UID", next));
         }
         let key = self.fingerprint_key.as_ref();
         key.map_or(Ok(()), |key| {
@@ -189,13 +196,9 @@ fn is_uid(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-fn wrong(key: &str, value: &str, why: &str, next: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("use setting {key:?}"), format!("{} {why}", quoted(value)))
-        .next(next)
-}
-
 #[cfg(test)]
 mod tests {
+    use rollback_core::ErrorKind;
     use serde_json::json;
 
     use super::*;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rollback_core::digest::canonical;
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::{
     Artifact, Digest, Document, Error, ErrorKind, Result, Revision, Snapshot, SnapshotInfo, Version,
 };
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::circumstances::Circumstances;
 use crate::coupled::Coupled;
 use crate::template::Template;
-use crate::text::{is_name, quoted};
+use crate::text::is_name;
 use crate::workload::Workload;
 
 /// The largest snapshot that is taken: a plan holds several.
@@ -147,6 +148,7 @@ impl Snapshot for K8sSnapshot {
 
 #[cfg(test)]
 mod tests {
+    use rollback_testkit::driver::altered;
     use serde_json::json;
 
     use super::*;
@@ -236,20 +238,7 @@ mod tests {
         /// One changed place in a stored snapshot is refused, or still is a snapshot that can be stored; nothing panics.
         #[test]
         fn altered_documents_are_refused_or_sound(place in 0usize..64, with in "[ -~]{0,12}") {
-            fn alter(value: &mut Value, place: &mut usize, with: &str) {
-                match value {
-                    Value::Array(items) => items.iter_mut().for_each(|item| alter(item, place, with)),
-                    Value::Object(map) => map.values_mut().for_each(|item| alter(item, place, with)),
-                    leaf => {
-                        if *place == 0 {
-                            *leaf = Value::from(with);
-                        }
-                        *place = place.wrapping_sub(1);
-                    }
-                }
-            }
-            let (mut altered, mut left) = (golden(), place);
-            alter(&mut altered, &mut left, &with);
+            let altered = altered(golden(), place, &with);
             if let Ok(snapshot) = K8sSnapshot::decode(K8sSnapshot::SCHEMA, altered) {
                 let stored = serde_json::to_value(&snapshot).unwrap();
                 let again = K8sSnapshot::decode(K8sSnapshot::SCHEMA, stored).unwrap();

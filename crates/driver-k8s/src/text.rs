@@ -2,12 +2,6 @@
 
 use serde_json::Value;
 
-/// What was read, short enough and harmless enough to quote in an error.
-pub(crate) fn quoted(text: &str) -> String {
-    let shown: String = text.chars().take(80).collect();
-    format!("{shown:?}")
-}
-
 /// A text of somebody else's on one line, without control characters, and not longer than a person reads.
 pub(crate) fn line(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

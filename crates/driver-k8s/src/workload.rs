@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use rollback_core::error::quoted;
 use rollback_core::{Error, ErrorKind, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{is_name, quoted};
+use crate::text::is_name;
 
 /// The kinds of workload that keep a history of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use rollback_core::document::decode_exact;
+use rollback_core::error::quoted;
 use rollback_core::snapshot::{Snapshot, SnapshotInfo};
 use rollback_core::{Artifact, Digest, Document, Error, ErrorKind, Identity, Result, Revision, Version};
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,7 @@ impl ReleaseName {
     /// [`ErrorKind::Invalid`] for a name that is not safe to use.
     pub fn new(text: &str) -> Result<Self> {
         let wrong = |why: &str| {
-            let shown: String = text.chars().take(80).collect();
-            Error::new(ErrorKind::Invalid, "use a release", format!("{shown:?} {why}"))
+            Error::new(ErrorKind::Invalid, "use a release", format!("{} {why}", quoted(text)))
                 .next("release names are plain folder names, like v42 or 2026-11-21_1830")
         };
         if text.contains('/') || text.starts_with(['.', '-']) {

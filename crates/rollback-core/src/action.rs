@@ -329,6 +329,25 @@ impl ActionContext {
         self
     }
 
+    /// A receipt of something that leaves the target's token as it was: the expected one goes on to be expected. Without an expected
+    /// token it has none.
+    ///
+    /// ```
+    /// # use rollback_core::time::SystemEntropy;
+    /// # use rollback_core::{ActionContext, ComponentName, IdempotencyKey, RunId, StepId, Token};
+    /// # let run = RunId::new(jiff::Timestamp::UNIX_EPOCH, &SystemEntropy);
+    /// # let (component, step, key) = (ComponentName::new("web")?, StepId::new("notify")?, IdempotencyKey::new("1"));
+    /// let cx = ActionContext::new(run, component, step, key);
+    /// assert_eq!(cx.unmoved().token, None);
+    /// let cx = cx.expecting(Some(Token::new("7")));
+    /// assert_eq!(cx.unmoved().token, Some(Token::new("7")));
+    /// # Ok::<(), rollback_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unmoved(&self) -> Receipt {
+        Receipt { token: self.expected.clone(), ..Receipt::default() }
+    }
+
     /// Tells how far a convergence is.
     pub fn progress(&self, done: u64, total: u64, note: &str) {
         if let Some(progress) = &self.progress {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, quoted};
 
 /// A SHA-256 digest, written `sha256:<64 hex digits>`.
 ///
@@ -83,12 +83,8 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
-            let shown: String = text.chars().take(80).collect();
-            Error::new(
-                ErrorKind::Invalid,
-                "read a digest",
-                format!("{shown:?} is not sha256:<64 hex digits>"),
-            )
+            let why = format!("{} is not sha256:<64 hex digits>", quoted(text));
+            Error::new(ErrorKind::Invalid, "read a digest", why)
         };
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// A text from outside as an error may show it: its first 80 characters, in quotes, with what would act on a terminal escaped.
+///
+/// ```
+/// use rollback_core::error::quoted;
+/// assert_eq!(quoted("we\u{1b}[31mb"), "\"we\\u{1b}[31mb\"");
+/// assert_eq!(quoted(&"x".repeat(1000)).len(), 82);
+/// ```
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let shown: String = text.chars().take(80).collect();
+    format!("{shown:?}")
+}
+
 /// What a caller may have to decide on. Nobody has to match on texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

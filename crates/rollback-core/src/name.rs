@@ -7,14 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, quoted};
 
 /// Checks a text that will be shown, stored and compared: not empty, bounded, no control characters, nothing
 /// that hides or reorders what a person reads.
 fn check_line(what: &'static str, text: &str, longest: usize) -> Result<()> {
     let wrong = |why: &str| {
-        let shown: String = text.chars().take(80).collect();
-        Error::new(ErrorKind::Invalid, format!("read a {what}"), format!("{shown:?} {why}"))
+        Error::new(ErrorKind::Invalid, format!("read a {what}"), format!("{} {why}", quoted(text)))
     };
     if text.is_empty() || text.trim() != text {
         return Err(wrong("is empty or begins or ends with a space"));
@@ -42,10 +41,10 @@ fn check_slug(what: &'static str, text: &str, longest: usize) -> Result<()> {
     if begins && clean && text.len() <= longest {
         return Ok(());
     }
-    let shown: String = text.chars().take(80).collect();
-    Err(Error::new(ErrorKind::Invalid, format!("read a {what}"), format!("{shown:?} is no {what}")).next(
-        format!("use up to {longest} letters, digits, '.', '_' or '-', beginning with a letter or digit"),
-    ))
+    let why = format!("{} is no {what}", quoted(text));
+    Err(Error::new(ErrorKind::Invalid, format!("read a {what}"), why).next(format!(
+        "use up to {longest} letters, digits, '.', '_' or '-', beginning with a letter or digit"
+    )))
 }
 
 macro_rules! text_type {

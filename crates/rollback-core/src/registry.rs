@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::erased::DynTarget;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, quoted};
 use crate::name::ComponentName;
 use crate::target::Capabilities;
 
@@ -156,6 +156,64 @@ pub fn read_settings<T: DeserializeOwned>(
     let about = about.and_then(Value::as_str).unwrap_or("see the driver's documentation");
     Err(Error::new(ErrorKind::Invalid, operation, format!("setting {key:?} does not fit: {fault}"))
         .next(format!("{key} is: {about}")))
+}
+
+/// As [`read_settings`], and refuses a key of the topmost level that the schema does not have, naming the nearest one.
+///
+/// For reading settings that no [`DriverRegistry`] has checked, into a type that cannot refuse strangers by itself: one that flattens
+/// others. The value of the stranger is not quoted.
+///
+/// ```
+/// # use rollback_core::ComponentName;
+/// use rollback_core::registry::read_known_settings;
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Settings {
+///     releases: String,
+/// }
+/// let schema = serde_json::json!({ "properties": { "releases": { "description": "a folder" } } });
+/// let name = ComponentName::new("web")?;
+/// let misspelt = serde_json::json!({ "relases": "/srv/releases" });
+/// let error = read_known_settings::<Settings>(&name, &misspelt, &schema).unwrap_err();
+/// assert_eq!(error.message(), "there is no setting \"relases\"");
+/// assert_eq!(error.next_step(), Some("did you mean \"releases\"? the settings are: releases"));
+/// # Ok::<(), rollback_core::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`].
+pub fn read_known_settings<T: DeserializeOwned>(
+    component: &ComponentName,
+    config: &Value,
+    schema: &Value,
+) -> Result<T> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let words = || properties.into_iter().flatten().map(|(word, _)| word.as_str());
+    let given = config.as_object().into_iter().flatten().map(|(word, _)| word);
+    if let Some(stranger) = given.into_iter().find(|word| words().all(|known| known != *word)) {
+        let why = format!("there is no setting {}", quoted(stranger));
+        return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
+            .next(known("settings", stranger, words())));
+    }
+    read_settings(component, config, schema)
+}
+
+/// The refusal of a setting whose value is of the right type and cannot be meant. The value is quoted: not for secrets.
+///
+/// ```
+/// use rollback_core::registry::wrong_setting;
+///
+/// let error = wrong_setting("namespace", "Shop!", "is no namespace's name", "write it like shop");
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot use setting \"namespace\": \"Shop!\" is no namespace's name\n  next: write it like shop",
+/// );
+/// ```
+#[must_use]
+pub fn wrong_setting(key: &str, value: &str, why: &str, next: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("use setting {key:?}"), format!("{} {why}", quoted(value)))
+        .next(next)
 }
 
 /// A complaint about the type of a value, without the value: that may be a secret which was written in the wrong way.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ecs::types::{DeploymentLifecycleHookAction, StopServiceDeploymentStopType};
+use rollback_core::error::quoted;
 use rollback_core::{Digest, Effect, Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ impl Client {
         started.map(str::to_owned).ok_or_else(|| {
             let failure = answer.body.get("failures").and_then(|failures| failures.get(0));
             let why = failure.and_then(|failure| text(failure, "reason")).unwrap_or("it gives no reason");
-            let what = format!("ECS could not place it: {}", crate::text::quoted(why));
+            let what = format!("ECS could not place it: {}", quoted(why));
             Error::new(ErrorKind::Unavailable, doing, what).with_effect(Effect::None)
         })
     }

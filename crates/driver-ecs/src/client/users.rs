@@ -27,12 +27,12 @@ impl Client {
     pub(crate) async fn user_of(&self, revision: &TaskDefinitionArn) -> Result<Option<String>> {
         // Its own service first: that one moved a moment ago.
         let entry = self.service().await?.1.entry;
-        if named_by(&entry).any(|arn| arn == revision.to_string()) {
+        if named_by(&entry).any(|arn| arn == revision.arn().as_str()) {
             return Ok(Some(self.shown()));
         }
         let clusters = self.pages("ListClusters", "clusterArns", None).await?;
         let (used, task) = try_join(self.used(&clusters), self.task_that_runs(&clusters, revision)).await?;
-        Ok(task.or_else(|| used.get(&revision.to_string()).cloned()))
+        Ok(task.or_else(|| used.get(revision.arn().as_str()).cloned()))
     }
 
     async fn task_that_runs(

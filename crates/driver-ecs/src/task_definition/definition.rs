@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollback_core::digest::canonical;
+use rollback_core::error::quoted;
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -67,10 +68,7 @@ impl Definition {
         };
         let body = Value::Object(body);
         if let Some(place) = unredacted(&body, &mut Vec::new()) {
-            return Err(wrong(format!(
-                "{} holds a value that should not be stored",
-                crate::text::quoted(&place)
-            )));
+            return Err(wrong(format!("{} holds a value that should not be stored", quoted(&place))));
         }
         if canonical(&body).len() > LARGEST || key.len() > 64 {
             return Err(wrong("it is too large to be kept".to_owned()));

@@ -9,6 +9,7 @@ mod tests;
 use std::fmt;
 
 use jiff::Timestamp;
+use rollback_core::error::quoted;
 use rollback_core::fingerprint::FingerprintKey;
 use rollback_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -195,12 +196,8 @@ impl TaskDefinition {
             |container: &&mut Map<String, Value>| container.get("name").and_then(Value::as_str) == Some(name);
         containers.into_iter().flatten().filter_map(Value::as_object_mut).find(named).ok_or_else(|| {
             let what = format!("change {short}");
-            Error::new(
-                ErrorKind::NotFound,
-                what,
-                format!("it has no container {}", crate::text::quoted(name)),
-            )
-            .next(format!("its containers are: {}", names.join(", ")))
+            Error::new(ErrorKind::NotFound, what, format!("it has no container {}", quoted(name)))
+                .next(format!("its containers are: {}", names.join(", ")))
         })
     }
 }

@@ -3,7 +3,7 @@
 use rollback_core::{ActionContext, Error, ErrorKind, Landing, Result};
 use serde_json::{Value, json};
 
-use super::{superseded, unmoved, unsent};
+use super::{superseded, unsent};
 use crate::action::On;
 use crate::client::Client;
 use crate::job::{self, End};
@@ -47,7 +47,7 @@ pub(super) async fn ran(client: &Client, cx: &ActionContext, name: &str) -> Resu
     }
     Ok(match job::end(&found) {
         End::Runs => Landing::Running { what: format!("job {name} runs") },
-        End::Done => Landing::Applied(unmoved(cx).with_output(json!({ "job": name }))),
+        End::Done => Landing::Applied(cx.unmoved().with_output(json!({ "job": name }))),
         End::Failed(why) => {
             // Its pods may be gone, or may not be read: it failed all the same.
             let codes = client.pods(&job::pods(name)).await.map(|pods| job::codes(&pods)).unwrap_or_default();

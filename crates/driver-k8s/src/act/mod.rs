@@ -70,13 +70,13 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sActio
 pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
     if let K8sAction::DeletePod { pod, pod_uid, .. } = action {
         return Ok(match standing(client, pod, pod_uid).await? {
-            None => Landing::Applied(unmoved(cx).presumed()),
+            None => Landing::Applied(cx.unmoved().presumed()),
             Some(_) => Landing::NotApplied { why: format!("pod {pod} is still there") },
         });
     }
     if let K8sAction::TellAppliers { left, .. } = action {
         return Ok(match to_mend(client, &client.object().await?, left.as_deref()).await?.is_empty() {
-            true => Landing::Applied(unmoved(cx).presumed()),
+            true => Landing::Applied(cx.unmoved().presumed()),
             false => Landing::NotApplied { why: "what tools remember is as it was".to_owned() },
         });
     }
@@ -265,16 +265,16 @@ async fn delete(client: &Client, cx: &ActionContext, on: &On, pod: &str, uid: &s
         return Ok(superseded);
     }
     let Some(found) = standing(client, pod, uid).await.map_err(unsent)? else {
-        return Ok(Landing::Applied(unmoved(cx).with_output(json!({ "pod": "was gone already" }))));
+        return Ok(Landing::Applied(cx.unmoved().with_output(json!({ "pod": "was gone already" }))));
     };
     if Pod::read(&found).is_some_and(|pod| pod.ready) {
         // Its controller replaces it by itself now.
-        return Ok(Landing::Applied(unmoved(cx).with_output(json!({ "pod": "was ready by then" }))));
+        return Ok(Landing::Applied(cx.unmoved().with_output(json!({ "pod": "was ready by then" }))));
     }
     match client.delete_pod(pod, uid).await {
         // Refused because of its UID: that pod is gone, and this is the next one.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Stale) => Err(error),
-        _ => Ok(Landing::Applied(unmoved(cx))),
+        _ => Ok(Landing::Applied(cx.unmoved())),
     }
 }
 
@@ -295,14 +295,6 @@ async fn standing(client: &Client, pod: &str, uid: &str) -> Result<Option<Value>
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// A receipt of something that leaves the workload set to what it was.
-fn unmoved(cx: &ActionContext) -> Receipt {
-    match &cx.expected {
-        Some(token) => Receipt::default().with_token(token.clone()),
-        None => Receipt::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use rollback_core::{ActionContext, ErrorKind, Landing, Result};
 use serde_json::Value;
 
-use super::{SENDINGS, superseded, unmoved, unsent};
+use super::{SENDINGS, superseded, unsent};
 use crate::action::On;
 use crate::appliers;
 use crate::client::Client;
@@ -24,11 +24,11 @@ pub(super) async fn tell_appliers(
         }
         let operations = to_mend(client, &object, left).await.map_err(unsent)?;
         if operations.is_empty() {
-            return Ok(Landing::Applied(unmoved(cx)));
+            return Ok(Landing::Applied(cx.unmoved()));
         }
         let operations = patch::guarded(&object, operations).map_err(unsent)?;
         match client.patch(&operations, false).await {
-            Ok(_) => return Ok(Landing::Applied(unmoved(cx))),
+            Ok(_) => return Ok(Landing::Applied(cx.unmoved())),
             Err(error) if error.kind() == ErrorKind::Stale => {}
             Err(error) => return Err(error),
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::documents::Filed;
 pub use self::memory::MemoryStore;
 pub use self::records::{Record, Records, Written};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, quoted};
 
 /// The largest value that a store takes, in bytes: one mebibyte. A larger one is refused with
 /// [`ErrorKind::Invalid`], and nothing of it is written.
@@ -97,8 +97,7 @@ fn check_key(text: &str) -> Result<()> {
     if text.len() <= 512 && text.split('/').all(segment) {
         return Ok(());
     }
-    let shown: String = text.chars().take(80).collect();
-    Err(Error::new(ErrorKind::Invalid, "use a store key", format!("{shown:?} is not a store key")))
+    Err(Error::new(ErrorKind::Invalid, "use a store key", format!("{} is not a store key", quoted(text))))
 }
 
 impl Key {

@@ -47,6 +47,7 @@
 //! ```
 
 mod act;
+mod altered;
 mod bench;
 mod case;
 mod envelopes;
@@ -59,6 +60,7 @@ mod plan;
 mod proof;
 mod say;
 
+pub use self::altered::altered;
 pub use self::case::{Case, CaseResult, Needs, Results, Suite, Verdict, main_of, suite};
 pub use self::fault_line::FaultLine;
 pub use self::fixture::{Fault, Fixture, Release};
