@@ -42,6 +42,14 @@ pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
         (_, false) => &["list"],
     };
     all.push(rule("", "pods", pods, "what runs"));
+    // Without these a failure is told all the same, in fewer words.
+    all.push(rule(
+        "",
+        "pods/log",
+        &["get"],
+        "what a container wrote before it crashed; not with `show_logs = false`",
+    ));
+    all.push(rule("", "events", &["list"], "why an image could not be pulled, or a pod not be made"));
     let references = [
         ("configmaps", "whether what pods need is there, and has changed"),
         ("persistentvolumeclaims", "whether what pods need is there"),

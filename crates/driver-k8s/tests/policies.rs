@@ -16,6 +16,8 @@ use serde_json::json;
 use self::site::{NAMESPACE, Site, image, name};
 
 const GUIDE: &str = include_str!("../../../docs/drivers/k8s.md");
+/// What asks for logs, and what asks for events.
+const BAD: [Behaviour; 2] = [Behaviour::Crash, Behaviour::MissingImage];
 const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
 
 /// What a role allows, as `verb resource`.
@@ -36,7 +38,7 @@ fn asked(site: &Site) -> BTreeSet<String> {
 }
 
 /// A workload that refers to everything, whose newest version does not start.
-fn site(kind: Kind, changes: bool) -> Site {
+fn site(kind: Kind, changes: bool, bad: Behaviour) -> Site {
     let site = Site::new(kind, &[]);
     for kind in ["ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"] {
         site.cluster.create(NAMESPACE, &json!({ "kind": kind, "metadata": { "name": "web" } }));
@@ -50,7 +52,7 @@ fn site(kind: Kind, changes: bool) -> Site {
             json!([{ "configMapRef": { "name": "web" } }, { "secretRef": { "name": "web" } }]);
     });
     site.cluster.settle();
-    site.cluster.behave(&image("bad"), Behaviour::Crash);
+    site.cluster.behave(&image("bad"), bad);
     site.deploy("bad");
     site.cluster.allow_only(allowed(kind, changes));
     site
@@ -59,11 +61,15 @@ fn site(kind: Kind, changes: bool) -> Site {
 #[tokio::test(start_paused = true)]
 async fn a_rollback_asks_for_what_its_role_allows_and_nothing_else() -> Result<()> {
     for kind in KINDS {
-        let site = site(kind, true);
-        let report = site.go("previous").await?;
-        assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
-        assert_eq!(asked(&site), allowed(kind, true), "{kind}");
-        assert!(site.cluster.calls().iter().all(|call| call.status != Some(403)), "{kind}");
+        let mut all = BTreeSet::new();
+        for bad in BAD {
+            let site = site(kind, true, bad);
+            let report = site.go("previous").await?;
+            assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
+            assert!(site.cluster.calls().iter().all(|call| call.status != Some(403)), "{kind}");
+            all.append(&mut asked(&site));
+        }
+        assert_eq!(all, allowed(kind, true), "{kind}");
     }
     Ok(())
 }
@@ -71,13 +77,17 @@ async fn a_rollback_asks_for_what_its_role_allows_and_nothing_else() -> Result<(
 #[tokio::test(start_paused = true)]
 async fn looking_and_planning_take_no_permission_to_change() -> Result<()> {
     for kind in KINDS {
-        let site = site(kind, false);
-        let engine = site.engine()?;
-        engine.status(&name()?).await?;
-        engine.history(&name()?, 20).await?;
-        engine.check(&name()?, &CheckRequest::default().to("previous".parse()?)).await?;
-        assert_eq!(asked(&site), allowed(kind, false), "{kind}");
-        assert_eq!(site.cluster.landed(), 0);
+        let mut all = BTreeSet::new();
+        for bad in BAD {
+            let site = site(kind, false, bad);
+            let engine = site.engine()?;
+            engine.status(&name()?).await?;
+            engine.history(&name()?, 20).await?;
+            engine.check(&name()?, &CheckRequest::default().to("previous".parse()?)).await?;
+            all.append(&mut asked(&site));
+            assert_eq!(site.cluster.landed(), 0);
+        }
+        assert_eq!(all, allowed(kind, false), "{kind}");
     }
     Ok(())
 }

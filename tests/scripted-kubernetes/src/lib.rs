@@ -6,6 +6,7 @@ mod controllers;
 mod json_patch;
 mod kubelet;
 mod store;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,11 +29,15 @@ pub struct Cluster(Arc<Mutex<World>>);
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) behaviours: BTreeMap<String, Behaviour>,
+    /// What containers write before they crash, by their image.
+    pub(crate) logs: BTreeMap<String, String>,
+    /// Why no pod can be made, when none can.
+    pub(crate) refused: Option<String>,
     pub(crate) calls: Vec<Call>,
     /// What happens to the next request that changes something.
     pub(crate) next: Option<Does>,
     /// Who is told of every change.
-    pub(crate) watchers: Vec<api::Watcher>,
+    pub(crate) watchers: Vec<watching::Watcher>,
     pub(crate) delayed: Vec<api::Request>,
     /// `verb resource`, when not everything is allowed.
     pub(crate) allowed: Option<BTreeSet<String>>,
@@ -111,6 +116,16 @@ impl Cluster {
     /// Says what becomes of pods with this image.
     pub fn behave(&self, image: &str, behaviour: Behaviour) {
         self.world().behaviours.insert(image.to_owned(), behaviour);
+    }
+
+    /// Says what a container with this image writes before it crashes.
+    pub fn writes(&self, image: &str, log: impl Into<String>) {
+        self.world().logs.insert(image.to_owned(), log.into());
+    }
+
+    /// No pod can be made from now on, for this reason: a quota, a policy.
+    pub fn refuse_pods(&self, why: impl Into<String>) {
+        self.world().refused = Some(why.into());
     }
 
     /// One step of every controller and of every pod.

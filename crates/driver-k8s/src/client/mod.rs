@@ -5,6 +5,7 @@ mod fault;
 mod selector;
 mod watch;
 mod wire;
+mod witness;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,6 +20,8 @@ use self::watch::Listener;
 pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
 use self::wire::{Call, METADATA, escaped};
+use self::witness::Testimonies;
+pub(crate) use self::witness::{IN_A_HURRY, PATIENCE};
 use crate::config::K8sConfig;
 use crate::coupled::Coupled;
 use crate::look::Look;
@@ -45,6 +48,8 @@ pub(crate) struct Client {
     watches: Watches,
     /// Who is told when something stirs, once the workload is waited for.
     listener: OnceLock<Arc<Listener>>,
+    /// What was said of the last failure.
+    testimonies: Testimonies,
 }
 
 /// The namespace, by what tells it from one of the same name in another cluster.
@@ -74,6 +79,7 @@ impl Client {
             selector: Mutex::default(),
             watches: Watches::default(),
             listener: OnceLock::new(),
+            testimonies: Testimonies::showing_logs(config.show_logs),
         })
     }
 

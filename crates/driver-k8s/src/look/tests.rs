@@ -241,6 +241,35 @@ fn the_deadline_and_its_reason_are_told() {
 }
 
 #[test]
+fn what_a_witness_said_is_part_of_the_reason_and_nobody_is_one_where_nothing_failed() {
+    for kind in KINDS {
+        let mut look = in_flight(kind, &crashing()).look();
+        let (pod, _) = look.witness().expect("its log can be asked for");
+        assert_eq!(pod.name, "web-3-0", "{kind}");
+        look.testimony = Some("it wrote last: no table".into());
+        let Phase::Failed(why) = runs(&look).2 else { panic!("{kind}") };
+        assert!(why.ends_with("2 restarts so far; it wrote last: no table"), "{kind}: {why}");
+        assert_eq!((at_rest(kind).look().witness(), at_rest(kind).look().shortage()), (None, None), "{kind}");
+        assert_eq!(in_flight(kind, &json!({})).look().witness(), None, "{kind}");
+    }
+}
+
+#[test]
+fn missing_pods_are_asked_about_where_no_status_says_why() {
+    for kind in KINDS {
+        let fewer = json!({ "replicas": 2, "currentNumberScheduled": 2 });
+        let mut look = in_flight(kind, &json!({})).status(&fewer).look();
+        assert_eq!(look.shortage(), (kind != Kind::Deployment).then_some((2, 1)), "{kind}");
+        look.testimony = Some("exceeded quota".into());
+        let Phase::Progressing(what) = runs(&look).2 else { panic!("{kind}") };
+        assert_eq!(what.contains("pods cannot be made: exceeded quota"), kind != Kind::Deployment, "{what}");
+        // It is clear then what it waits for.
+        let paused = in_flight(kind, &json!({})).status(&fewer).set("/spec/paused", json!(true));
+        assert_eq!(paused.look().shortage(), None, "{kind}");
+    }
+}
+
+#[test]
 fn a_stateful_set_that_waits_for_a_bad_pod_says_so() {
     let stuck = in_flight(Kind::StatefulSet, &crashing())
         .image("v2")
