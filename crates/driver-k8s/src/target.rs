@@ -12,7 +12,7 @@ use rollback_core::{
 };
 
 use crate::action::K8sAction;
-use crate::client::{Client, IN_A_HURRY, PATIENCE, Watches};
+use crate::client::{Client, IN_A_HURRY, PATIENCE, Shared, Watches};
 use crate::config::K8sConfig;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
@@ -63,9 +63,9 @@ impl K8sTarget {
         Ok(Self { client, container: config.container.clone(), choices, last: Mutex::default() })
     }
 
-    /// Shares the watches of others on the same connection.
-    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
-        self.client = self.client.sharing(watches);
+    /// Shares with others on the same connection what they watch and know.
+    pub(crate) fn sharing(mut self, watches: Watches, shared: Shared) -> Self {
+        self.client = self.client.sharing(watches, shared);
         self
     }
 

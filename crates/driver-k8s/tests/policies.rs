@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use rollback_core::engine::CheckRequest;
 use rollback_core::{Result, State};
-use rollback_driver_k8s::{K8sConfig, Kind, role, rules};
+use rollback_driver_k8s::{K8sConfig, Kind, cluster_role, cluster_rules, role, rules};
 use rollback_scripted_kubernetes::Behaviour;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn allowed(kind: Kind, changes: bool) -> BTreeSet<String> {
     let one = |rule: &rollback_driver_k8s::Rule| {
         rule.verbs.iter().map(|verb| format!("{verb} {}", rule.resource)).collect::<Vec<_>>()
     };
-    rules(kind, changes).iter().flat_map(one).collect()
+    rules(kind, changes).iter().chain(&cluster_rules()).flat_map(one).collect()
 }
 
 /// What was asked and not denied.
@@ -43,6 +43,7 @@ fn site(kind: Kind, changes: bool, bad: Behaviour) -> Site {
     for kind in ["ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"] {
         site.cluster.create(NAMESPACE, &json!({ "kind": kind, "metadata": { "name": "web" } }));
     }
+    site.deploy("v0");
     site.begin("v1");
     site.change(|object| {
         let spec = &mut object["spec"]["template"]["spec"];
@@ -64,6 +65,8 @@ async fn a_rollback_asks_for_what_its_role_allows_and_nothing_else() -> Result<(
         let mut all = BTreeSet::new();
         for bad in BAD {
             let site = site(kind, true, bad);
+            // Of what no pod runs, nodes are asked.
+            site.plan("revision=1").await?;
             let report = site.go("previous").await?;
             assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
             assert!(site.cluster.calls().iter().all(|call| call.status != Some(403)), "{kind}");
@@ -83,7 +86,7 @@ async fn looking_and_planning_take_no_permission_to_change() -> Result<()> {
             let engine = site.engine()?;
             engine.status(&name()?).await?;
             engine.history(&name()?, 20).await?;
-            engine.check(&name()?, &CheckRequest::default().to("previous".parse()?)).await?;
+            engine.check(&name()?, &CheckRequest::default().to("revision=1".parse()?)).await?;
             all.append(&mut asked(&site));
             assert_eq!(site.cluster.landed(), 0);
         }
@@ -100,6 +103,7 @@ fn told(name: &str) -> &'static str {
 
 #[test]
 fn the_guide_has_the_roles_as_the_driver_lists_them() {
+    assert_eq!(told("nodes"), cluster_role(), "{}", cluster_role());
     let plan = "plan deployments";
     assert_eq!(told(plan), role(Kind::Deployment, false), "{plan}:\n{}", role(Kind::Deployment, false));
     for kind in KINDS {

@@ -49,6 +49,7 @@ pub struct Call {
 pub(crate) struct Request {
     verb: &'static str,
     group: String,
+    version: String,
     plural: String,
     namespace: String,
     name: Option<String>,
@@ -78,6 +79,7 @@ impl Request {
             _ => return None,
         };
         // What is left begins with `api` and the version.
+        let version = (*path.get(1)?).to_owned();
         let mut part = None;
         if let ["namespaces", _, _, _, last] = path.get(2..)? {
             part = Some((*last).to_owned());
@@ -101,7 +103,7 @@ impl Request {
         };
         let (namespace, plural, name) = (namespace.to_owned(), plural.to_owned(), name.map(str::to_owned));
         let query = uri.query().unwrap_or_default().to_owned();
-        Some(Self { verb, group, plural, namespace, name, part, query, metadata_only, body })
+        Some(Self { verb, group, version, plural, namespace, name, part, query, metadata_only, body })
     }
 
     fn changes(&self) -> bool {
@@ -172,6 +174,9 @@ impl World {
                 request.with_part()
             );
             return status(403, "Forbidden", message);
+        }
+        if self.is_old && (request.group.as_str(), request.version.as_str()) == ("policy", "v1") {
+            return (404, Value::Null);
         }
         let reply = match *verb {
             "list" => self.listed(request),

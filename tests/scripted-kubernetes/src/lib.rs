@@ -42,6 +42,8 @@ pub(crate) struct World {
     /// `verb resource`, when not everything is allowed.
     pub(crate) allowed: Option<BTreeSet<String>>,
     pub(crate) denied: BTreeSet<String>,
+    /// It is from before 1.21.
+    pub(crate) is_old: bool,
     /// Controllers do nothing while this is set.
     pub(crate) controllers_stopped: bool,
 }
@@ -63,10 +65,12 @@ impl Cluster {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an object, and its namespace if there is none. Its `kind` says where it goes.
+    /// Makes an object, and its namespace if there is none; without one, in the whole cluster. Its `kind` says where it goes.
     pub fn create(&self, namespace: &str, object: &Value) -> Value {
         let mut world = self.world();
-        world.store.namespace(namespace);
+        if !namespace.is_empty() {
+            world.store.namespace(namespace);
+        }
         let plural = store::plural(object["kind"].as_str().unwrap_or_default());
         world.store.create(&plural, namespace, object.clone())
     }
@@ -121,6 +125,11 @@ impl Cluster {
     /// Says what a container with this image writes before it crashes.
     pub fn writes(&self, image: &str, log: impl Into<String>) {
         self.world().logs.insert(image.to_owned(), log.into());
+    }
+
+    /// It does not know `policy/v1`, as API servers before 1.21.
+    pub fn be_old(&self) {
+        self.world().is_old = true;
     }
 
     /// No pod can be made from now on, for this reason: a quota, a policy.

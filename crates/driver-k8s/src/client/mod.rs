@@ -3,6 +3,7 @@
 mod connect;
 mod fault;
 mod selector;
+mod shared;
 mod watch;
 mod wire;
 mod witness;
@@ -16,6 +17,7 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
+pub(crate) use self::shared::{Held, Shared};
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
@@ -46,6 +48,7 @@ pub(crate) struct Client {
     /// As it was when it was last read: it never changes while the workload lives.
     selector: Mutex<Option<String>>,
     watches: Watches,
+    shared: Shared,
     /// Who is told when something stirs, once the workload is waited for.
     listener: OnceLock<Arc<Listener>>,
     /// What was said of the last failure.
@@ -78,14 +81,16 @@ impl Client {
             home: OnceLock::new(),
             selector: Mutex::default(),
             watches: Watches::default(),
+            shared: Shared::default(),
             listener: OnceLock::new(),
             testimonies: Testimonies::showing_logs(config.show_logs),
         })
     }
 
-    /// Shares the watches of others on the same connection.
-    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
+    /// Shares with others on the same connection what they watch and know.
+    pub(crate) fn sharing(mut self, watches: Watches, shared: Shared) -> Self {
         self.watches = watches;
+        self.shared = shared;
         self
     }
 

@@ -37,6 +37,10 @@ fn daemon_set(replicas: u64) -> Bed {
 }
 
 impl Bed {
+    pub(crate) fn of(kind: Kind, replicas: u64) -> Self {
+        bed(kind, replicas)
+    }
+
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         self.object.pointer_mut(parent).unwrap()[key] = value;
