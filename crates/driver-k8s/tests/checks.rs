@@ -122,3 +122,19 @@ async fn nodes_are_asked_for_images_that_no_pod_runs_once() -> Result<()> {
     assert_eq!(asked(&site), before);
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_was_never_seen_is_a_loud_warning() -> Result<()> {
+    for kind in [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet] {
+        let site = Site::new(kind, &["v1", "v2"]);
+        let said = found(&site, "version=v11").await?;
+        let one = said.iter().find(|one| one.code == "version-not-held").unwrap();
+        assert_eq!(one.severity, Severity::Warning, "{kind}");
+        for words in ["v11: it may never have run here", "v2 (2, runs now), v1 (1)"] {
+            assert!(one.message.contains(words), "{kind}: {one:?}");
+        }
+        let seen = found(&site, "version=v1").await?;
+        assert_eq!(with(&seen, "version-not-held"), Vec::<String>::new(), "{kind}");
+    }
+    Ok(())
+}

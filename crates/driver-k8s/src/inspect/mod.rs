@@ -5,6 +5,7 @@ mod checks;
 mod images;
 mod needs;
 mod pace;
+mod provenance;
 mod quotas;
 mod undoers;
 
@@ -47,6 +48,7 @@ pub(crate) async fn inspect(
     )
     .await;
     inspection.findings.extend(undoers::findings(look));
+    inspection.findings.extend(provenance::finding(look, to));
     inspection.findings.extend(sent);
     inspection.findings.extend(checks::autoscalers(look, autoscalers));
     inspection.findings.extend(quotas::findings(look, &to.template, quotas));
