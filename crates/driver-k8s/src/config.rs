@@ -58,6 +58,10 @@ pub struct K8sConfig {
     /// left out, plans only say what their next apply would do
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tell_appliers: bool,
+    /// whether the last lines that a crashing container wrote are part of the reason why a rollback failed, and so of reports; left
+    /// out, they are
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub show_logs: bool,
     /// the secret key of the digests that stand for values, sixteen characters at least; the same for everybody who operates the
     /// workload. Write it as `${NAME}`
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +83,7 @@ impl K8sConfig {
             container: None,
             resume_paused: false,
             tell_appliers: false,
+            show_logs: true,
             fingerprint_key: None,
         }
     }
@@ -184,6 +189,15 @@ impl fmt::Debug for K8sConfig {
     }
 }
 
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 fn is_address(text: &str) -> bool {
     let uri = text.parse::<http::Uri>();
     // An address with a user in it is a secret in a setting that is printed.
@@ -211,7 +225,7 @@ mod tests {
         json!({
             "kind": "statefulset", "name": "db", "namespace": "shop", "context": "prod", "kubeconfig": "/etc/kubeconfig",
             "server": "https://10.0.0.1:6443", "namespace_uid": "0c5f7e0a-0000-4000-8000-000000000001", "container": "db",
-            "resume_paused": true, "tell_appliers": true, "fingerprint_key": "not for anybody's eyes",
+            "resume_paused": true, "tell_appliers": true, "show_logs": false, "fingerprint_key": "not for anybody's eyes",
         })
     }
 

@@ -11,7 +11,7 @@ use crate::snapshot::{K8sSnapshot, Source};
 use crate::text::entry;
 
 /// Where the pipeline of the runbook notes what ran before.
-const PREVIOUS_VERSION: &str = "previous-version";
+pub(crate) const PREVIOUS_VERSION: &str = "previous-version";
 
 /// The states that can be restored, each once, where it ran last.
 ///

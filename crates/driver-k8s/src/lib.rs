@@ -12,9 +12,11 @@ mod history;
 mod image;
 mod inspect;
 mod job;
+mod labels;
 mod look;
 mod patch;
 mod permissions;
+mod quantity;
 mod snapshot;
 pub mod strategy;
 mod target;
@@ -33,7 +35,7 @@ pub use self::action::{Count, K8sAction, On};
 pub use self::circumstances::{Blocking, Circumstances};
 pub use self::config::K8sConfig;
 pub use self::coupled::{Content, Coupled};
-pub use self::permissions::{Rule, role, rules};
+pub use self::permissions::{Rule, cluster_role, cluster_rules, role, rules};
 pub use self::snapshot::{K8sSnapshot, Source};
 pub use self::target::K8sTarget;
 pub use self::template::{Reference, Referenced, Template};
@@ -77,6 +79,6 @@ impl Driver for K8sDriver {
         let mut config = K8sConfig::read(component, &config)?;
         let connection = self.connections.open(&config).await?;
         config.namespace.get_or_insert(connection.namespace);
-        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches).erase())
+        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches, connection.shared).erase())
     }
 }

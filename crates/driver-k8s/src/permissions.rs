@@ -42,6 +42,14 @@ pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
         (_, false) => &["list"],
     };
     all.push(rule("", "pods", pods, "what runs"));
+    // Without these a failure is told all the same, in fewer words.
+    all.push(rule(
+        "",
+        "pods/log",
+        &["get"],
+        "what a container wrote before it crashed; not with `show_logs = false`",
+    ));
+    all.push(rule("", "events", &["list"], "why an image could not be pulled, or a pod not be made"));
     let references = [
         ("configmaps", "whether what pods need is there, and has changed"),
         ("persistentvolumeclaims", "whether what pods need is there"),
@@ -50,18 +58,35 @@ pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
     ];
     all.extend(references.into_iter().map(|(resource, why)| rule("", resource, &["get"], why)));
     all.push(rule("", "resourcequotas", &["list"], "whether there is room"));
+    all.push(rule("policy", "poddisruptionbudgets", &["list"], "what a rollout does that evictions may not"));
     all.push(rule("autoscaling", "horizontalpodautoscalers", &["list"], "who sets the number of replicas"));
     all
+}
+
+/// What can be allowed in the whole cluster besides, or left out: then less is known.
+#[must_use]
+pub fn cluster_rules() -> Vec<Rule> {
+    vec![rule("", "nodes", &["list"], "whether nodes have the images of the destination")]
 }
 
 /// The same as a Role of the API, as it can be applied.
 #[must_use]
 pub fn role(kind: Kind, changes: bool) -> String {
     let name = if changes { "rollback" } else { "rollback-plan" };
+    written("Role", &format!("{name}, namespace: shop"), &rules(kind, changes))
+}
+
+/// [`cluster_rules`] as a ClusterRole of the API.
+#[must_use]
+pub fn cluster_role() -> String {
+    written("ClusterRole", "rollback-nodes", &cluster_rules())
+}
+
+fn written(kind: &str, name: &str, rules: &[Rule]) -> String {
     let mut role = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{ name: {name}, namespace: shop }}\nrules:\n"
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{ name: {name} }}\nrules:\n"
     );
-    for Rule { group, resource, verbs, why } in rules(kind, changes) {
+    for Rule { group, resource, verbs, why } in rules {
         let verbs = verbs.join(", ");
         // Writing into a text cannot fail.
         let _ = writeln!(

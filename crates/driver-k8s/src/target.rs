@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::Lasting;
 use rollback_core::{
@@ -11,7 +12,7 @@ use rollback_core::{
 };
 
 use crate::action::K8sAction;
-use crate::client::{Client, Watches};
+use crate::client::{Client, IN_A_HURRY, PATIENCE, Shared, Watches};
 use crate::config::K8sConfig;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
@@ -62,9 +63,9 @@ impl K8sTarget {
         Ok(Self { client, container: config.container.clone(), choices, last: Mutex::default() })
     }
 
-    /// Shares the watches of others on the same connection.
-    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
-        self.client = self.client.sharing(watches);
+    /// Shares with others on the same connection what they watch and know.
+    pub(crate) fn sharing(mut self, watches: Watches, shared: Shared) -> Self {
+        self.client = self.client.sharing(watches, shared);
         self
     }
 
@@ -103,16 +104,20 @@ impl Target for K8sTarget {
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<K8sSnapshot>> {
         // Before the look, so that nothing is missed between the two.
         let changes = after.map(|_| self.client.changes()).unwrap_or_default();
-        let look = Arc::new(self.client.see().await?);
-        *self.last() = after.is_none().then(|| Arc::clone(&look));
+        let mut look = self.client.see().await?;
         // While something is awaited, what belongs to it is left alone.
-        let coupled = match after {
-            Some(_) => None,
+        let (testimony, coupled) = match after {
+            Some(_) => (self.client.testimony(&look, PATIENCE).await, None),
             None => {
-                let read = self.client.references(&look.desired).await;
-                Some(self.client.coupled(&self.client.home().await?.key, &read))
+                let (testimony, read) =
+                    join(self.client.testimony(&look, IN_A_HURRY), self.client.references(&look.desired))
+                        .await;
+                (testimony, Some(self.client.coupled(&self.client.home().await?.key, &read)))
             }
         };
+        look.testimony = testimony;
+        let look = Arc::new(look);
+        *self.last() = after.is_none().then(|| Arc::clone(&look));
         let desired = look.desired_identity();
         let observed = look.observation(|mut state| {
             state.container.clone_from(&self.container);

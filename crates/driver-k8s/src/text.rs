@@ -4,12 +4,17 @@ use serde_json::Value;
 
 /// A text of somebody else's on one line, without control characters, and not longer than a person reads.
 pub(crate) fn line(text: &str) -> String {
-    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let flat: String = text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
     let mut shown: String = flat.split_whitespace().collect::<Vec<_>>().join(" ");
     if shown.chars().count() > 300 {
         shown = shown.chars().take(300).chain("…".chars()).collect();
     }
     shown
+}
+
+/// Whether a character changes the direction of those after it: what is read would not be what is written.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A name as Kubernetes takes it for objects (a DNS subdomain).
@@ -58,6 +63,7 @@ mod tests {
     #[test]
     fn foreign_texts_become_one_bounded_line() {
         assert_eq!(line("a\u{1b}[31m\n\n b"), "a [31m b");
+        assert_eq!(line("v\u{202e}1"), "v 1");
         assert_eq!(line(&"x".repeat(1000)).chars().count(), 301);
     }
 }

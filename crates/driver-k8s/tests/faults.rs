@@ -234,18 +234,22 @@ async fn the_runbooks_annotation_names_the_version_before() -> Result<()> {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_elses_workload_is_refused_with_the_owners_name() -> Result<()> {
-    let site = Site::new(Kind::Deployment, &["v1", "v2"]);
-    let owner = json!([{ "controller": true, "kind": "Rollout", "name": "checkout", "uid": "r" }]);
-    site.change(|object| object["metadata"]["ownerReferences"] = owner);
-    let plan = site.plan("revision=1").await?;
-    assert!(
-        blockers(&plan).iter().any(|message| message.contains("Rollout checkout")),
-        "{:?}",
-        blockers(&plan)
-    );
-    let report = site.apply(&plan).await;
-    assert!(!report.is_ok_and(|report| report.state.is_success()));
-    assert_eq!((site.version().as_str(), site.cluster.landed()), ("v2", 0));
+    for (kind, owner, name) in [
+        (Kind::Deployment, "Rollout", "checkout"),
+        (Kind::StatefulSet, "Prometheus", "main"),
+        (Kind::DaemonSet, "Tempo", "agents"),
+    ] {
+        let site = Site::new(kind, &["v1", "v2"]);
+        let owner_of = json!([{ "controller": true, "kind": owner, "name": name, "uid": "r" }]);
+        site.change(|object| object["metadata"]["ownerReferences"] = owner_of);
+        let plan = site.plan("revision=1").await?;
+        let said = blockers(&plan);
+        assert!(said.iter().any(|message| message.contains(&format!("{owner} {name}"))), "{said:?}");
+        let before = site.object();
+        let report = site.apply(&plan).await;
+        assert!(!report.is_ok_and(|report| report.state.is_success()), "{kind}");
+        assert_eq!((site.object(), site.cluster.landed()), (before, 0), "{kind}");
+    }
     Ok(())
 }
 

@@ -9,13 +9,15 @@ use std::collections::BTreeSet;
 
 use rollback_core::engine::CheckRequest;
 use rollback_core::{Result, State};
-use rollback_driver_k8s::{K8sConfig, Kind, role, rules};
+use rollback_driver_k8s::{K8sConfig, Kind, cluster_role, cluster_rules, role, rules};
 use rollback_scripted_kubernetes::Behaviour;
 use serde_json::json;
 
 use self::site::{NAMESPACE, Site, image, name};
 
 const GUIDE: &str = include_str!("../../../docs/drivers/k8s.md");
+/// What asks for logs, and what asks for events.
+const BAD: [Behaviour; 2] = [Behaviour::Crash, Behaviour::MissingImage];
 const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
 
 /// What a role allows, as `verb resource`.
@@ -23,7 +25,7 @@ fn allowed(kind: Kind, changes: bool) -> BTreeSet<String> {
     let one = |rule: &rollback_driver_k8s::Rule| {
         rule.verbs.iter().map(|verb| format!("{verb} {}", rule.resource)).collect::<Vec<_>>()
     };
-    rules(kind, changes).iter().flat_map(one).collect()
+    rules(kind, changes).iter().chain(&cluster_rules()).flat_map(one).collect()
 }
 
 /// What was asked and not denied.
@@ -36,11 +38,12 @@ fn asked(site: &Site) -> BTreeSet<String> {
 }
 
 /// A workload that refers to everything, whose newest version does not start.
-fn site(kind: Kind, changes: bool) -> Site {
+fn site(kind: Kind, changes: bool, bad: Behaviour) -> Site {
     let site = Site::new(kind, &[]);
     for kind in ["ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"] {
         site.cluster.create(NAMESPACE, &json!({ "kind": kind, "metadata": { "name": "web" } }));
     }
+    site.deploy("v0");
     site.begin("v1");
     site.change(|object| {
         let spec = &mut object["spec"]["template"]["spec"];
@@ -50,7 +53,7 @@ fn site(kind: Kind, changes: bool) -> Site {
             json!([{ "configMapRef": { "name": "web" } }, { "secretRef": { "name": "web" } }]);
     });
     site.cluster.settle();
-    site.cluster.behave(&image("bad"), Behaviour::Crash);
+    site.cluster.behave(&image("bad"), bad);
     site.deploy("bad");
     site.cluster.allow_only(allowed(kind, changes));
     site
@@ -59,11 +62,17 @@ fn site(kind: Kind, changes: bool) -> Site {
 #[tokio::test(start_paused = true)]
 async fn a_rollback_asks_for_what_its_role_allows_and_nothing_else() -> Result<()> {
     for kind in KINDS {
-        let site = site(kind, true);
-        let report = site.go("previous").await?;
-        assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
-        assert_eq!(asked(&site), allowed(kind, true), "{kind}");
-        assert!(site.cluster.calls().iter().all(|call| call.status != Some(403)), "{kind}");
+        let mut all = BTreeSet::new();
+        for bad in BAD {
+            let site = site(kind, true, bad);
+            // Of what no pod runs, nodes are asked.
+            site.plan("revision=1").await?;
+            let report = site.go("previous").await?;
+            assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
+            assert!(site.cluster.calls().iter().all(|call| call.status != Some(403)), "{kind}");
+            all.append(&mut asked(&site));
+        }
+        assert_eq!(all, allowed(kind, true), "{kind}");
     }
     Ok(())
 }
@@ -71,13 +80,17 @@ async fn a_rollback_asks_for_what_its_role_allows_and_nothing_else() -> Result<(
 #[tokio::test(start_paused = true)]
 async fn looking_and_planning_take_no_permission_to_change() -> Result<()> {
     for kind in KINDS {
-        let site = site(kind, false);
-        let engine = site.engine()?;
-        engine.status(&name()?).await?;
-        engine.history(&name()?, 20).await?;
-        engine.check(&name()?, &CheckRequest::default().to("previous".parse()?)).await?;
-        assert_eq!(asked(&site), allowed(kind, false), "{kind}");
-        assert_eq!(site.cluster.landed(), 0);
+        let mut all = BTreeSet::new();
+        for bad in BAD {
+            let site = site(kind, false, bad);
+            let engine = site.engine()?;
+            engine.status(&name()?).await?;
+            engine.history(&name()?, 20).await?;
+            engine.check(&name()?, &CheckRequest::default().to("revision=1".parse()?)).await?;
+            all.append(&mut asked(&site));
+            assert_eq!(site.cluster.landed(), 0);
+        }
+        assert_eq!(all, allowed(kind, false), "{kind}");
     }
     Ok(())
 }
@@ -90,6 +103,7 @@ fn told(name: &str) -> &'static str {
 
 #[test]
 fn the_guide_has_the_roles_as_the_driver_lists_them() {
+    assert_eq!(told("nodes"), cluster_role(), "{}", cluster_role());
     let plan = "plan deployments";
     assert_eq!(told(plan), role(Kind::Deployment, false), "{plan}:\n{}", role(Kind::Deployment, false));
     for kind in KINDS {

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Either, Full};
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-use crate::store::Event;
+use crate::watching::Events;
 use crate::{Cluster, World, json_patch, store};
 
 /// What happens to a request that changes something.
@@ -50,9 +49,12 @@ pub struct Call {
 pub(crate) struct Request {
     verb: &'static str,
     group: String,
+    version: String,
     plural: String,
     namespace: String,
     name: Option<String>,
+    /// What of the object is meant: `log`.
+    part: Option<String>,
     query: String,
     metadata_only: bool,
     body: Value,
@@ -77,6 +79,12 @@ impl Request {
             _ => return None,
         };
         // What is left begins with `api` and the version.
+        let version = (*path.get(1)?).to_owned();
+        let mut part = None;
+        if let ["namespaces", _, _, _, last] = path.get(2..)? {
+            part = Some((*last).to_owned());
+            path.pop();
+        }
         let (namespace, plural, name) = match path.get(2..)? {
             ["namespaces", name] => ("", "namespaces", Some(*name)),
             ["namespaces", namespace, plural] => (*namespace, *plural, None),
@@ -95,7 +103,7 @@ impl Request {
         };
         let (namespace, plural, name) = (namespace.to_owned(), plural.to_owned(), name.map(str::to_owned));
         let query = uri.query().unwrap_or_default().to_owned();
-        Some(Self { verb, group, plural, namespace, name, query, metadata_only, body })
+        Some(Self { verb, group, version, plural, namespace, name, part, query, metadata_only, body })
     }
 
     fn changes(&self) -> bool {
@@ -104,7 +112,22 @@ impl Request {
     }
 
     fn resource(&self) -> String {
-        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+        let resource = self.with_part();
+        if self.group.is_empty() { resource } else { format!("{resource}.{}", self.group) }
+    }
+
+    /// As roles call it: `pods/log`.
+    fn with_part(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{}/{part}", self.plural),
+            None => self.plural.clone(),
+        }
+    }
+
+    /// A parameter of the query.
+    fn parameter(&self, key: &str) -> Option<String> {
+        let found = self.query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))?;
+        Some(found.replace("%3D", "=").replace("%2C", ",").replace("%2F", "/"))
     }
 }
 
@@ -145,15 +168,20 @@ impl World {
             let at = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
             return (201, json!({ "status": { "allowed": self.may(&at("verb"), &at("resource")) } }));
         }
-        if !self.may(verb, plural) {
+        if !self.may(verb, &request.with_part()) {
             let message = format!(
-                "{resource} \"{name}\" is forbidden: User \"tests\" cannot {verb} resource \"{plural}\""
+                "{resource} \"{name}\" is forbidden: User \"tests\" cannot {verb} resource \"{}\"",
+                request.with_part()
             );
             return status(403, "Forbidden", message);
+        }
+        if self.is_old && (request.group.as_str(), request.version.as_str()) == ("policy", "v1") {
+            return (404, Value::Null);
         }
         let reply = match *verb {
             "list" => self.listed(request),
             "watch" => (200, Value::Null),
+            "get" if request.part.as_deref() == Some("log") => self.log(request, name),
             "get" => match self.store.get(plural, namespace, name) {
                 Some(found) => (200, found.clone()),
                 None => status(404, "NotFound", format!("{resource} \"{name}\" not found")),
@@ -172,15 +200,42 @@ impl World {
     }
 
     fn listed(&self, request: &Request) -> Reply {
-        let selector = request.query.split('&').find_map(|pair| pair.strip_prefix("labelSelector="));
-        let selector =
-            selector.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let selector = request.parameter("labelSelector").unwrap_or_default();
         let terms: Vec<_> = selector.split(',').filter_map(|term| term.split_once('=')).collect();
+        let fields = request.parameter("fieldSelector").unwrap_or_default();
+        let fields: Vec<_> = fields.split(',').filter_map(|term| term.split_once('=')).collect();
+        let field = |one: &Value, at: &str| one.pointer(&format!("/{}", at.replace('.', "/"))).cloned();
         let all = self.store.list(&request.plural, &request.namespace).into_iter();
         let items: Vec<_> = all
             .filter(|one| terms.iter().all(|(key, value)| one["metadata"]["labels"][key] == *value))
+            .filter(|one| fields.iter().all(|(at, value)| field(one, at) == Some(json!(value))))
             .collect();
         (200, json!({ "kind": format!("{}List", store::kind(&request.plural)), "items": items }))
+    }
+
+    /// What a container wrote before it was started again; a text, not JSON.
+    fn log(&self, request: &Request, name: &str) -> Reply {
+        let Some(pod) = self.store.get("pods", &request.namespace, name) else {
+            return status(404, "NotFound", format!("pods \"{name}\" not found"));
+        };
+        let container = request.parameter("container").unwrap_or_default();
+        let all = ["initContainerStatuses", "containerStatuses"];
+        let mut all = all.iter().flat_map(|list| pod["status"][list].as_array().into_iter().flatten());
+        let found = all.find(|status| status["name"] == json!(container));
+        let ended = found.filter(|status| status["lastState"]["terminated"].is_object());
+        let (Some(ended), Some("true")) = (ended, request.parameter("previous").as_deref()) else {
+            let message =
+                format!("previous terminated container \"{container}\" in pod \"{name}\" not found");
+            return status(400, "BadRequest", message);
+        };
+        let log = self.logs.get(ended["image"].as_str().unwrap_or_default());
+        let log = log.map_or("starting\nfatal: it does not start\n", String::as_str);
+        let number = |key: &str| request.parameter(key).and_then(|text| text.parse::<usize>().ok());
+        let lines: Vec<_> = log.split_inclusive('\n').collect();
+        let first = lines.len().saturating_sub(number("tailLines").unwrap_or(usize::MAX));
+        let mut told = lines[first..].concat();
+        told.truncate(number("limitBytes").unwrap_or(usize::MAX));
+        (200, Value::String(told))
     }
 
     fn patched(&mut self, request: &Request, name: &str) -> Reply {
@@ -240,55 +295,6 @@ impl Service {
     }
 }
 
-/// Somebody who is told of what happens to objects of one kind in one namespace.
-pub(crate) struct Watcher {
-    plural: String,
-    namespace: String,
-    sender: mpsc::UnboundedSender<Bytes>,
-}
-
-impl Watcher {
-    /// Whether it still listens.
-    fn tell(&self, event: &Event) -> bool {
-        let meant = event.plural == self.plural && event.namespace == self.namespace;
-        if meant { self.sender.send(Bytes::from(event.line.clone())).is_ok() } else { self.is_open() }
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
-    }
-}
-
-/// An answer that goes on: a line for each object that there is, and for each that changes.
-pub(crate) struct Events(mpsc::UnboundedReceiver<Bytes>);
-
-impl http_body::Body for Events {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(cx).map(|told| told.map(|line| Ok(http_body::Frame::data(line))))
-    }
-}
-
-impl World {
-    fn events(&mut self, request: &Request) -> Events {
-        // What happened before is not told twice.
-        self.tell_watchers();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let (plural, namespace) = (request.plural.clone(), request.namespace.clone());
-        let watcher = Watcher { plural, namespace, sender };
-        for object in self.store.list(&watcher.plural, &watcher.namespace) {
-            watcher.tell(&Event::new("ADDED", &watcher.plural, &watcher.namespace, &object));
-        }
-        self.watchers.push(watcher);
-        Events(receiver)
-    }
-}
-
 fn broken() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke")
 }
@@ -318,9 +324,16 @@ impl tower::Service<http::Request<Body>> for Service {
             };
             let answer = http::Response::builder().status(code).header("content-type", "application/json");
             let answer = if code == 429 { answer.header("retry-after", "1") } else { answer };
+            let body = match (&request, body) {
+                // What is no JSON.
+                (Some(request), Value::String(text)) if request.part.is_some() => text,
+                (_, body) => body.to_string(),
+            };
             match request.filter(|request| request.verb == "watch" && code == 200) {
-                Some(watch) => Ok(answer.body(Either::Right(cluster.world().events(&watch)))?),
-                None => Ok(answer.body(Either::Left(Full::new(Bytes::from(body.to_string()))))?),
+                Some(watch) => {
+                    Ok(answer.body(Either::Right(cluster.world().events(&watch.plural, &watch.namespace)))?)
+                }
+                None => Ok(answer.body(Either::Left(Full::new(Bytes::from(body))))?),
             }
         })
     }

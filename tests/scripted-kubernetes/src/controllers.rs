@@ -73,7 +73,22 @@ impl World {
         self.store.list(plural, namespace).into_iter().filter(|one| owned_by(one, uid)).collect()
     }
 
+    /// What somebody says of an object, once.
+    pub(crate) fn event(&mut self, namespace: &str, about: &Value, reason: &str, message: &str) {
+        let uid = text(about, "/metadata/uid");
+        let name = format!("{uid}.{}", reason.to_lowercase());
+        if self.store.get("events", namespace, &name).is_none() {
+            let event = json!({ "kind": "Event", "metadata": { "name": name }, "involvedObject": { "uid": uid }, "type": "Warning",
+                "reason": reason, "message": message, "lastTimestamp": "2026-11-21T10:00:00Z" });
+            self.store.create("events", namespace, event);
+        }
+    }
+
     fn pod(&mut self, namespace: &str, name: &str, owned: &Value, template: &Value, label: (&str, &str)) {
+        if let Some(why) = self.refused.clone() {
+            let about = json!({ "metadata": { "uid": owned[0]["uid"] } });
+            return self.event(namespace, &about, "FailedCreate", &why);
+        }
         let mut metadata = json!({ "name": name, "ownerReferences": owned, "annotations": {} });
         metadata["labels"] = template["metadata"]["labels"].clone();
         metadata["labels"][label.0] = json!(label.1);
@@ -113,6 +128,13 @@ impl World {
             true => json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable",
                 "message": format!("ReplicaSet \"{name}\" has successfully progressed.") }]),
             false => object["status"]["conditions"].clone(),
+        };
+        let conditions = match &self.refused {
+            Some(why) if updated < wanted => {
+                json!([{ "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                "message": why }])
+            }
+            _ => conditions,
         };
         object["status"] = json!({ "observedGeneration": object["metadata"]["generation"], "replicas": all, "readyReplicas": ready,
             "availableReplicas": ready, "updatedReplicas": updated, "conditions": conditions });

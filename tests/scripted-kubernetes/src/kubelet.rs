@@ -46,18 +46,27 @@ impl World {
             let behaviour = self.behaviours.get(&image).copied().unwrap_or(Behaviour::Start);
             let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or(0);
             let waits = matches!(behaviour, Behaviour::Slow(steps) if age < steps);
+            let first = pod["spec"]["initContainers"][0].clone();
+            let first_image = first["image"].as_str().unwrap_or_default();
+            let never = self.behaviours.get(first_image) == Some(&Behaviour::Crash);
             let status = match behaviour {
+                _ if never => {
+                    let mut status = crashing(&first);
+                    status["initContainerStatuses"] = status["containerStatuses"].take();
+                    status["containerStatuses"] = json!([{ "name": container["name"], "image": image, "ready": false,
+                        "restartCount": 0, "state": { "waiting": { "reason": "PodInitializing" } } }]);
+                    status
+                }
                 _ if waits => json!({ "phase": "Pending" }),
                 Behaviour::Start | Behaviour::Slow(_) => running(&container, &image, restarts, true),
                 Behaviour::NeverReady => running(&container, &image, restarts, false),
-                Behaviour::Crash => waiting(
-                    &container,
-                    "CrashLoopBackOff",
-                    "back-off 10s restarting failed container",
-                    &json!({ "terminated": { "exitCode": 1, "reason": "Error" } }),
-                ),
+                Behaviour::Crash => crashing(&container),
                 Behaviour::MissingImage => {
-                    waiting(&container, "ImagePullBackOff", &format!("{image}: not found"), &json!({}))
+                    // As kubelets before 1.31 tell it: what the registry said is in an event only.
+                    let said = format!("Failed to pull image \"{image}\": {image}: not found");
+                    self.event(&namespace, &pod, "Failed", &said);
+                    let message = format!("Back-off pulling image \"{image}\"");
+                    waiting(&container, "ImagePullBackOff", &message, &json!({}))
                 }
                 Behaviour::Unschedulable => {
                     json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False",
@@ -79,6 +88,11 @@ fn running(container: &Value, image: &str, restarts: u64, ready: bool) -> Value 
     json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": said }], "containerStatuses": [{
         "name": container["name"], "image": image, "imageID": image_id(image), "ready": ready, "restartCount": restarts,
         "state": { "running": {} } }] })
+}
+
+fn crashing(container: &Value) -> Value {
+    let last = json!({ "terminated": { "exitCode": 1, "reason": "Error" } });
+    waiting(container, "CrashLoopBackOff", "back-off 10s restarting failed container", &last)
 }
 
 fn waiting(container: &Value, reason: &str, message: &str, last: &Value) -> Value {

@@ -6,6 +6,7 @@ mod controllers;
 mod json_patch;
 mod kubelet;
 mod store;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,15 +29,21 @@ pub struct Cluster(Arc<Mutex<World>>);
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) behaviours: BTreeMap<String, Behaviour>,
+    /// What containers write before they crash, by their image.
+    pub(crate) logs: BTreeMap<String, String>,
+    /// Why no pod can be made, when none can.
+    pub(crate) refused: Option<String>,
     pub(crate) calls: Vec<Call>,
     /// What happens to the next request that changes something.
     pub(crate) next: Option<Does>,
     /// Who is told of every change.
-    pub(crate) watchers: Vec<api::Watcher>,
+    pub(crate) watchers: Vec<watching::Watcher>,
     pub(crate) delayed: Vec<api::Request>,
     /// `verb resource`, when not everything is allowed.
     pub(crate) allowed: Option<BTreeSet<String>>,
     pub(crate) denied: BTreeSet<String>,
+    /// It is from before 1.21.
+    pub(crate) is_old: bool,
     /// Controllers do nothing while this is set.
     pub(crate) controllers_stopped: bool,
 }
@@ -58,10 +65,12 @@ impl Cluster {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an object, and its namespace if there is none. Its `kind` says where it goes.
+    /// Makes an object, and its namespace if there is none; without one, in the whole cluster. Its `kind` says where it goes.
     pub fn create(&self, namespace: &str, object: &Value) -> Value {
         let mut world = self.world();
-        world.store.namespace(namespace);
+        if !namespace.is_empty() {
+            world.store.namespace(namespace);
+        }
         let plural = store::plural(object["kind"].as_str().unwrap_or_default());
         world.store.create(&plural, namespace, object.clone())
     }
@@ -111,6 +120,21 @@ impl Cluster {
     /// Says what becomes of pods with this image.
     pub fn behave(&self, image: &str, behaviour: Behaviour) {
         self.world().behaviours.insert(image.to_owned(), behaviour);
+    }
+
+    /// Says what a container with this image writes before it crashes.
+    pub fn writes(&self, image: &str, log: impl Into<String>) {
+        self.world().logs.insert(image.to_owned(), log.into());
+    }
+
+    /// It does not know `policy/v1`, as API servers before 1.21.
+    pub fn be_old(&self) {
+        self.world().is_old = true;
+    }
+
+    /// No pod can be made from now on, for this reason: a quota, a policy.
+    pub fn refuse_pods(&self, why: impl Into<String>) {
+        self.world().refused = Some(why.into());
     }
 
     /// One step of every controller and of every pod.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rollback_testkit::harness::{CaseResult, Failure, Suite, ensure, equal};
-use rollback_tests::kubernetes::{ControlPlane, EXIT_CODE, Space};
+use rollback_tests::kubernetes::{ControlPlane, EXIT_CODE, LAST_WORDS, Space};
 use rollback_tests::servers::need;
 use rollback_tests::{Binaries, Ran, Site};
 
@@ -24,6 +24,11 @@ fn main() -> ExitCode {
         .case("a_bad_release_goes_back_to_the_one_before", true, back)
         .case("all_three_kinds_go_back", true, kinds)
         .case("going_back_to_what_crashes_is_told_at_once", true, to_crashing)
+        .case(
+            "going_back_to_an_image_that_is_gone_tells_what_the_registry_said",
+            true,
+            to_what_no_registry_has,
+        )
         .case("where_kubectl_fails_its_users", true, scenes::all)
         .case("two_bad_releases_and_one_that_was_recorded_as_good", true, scenes::last_good)
         .case("controllers_that_lag_do_not_mislead", true, scenes::lag)
@@ -120,7 +125,19 @@ async fn to_crashing() -> CaseResult {
     rollback_tests::kubernetes::scenes::deploy(&shop.space, &["v1", "bad", "v2"])?;
     let ran = shop.run("run web --to version=bad --yes", PARTIAL)?;
     let told = format!("{}{}", ran.out, ran.err);
-    for words in ["CrashLoopBackOff", &format!("exit code {EXIT_CODE}")] {
+    let last = LAST_WORDS.trim_end().rsplit('\n').next().unwrap_or_default();
+    for words in ["CrashLoopBackOff", &format!("exit code {EXIT_CODE}"), last] {
+        ensure(told.contains(words), format!("{words:?} is not said: {told}"))?;
+    }
+    Ok(())
+}
+
+async fn to_what_no_registry_has() -> CaseResult {
+    let shop = Shop::new()?;
+    rollback_tests::kubernetes::scenes::deploy(&shop.space, &["v1", "nopull", "v2"])?;
+    let ran = shop.run("run web --to version=nopull --yes", PARTIAL)?;
+    let told = format!("{}{}", ran.out, ran.err);
+    for words in ["ImagePullBackOff", "code = NotFound desc = failed to pull"] {
         ensure(told.contains(words), format!("{words:?} is not said: {told}"))?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rollback_core::registry::known;
 use rollback_core::{Error, ErrorKind, Result};
 
-use super::Watches;
+use super::{Shared, Watches};
 use crate::config::K8sConfig;
 use crate::text::line;
 
@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     pub(crate) namespace: String,
     /// What its targets watch together.
     pub(crate) watches: Watches,
+    /// What its targets know together.
+    pub(crate) shared: Shared,
 }
 
 /// What decides where a connection leads.
@@ -92,7 +94,7 @@ async fn connect(way: &Way) -> Result<(Connection, String)> {
         invalid(format!("its certificates or credentials cannot be used: {}", line(&error.to_string())))
             .next("check with `kubectl version` in the same context")
     })?;
-    Ok((Connection { client, namespace, watches: Watches::default() }, server))
+    Ok((Connection { client, namespace, watches: Watches::default(), shared: Shared::default() }, server))
 }
 
 async fn from_kubeconfig(way: &Way) -> Result<kube::Config> {

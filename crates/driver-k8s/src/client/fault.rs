@@ -28,7 +28,7 @@ impl Asked {
     }
 
     /// Whether it could have changed anything.
-    fn changes(&self) -> bool {
+    pub(super) fn changes(&self) -> bool {
         matches!(self.verb, "patch" | "delete" | "create" | "update")
     }
 

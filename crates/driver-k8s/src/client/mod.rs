@@ -3,8 +3,10 @@
 mod connect;
 mod fault;
 mod selector;
+mod shared;
 mod watch;
 mod wire;
+mod witness;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -15,10 +17,13 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
+pub(crate) use self::shared::{Held, Shared};
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
 use self::wire::{Call, METADATA, escaped};
+use self::witness::Testimonies;
+pub(crate) use self::witness::{IN_A_HURRY, PATIENCE};
 use crate::config::K8sConfig;
 use crate::coupled::Coupled;
 use crate::look::Look;
@@ -43,8 +48,11 @@ pub(crate) struct Client {
     /// As it was when it was last read: it never changes while the workload lives.
     selector: Mutex<Option<String>>,
     watches: Watches,
+    shared: Shared,
     /// Who is told when something stirs, once the workload is waited for.
     listener: OnceLock<Arc<Listener>>,
+    /// What was said of the last failure.
+    testimonies: Testimonies,
 }
 
 /// The namespace, by what tells it from one of the same name in another cluster.
@@ -73,13 +81,16 @@ impl Client {
             home: OnceLock::new(),
             selector: Mutex::default(),
             watches: Watches::default(),
+            shared: Shared::default(),
             listener: OnceLock::new(),
+            testimonies: Testimonies::showing_logs(config.show_logs),
         })
     }
 
-    /// Shares the watches of others on the same connection.
-    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
+    /// Shares with others on the same connection what they watch and know.
+    pub(crate) fn sharing(mut self, watches: Watches, shared: Shared) -> Self {
         self.watches = watches;
+        self.shared = shared;
         self
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Objects are not read into types of one version of the API: what those do not know would be lost when it is sent back.
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Limited};
@@ -63,6 +64,8 @@ pub(crate) struct Call<'a> {
     pub(crate) resource: Resource,
     pub(crate) namespace: Option<&'a str>,
     pub(crate) name: Option<&'a str>,
+    /// What of the object is meant, where it is not the object: `log`.
+    pub(crate) part: Option<&'static str>,
     /// As in a URL, without the question mark.
     pub(crate) query: String,
     pub(crate) accept: &'static str,
@@ -71,11 +74,25 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(verb: &'static str, resource: Resource, namespace: Option<&'a str>) -> Self {
-        Self { verb, resource, namespace, name: None, query: String::new(), accept: JSON, body: None }
+        Self {
+            verb,
+            resource,
+            namespace,
+            name: None,
+            part: None,
+            query: String::new(),
+            accept: JSON,
+            body: None,
+        }
     }
 
     pub(crate) fn named(mut self, name: &'a str) -> Self {
         self.name = Some(name);
+        self
+    }
+
+    pub(crate) fn part(mut self, part: &'static str) -> Self {
+        self.part = Some(part);
         self
     }
 
@@ -97,7 +114,11 @@ impl<'a> Call<'a> {
     fn asked(&self) -> Asked {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let (namespace, name) = (owned(self.namespace), owned(self.name));
-        Asked { verb: self.verb, resource: self.resource.with_group(), namespace, name }
+        let resource = match self.part {
+            Some(part) => format!("{}/{part}", self.resource.with_group()),
+            None => self.resource.with_group(),
+        };
+        Asked { verb: self.verb, resource, namespace, name }
     }
 
     fn request(&self) -> http::Result<Request<Body>> {
@@ -108,6 +129,10 @@ impl<'a> Call<'a> {
             _ => (Method::GET, JSON),
         };
         let mut uri = self.resource.path(self.namespace, self.name);
+        if let Some(part) = self.part {
+            uri.push('/');
+            uri.push_str(part);
+        }
         if !self.query.is_empty() {
             uri.push('?');
             uri.push_str(&self.query);
@@ -123,6 +148,19 @@ impl<'a> Call<'a> {
 
     /// Sends it, once.
     pub(crate) async fn send(&self, client: &kube::Client) -> Result<Value> {
+        let bytes = self.exchange(client, LARGEST).await?;
+        serde_json::from_slice(&bytes).map_err(|_| {
+            let kind = ErrorKind::Unavailable;
+            self.unread(kind, "the answer is no JSON")
+        })
+    }
+
+    /// Sends it, once, and takes the answer as a text. What is not text in it is replaced.
+    pub(crate) async fn send_for_text(&self, client: &kube::Client, largest: usize) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.exchange(client, largest).await?).into_owned())
+    }
+
+    async fn exchange(&self, client: &kube::Client, largest: usize) -> Result<Bytes> {
         let asked = self.asked();
         let request = self.request().map_err(|error| {
             Error::new(ErrorKind::Invalid, format!("ask for {}", asked.resource), error.to_string())
@@ -130,25 +168,25 @@ impl<'a> Call<'a> {
         tracing::debug!(method = %request.method(), path = request.uri().path(), "asking the API server");
         let answer = client.send(request).await.map_err(|error| fault::unanswered(&asked, &error))?;
         let (parts, body) = answer.into_parts();
-        // What it said is lost. Whether it did it is not known then, whatever the status was.
-        let unread = |why: String| {
+        let read = Limited::new(body, largest).collect().await;
+        let bytes = read.map_err(|_| {
             let kind = if parts.status.is_success() { ErrorKind::Unavailable } else { ErrorKind::Other };
-            let changes = matches!(self.verb, "patch" | "delete" | "create");
-            Error::new(kind, format!("{} {}", asked.verb, asked.resource), why).with_effect(if changes {
-                Effect::Unknown
-            } else {
-                Effect::None
-            })
-        };
-        let read = Limited::new(body, LARGEST).collect().await;
-        let bytes =
-            read.map_err(|_| unread("the answer could not be read to its end".to_owned()))?.to_bytes();
-        let json: Option<Value> = serde_json::from_slice(&bytes).ok();
-        if !parts.status.is_success() {
-            let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            return Err(fault::answered(&asked, parts.status, retry_after, &json.unwrap_or_default()));
+            self.unread(kind, "the answer could not be read to its end")
+        })?;
+        let bytes = bytes.to_bytes();
+        if parts.status.is_success() {
+            return Ok(bytes);
         }
-        json.ok_or_else(|| unread("the answer is no JSON".to_owned()))
+        let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        Err(fault::answered(&asked, parts.status, retry_after, &json))
+    }
+
+    /// What it said is lost. Whether it did it is not known then, whatever the status was.
+    fn unread(&self, kind: ErrorKind, why: &str) -> Error {
+        let asked = self.asked();
+        let effect = if asked.changes() { Effect::Unknown } else { Effect::None };
+        Error::new(kind, format!("{} {}", asked.verb, asked.resource), why).with_effect(effect)
     }
 }
 

@@ -1,16 +1,15 @@
 //! Single questions about the way back.
 
-use rollback_core::target::{Finding, Reading};
+use rollback_core::target::Finding;
 use rollback_core::{ErrorKind, Result};
 use serde_json::Value;
 
 use super::is_still;
 use crate::client::Client;
-use crate::look::{Counts, Look, raw_template};
+use crate::look::{Look, raw_template};
 use crate::snapshot::K8sSnapshot;
 use crate::template::Template;
 use crate::text::{line, text};
-use crate::workload::Kind;
 
 /// The ReplicaSet or ControllerRevision that holds the destination, if it still does.
 pub(super) async fn entry(
@@ -76,14 +75,6 @@ pub(super) async fn rehearsed(answer: Result<Value>, wanted: &Template, client: 
     }]
 }
 
-/// Whether a pod that is ready now was made from a template with this image.
-pub(super) fn runs(look: &Look, image: &str) -> bool {
-    (0..look.entries.len()).any(|index| {
-        let has = look.entries[index].template.images().into_iter().any(|(_, one)| one == image);
-        has && look.pods_of(index).iter().any(|pod| pod.ready)
-    })
-}
-
 /// Who decides on the number of replicas.
 pub(super) fn autoscalers(look: &Look, read: Result<Vec<Value>>) -> Option<Finding> {
     let unknown = |why: &str| {
@@ -106,75 +97,12 @@ pub(super) fn autoscalers(look: &Look, read: Result<Vec<Value>>) -> Option<Findi
     ))
 }
 
-/// Whether there is room for the pods that start before others stop.
-pub(super) fn quotas(look: &Look, read: Result<Vec<Value>>) -> Vec<Finding> {
-    let all = match read {
-        Ok(all) => all,
-        Err(error) => {
-            let message = format!("whether a quota leaves room could not be read: {}", error.message());
-            return vec![Finding::info("quota-unknown", message)];
-        }
-    };
-    let surge = match surge(look) {
-        Reading::Known(0) | Reading::Absent | Reading::Unknown(_) => return Vec::new(),
-        Reading::Known(surge) => surge,
-    };
-    let finding = |quota: &Value| {
-        let count = |map: &str| {
-            let all = quota.pointer(&format!("/status/{map}"))?;
-            all.get("pods").or_else(|| all.get("count/pods"))?.as_str()?.parse::<u64>().ok()
-        };
-        let room = count("hard")?.saturating_sub(count("used")?);
-        let name = line(text(quota, "/metadata/name").unwrap_or("?"));
-        let message = format!(
-            "quota {name} leaves room for {room} pods, and a rollout may start {surge} before others stop"
-        );
-        (room < surge)
-            .then(|| Finding::warning("quota", message).next("make room, or expect a slower rollout"))
-    };
-    all.iter().filter_map(finding).collect()
-}
-
-/// How many pods a rollout may start before others stop.
-fn surge(look: &Look) -> Reading<u64> {
-    let wanted = Counts::of(look.workload.kind, &look.object).wanted;
-    let (pointer, default) = match look.workload.kind {
-        Kind::Deployment => ("/spec/strategy/rollingUpdate/maxSurge", 0),
-        Kind::DaemonSet => ("/spec/updateStrategy/rollingUpdate/maxSurge", 0),
-        Kind::StatefulSet => return Reading::Absent,
-    };
-    match look.object.pointer(pointer) {
-        None => Reading::Known(default),
-        Some(Value::String(share)) => match share.trim_end_matches('%').parse::<u64>() {
-            Ok(share) => Reading::Known((wanted * share).div_ceil(100)),
-            Err(_) => Reading::Unknown(share.clone()),
-        },
-        Some(number) => Reading::Known(number.as_u64().unwrap_or(0)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::look::tests::deployment;
-
-    #[test]
-    fn a_full_quota_is_told() {
-        let look =
-            deployment(4).set("/spec/strategy", json!({ "rollingUpdate": { "maxSurge": "25%" } })).look();
-        let quota = |used: &str| {
-            vec![
-                json!({ "metadata": { "name": "pods" }, "status": { "hard": { "pods": "10" }, "used": { "pods": used } } }),
-            ]
-        };
-        assert_eq!(quotas(&look, Ok(quota("9"))), []);
-        let found = quotas(&look, Ok(quota("10")));
-        assert_eq!((found.len(), found[0].code.as_str()), (1, "quota"));
-        let cpu = json!({ "status": { "hard": { "cpu": "1" }, "used": { "cpu": "1" } } });
-        assert_eq!(quotas(&look, Ok(vec![cpu])), []);
-    }
 
     #[test]
     fn only_its_own_autoscaler_counts() {

@@ -1,10 +1,16 @@
 //! What putting a workload back would mean, read without changing anything.
 
+mod budgets;
 mod checks;
+mod images;
+mod needs;
+mod pace;
+mod provenance;
+mod quotas;
 mod undoers;
 
-use futures_util::future::join5;
-use rollback_core::target::{Finding, Inspection};
+use futures_util::future::{join3, join5};
+use rollback_core::target::{ArtifactState, Finding, Inspection};
 use rollback_core::{Artifact, ErrorKind, IdempotencyKey, Reading, Result, Snapshot as _};
 use serde_json::Value;
 
@@ -27,57 +33,48 @@ pub(crate) async fn inspect(
 ) -> Result<Inspection> {
     let mut inspection = Inspection::default();
     inspection.diff = from.map_or(&look.desired, |from| &from.template).diff(&to.template);
-    let (sent, references, autoscalers, quotas, may_delete) = join5(
-        rehearse(client, look, resume, to),
-        client.references(&to.template),
-        client.all(AUTOSCALERS),
-        client.all(Resource::core("resourcequotas")),
-        may_delete(client, look, to),
+    let images: Vec<_> = to.info().artifacts.into_iter().filter(|one| one.kind == "image").collect();
+    let names: Vec<_> = images.iter().map(|image| image.name.clone()).collect();
+    let ((sent, references, autoscalers, quotas, may_delete), budgets, (presence, on_nodes)) = join3(
+        join5(
+            rehearse(client, look, resume, to),
+            client.references(&to.template),
+            client.all(AUTOSCALERS),
+            client.all(Resource::core("resourcequotas")),
+            may_delete(client, look, to),
+        ),
+        client.budgets(),
+        images::presence(client, look, &to.template, &names),
     )
     .await;
     inspection.findings.extend(undoers::findings(look));
+    inspection.findings.extend(provenance::finding(look, to));
     inspection.findings.extend(sent);
     inspection.findings.extend(checks::autoscalers(look, autoscalers));
-    inspection.findings.extend(checks::quotas(look, quotas));
+    inspection.findings.extend(quotas::findings(look, &to.template, quotas));
+    inspection.findings.extend(budgets::findings(look, to, budgets));
     inspection.findings.extend(may_delete);
+    inspection.findings.extend(on_nodes);
     inspection.findings.extend(configuration(client, to, &references).await);
-    add_artifacts(&mut inspection, look, to, references);
+    let images = images.into_iter().zip(presence);
+    inspection.artifacts.extend(images.map(|(image, presence)| inspection_entry(image, presence)));
+    inspection.artifacts.extend(references.into_iter().filter_map(referenced));
     Ok(inspection)
 }
 
-fn add_artifacts(
-    inspection: &mut Inspection,
-    look: &Look,
-    to: &K8sSnapshot,
-    references: Vec<(Reference, Result<Value>)>,
-) {
-    for artifact in to.info().artifacts.into_iter().filter(|artifact| artifact.kind == "image") {
-        let presence = match checks::runs(look, &artifact.name) {
-            true => Reading::Known(None),
-            false => Reading::Unknown("no registry is asked, and no pod runs it now".to_owned()),
-        };
-        let image = inspection_entry(artifact, presence);
-        inspection.artifacts.push(image);
-    }
-    for (reference, answer) in references {
-        let presence = match answer {
-            Ok(_) => Reading::Known(None),
-            Err(error) if error.kind() == ErrorKind::NotFound => Reading::Absent,
-            Err(error) => Reading::Unknown(error.message().to_owned()),
-        };
-        if reference.optional {
-            continue;
-        }
-        let artifact = Artifact::new(reference.kind.name(), reference.name);
-        inspection.artifacts.push(inspection_entry(artifact, presence));
-    }
+/// Whether something is there that pods need.
+fn referenced((reference, answer): (Reference, Result<Value>)) -> Option<ArtifactState> {
+    let presence = match answer {
+        Ok(_) => Reading::Known(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Reading::Absent,
+        Err(error) => Reading::Unknown(error.message().to_owned()),
+    };
+    let artifact = Artifact::new(reference.kind.name(), reference.name);
+    (!reference.optional).then(|| inspection_entry(artifact, presence))
 }
 
-fn inspection_entry(
-    artifact: Artifact,
-    presence: Reading<Option<jiff::Timestamp>>,
-) -> rollback_core::target::ArtifactState {
-    rollback_core::target::ArtifactState { artifact, presence }
+fn inspection_entry(artifact: Artifact, presence: Reading<Option<jiff::Timestamp>>) -> ArtifactState {
+    ArtifactState { artifact, presence }
 }
 
 /// Has the API server check the very request that would be sent: quotas of objects, webhooks, policies, roles.

@@ -3,7 +3,7 @@
 use rollback_core::target::Phase;
 use serde_json::Value;
 
-use super::{Look, Pod};
+use super::{Look, Pod, Trouble, Witness};
 use crate::text::{flag, line, list, number, text};
 use crate::workload::Kind;
 
@@ -182,32 +182,77 @@ impl Look {
         flag(&self.object, "/spec/paused")
     }
 
-    /// What will not change by waiting.
-    fn certain_failure(&self) -> Option<String> {
-        let desired = self.desired_index();
-        let pods = desired.map(|index| self.pods_of(index)).unwrap_or_default();
-        let certain = |pods: &[&Pod]| {
-            pods.iter().find_map(|pod| match &pod.trouble {
-                Some(super::Trouble::Certain(why)) => Some(why.clone()),
-                _ => None,
-            })
-        };
-        if let Some(why) = certain(&pods) {
-            return Some(why);
+    /// The pod that will not become ready by waiting, and whether it is one that only stands in the way.
+    fn culprit(&self) -> Option<(&Pod, bool)> {
+        let pods = self.desired_index().map(|index| self.pods_of(index)).unwrap_or_default();
+        let is_certain = |pod: &&&Pod| matches!(pod.trouble, Some(Trouble::Certain(_)));
+        if let Some(pod) = pods.iter().find(is_certain) {
+            return Some((pod, false));
         }
         let wanted = self.desired_identity();
-        if let Some(blocking) = self.unready().iter().find(|one| one.certain && one.identity != wanted) {
-            let why = "it is of another revision, and OrderedReady waits until it is ready: delete it";
-            return Some(format!("{}; {why}", blocking.why));
+        let blocking = self.unready().into_iter().find(|one| one.certain && one.identity != wanted)?;
+        let pod = self.pods.iter().find(|pod| pod.uid == blocking.uid)?;
+        Some((pod, true))
+    }
+
+    /// What will not change by waiting.
+    fn certain_failure(&self) -> Option<String> {
+        if let Some((pod, in_the_way)) = self.culprit() {
+            let mut why = pod.trouble.as_ref().map(|trouble| trouble.text().to_owned()).unwrap_or_default();
+            if let Some(testimony) = &self.testimony {
+                why.push_str(&format!("; {testimony}"));
+            }
+            if in_the_way {
+                why.push_str(
+                    "; it is of another revision, and OrderedReady waits until it is ready: delete it",
+                );
+            }
+            return Some(why);
         }
         let stalled = self.condition("Progressing").filter(|condition| {
             text(condition, "/status") == Some("False")
                 && text(condition, "/reason") == Some("ProgressDeadlineExceeded")
         })?;
-        let quota =
-            self.condition("ReplicaFailure").filter(|condition| text(condition, "/status") == Some("True"));
-        let why = quota.or(Some(stalled)).and_then(|condition| text(condition, "/message"));
-        Some(format!("ProgressDeadlineExceeded: {}", line(why.unwrap_or("no progress within the deadline"))))
+        let why = self.refused().or_else(|| text(stalled, "/message"));
+        let mut why =
+            format!("ProgressDeadlineExceeded: {}", line(why.unwrap_or("no progress within the deadline")));
+        // Nothing certain, and the best guess there is.
+        if let Some(trouble) = self.trouble() {
+            why.push_str(&format!("; {trouble}"));
+        }
+        Some(why)
+    }
+
+    /// Why pods cannot be made, as a Deployment's status has it: a quota, a policy.
+    fn refused(&self) -> Option<&str> {
+        let failure = self.condition("ReplicaFailure")?;
+        let holds = text(failure, "/status") == Some("True");
+        if holds { text(failure, "/message") } else { None }
+    }
+
+    /// What is wrong with a pod, of those that it is set to first.
+    fn trouble(&self) -> Option<&str> {
+        let desired = self.desired_index().map(|index| self.pods_of(index)).unwrap_or_default();
+        let mut all = desired.into_iter().chain(&self.pods);
+        all.find_map(|pod| pod.trouble.as_ref()).map(Trouble::text)
+    }
+
+    /// Who can tell more of why it failed.
+    pub(crate) fn witness(&self) -> Option<(&Pod, &Witness)> {
+        if !matches!(self.course().phase, Phase::Failed(_)) {
+            return None;
+        }
+        let (pod, _) = self.culprit()?;
+        Some((pod, pod.witness.as_ref()?))
+    }
+
+    /// How many pods there are of how many that there should be, where too few are there and no status says why: StatefulSets and
+    /// DaemonSets tell that in events only.
+    pub(crate) fn shortage(&self) -> Option<(u64, u64)> {
+        let Counts { wanted, all, updated, .. } = Counts::of(self.workload.kind, &self.object);
+        let silent = self.workload.kind != Kind::Deployment && self.trouble().is_none();
+        let acts = self.is_observed() && !self.is_paused();
+        (silent && acts && all < wanted).then_some((all, updated))
     }
 
     /// A rollout that waits for a person.
@@ -233,13 +278,13 @@ impl Look {
         if old > 0 && self.workload.kind != Kind::DaemonSet {
             told.push_str(&format!(", {old} of earlier revisions are left"));
         }
-        let failure =
-            self.condition("ReplicaFailure").filter(|condition| text(condition, "/status") == Some("True"));
-        if let Some(why) = failure.and_then(|condition| text(condition, "/message")) {
-            told.push_str(&format!("; pods cannot be made: {}", line(why)));
+        let refused = self.refused().map(line);
+        let testimony = || self.testimony.clone().filter(|_| self.shortage().is_some());
+        if let Some(why) = refused.or_else(testimony) {
+            told.push_str(&format!("; pods cannot be made: {why}"));
         }
-        if let Some(trouble) = self.pods.iter().find_map(|pod| pod.trouble.as_ref()) {
-            told.push_str(&format!("; {}", trouble.text()));
+        if let Some(trouble) = self.trouble() {
+            told.push_str(&format!("; {trouble}"));
         }
         told
     }

@@ -12,7 +12,7 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result, Token};
 use serde_json::Value;
 
 pub(crate) use self::course::{Counts, Rest};
-pub(crate) use self::pods::{Pod, Trouble};
+pub(crate) use self::pods::{Pod, Trouble, Witness};
 pub(crate) use self::revisions::{CHANGE_CAUSE, Entry, raw_template};
 use crate::circumstances::Blocking;
 use crate::template::Template;
@@ -33,6 +33,8 @@ pub(crate) struct Look {
     pub(crate) pods: Vec<Pod>,
     /// What it is set to.
     pub(crate) desired: Template,
+    /// What somebody else said of what is wrong: a container's log, events.
+    pub(crate) testimony: Option<String>,
     exact: Digest,
     token: Token,
 }
@@ -73,7 +75,7 @@ impl Look {
         pods.retain(ours);
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         let token = token(&object, key);
-        Ok(Self { workload: workload.clone(), object, entries, pods, desired, exact, token })
+        Ok(Self { workload: workload.clone(), object, entries, pods, desired, testimony: None, exact, token })
     }
 
     pub(crate) fn uid(&self) -> &str {

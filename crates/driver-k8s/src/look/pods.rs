@@ -23,6 +23,17 @@ pub(crate) struct Pod {
     /// The digest of the image that each container runs, where the runtime tells it.
     pub(crate) images: BTreeMap<String, Digest>,
     pub(crate) trouble: Option<Trouble>,
+    /// Who can tell more of a failure that is certain.
+    pub(crate) witness: Option<Witness>,
+}
+
+/// Who can tell more of what is wrong with a pod than its status does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Witness {
+    /// The log of the last instance of this container; how often it was started again tells instances apart.
+    Log { container: String, restarts: u64 },
+    /// The events about the pod: why its image could not be pulled.
+    Events,
 }
 
 /// What keeps a pod from being ready.
@@ -57,6 +68,7 @@ impl Pod {
         let ready = list(pod, "/status/conditions")
             .iter()
             .any(|one| text(one, "/type") == Some("Ready") && text(one, "/status") == Some("True"));
+        let (trouble, witness) = trouble(pod, ready);
         Some(Self {
             name: text(pod, "/metadata/name")?.to_owned(),
             uid: text(pod, "/metadata/uid")?.to_owned(),
@@ -65,25 +77,25 @@ impl Pod {
             ready,
             restarts: statuses().map(|status| number(status, "/restartCount")).sum(),
             images: statuses().filter_map(running).collect(),
-            trouble: trouble(pod, ready),
+            trouble,
+            witness,
         })
     }
 }
 
-fn trouble(pod: &Value, ready: bool) -> Option<Trouble> {
+fn trouble(pod: &Value, ready: bool) -> (Option<Trouble>, Option<Witness>) {
     let all = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let found: Vec<_> = all
         .iter()
         .flat_map(|at| list(pod, at))
-        .filter_map(container_trouble)
-        .map(|found| named(pod, found))
+        .filter_map(|status| Some((named(pod, container_trouble(status)?), status)))
         .collect();
-    let certain = found.iter().find(|one| matches!(one, Trouble::Certain(_))).cloned();
-    if let Some(certain) = certain {
-        return Some(certain);
+    let certain = found.iter().find(|(one, _)| matches!(one, Trouble::Certain(_)));
+    if let Some((certain, status)) = certain {
+        return (Some(certain.clone()), witness(status));
     }
     if ready {
-        return None;
+        return (None, None);
     }
     let unscheduled = list(pod, "/status/conditions").iter().find(|condition| {
         text(condition, "/type") == Some("PodScheduled")
@@ -94,7 +106,36 @@ fn trouble(pod: &Value, ready: bool) -> Option<Trouble> {
         let why = line(text(condition, "/message").unwrap_or("no reason is given"));
         named(pod, Trouble::Perhaps(format!("cannot be scheduled: {why}")))
     });
-    unscheduled.or_else(|| found.into_iter().next())
+    let other = unscheduled.or_else(|| found.into_iter().next().map(|(trouble, _)| trouble));
+    (other.or_else(|| unproven(pod)), None)
+}
+
+/// All its containers run, and it is not ready: a probe that has not passed yet, and may pass any time.
+fn unproven(pod: &Value) -> Option<Trouble> {
+    let waits = |status: &&Value| status.pointer("/state/running").is_some() && !flag(status, "/ready");
+    let status = list(pod, "/status/containerStatuses").iter().find(waits)?;
+    let name = text(status, "/name").unwrap_or("?");
+    let probe = match status.pointer("/started").and_then(Value::as_bool) {
+        Some(false) => "startup probe",
+        _ => "readiness probe",
+    };
+    Some(named(pod, Trouble::Perhaps(format!("container {name} runs, and its {probe} has not passed"))))
+}
+
+fn witness(status: &Value) -> Option<Witness> {
+    let container = text(status, "/name")?.to_owned();
+    match text(status, "/state/waiting/reason")? {
+        // Without an instance that ended there is no log of one.
+        "CrashLoopBackOff" if status.pointer("/lastState/terminated").is_some() => {
+            Some(Witness::Log { container, restarts: number(status, "/restartCount") })
+        }
+        // Newer kubelets repeat what the registry said after the back-off.
+        "ImagePullBackOff" => {
+            let message = text(status, "/state/waiting/message").unwrap_or_default();
+            (!message.contains("ErrImagePull")).then_some(Witness::Events)
+        }
+        _ => None,
+    }
 }
 
 fn named(pod: &Value, trouble: Trouble) -> Trouble {
@@ -183,6 +224,37 @@ mod tests {
         assert!(
             matches!(told(&config), Some(Trouble::Certain(text)) if text.contains("configmap \"x\" not found"))
         );
+    }
+
+    #[test]
+    fn whoever_can_tell_more_is_known() {
+        let witness = |reason: &str, message: &str, last: &Value| {
+            let status = json!({ "initContainerStatuses": [{ "name": "migrate", "restartCount": 3, "lastState": last,
+                "state": { "waiting": { "reason": reason, "message": message } } }] });
+            Pod::read(&pod(&status)).unwrap().witness
+        };
+        let ended = json!({ "terminated": { "exitCode": 1 } });
+        let log = Witness::Log { container: "migrate".into(), restarts: 3 };
+        assert_eq!(witness("CrashLoopBackOff", "back-off 40s", &ended), Some(log));
+        assert_eq!(witness("CrashLoopBackOff", "back-off 40s", &json!({})), None);
+        assert_eq!(witness("ImagePullBackOff", "Back-off pulling image", &json!({})), Some(Witness::Events));
+        let newer = "Back-off pulling image: ErrImagePull: not found";
+        assert_eq!(witness("ImagePullBackOff", newer, &json!({})), None);
+        assert_eq!(witness("CreateContainerConfigError", "no configmap", &json!({})), None);
+    }
+
+    #[test]
+    fn a_probe_that_has_not_passed_may_pass() {
+        let running = |started: bool| json!({ "containerStatuses": [{ "name": "web", "ready": false, "started": started, "state": { "running": {} } }] });
+        let wanted = |probe: &str| {
+            let said = format!("pod web-1: container web runs, and its {probe} probe has not passed");
+            Some(Trouble::Perhaps(said))
+        };
+        assert_eq!(told(&running(true)), wanted("readiness"));
+        assert_eq!(told(&running(false)), wanted("startup"));
+        let mut ready = running(true);
+        ready["conditions"] = json!([{ "type": "Ready", "status": "True" }]);
+        assert_eq!(told(&ready), None);
     }
 
     #[test]

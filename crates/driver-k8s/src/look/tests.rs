@@ -37,6 +37,10 @@ fn daemon_set(replicas: u64) -> Bed {
 }
 
 impl Bed {
+    pub(crate) fn of(kind: Kind, replicas: u64) -> Self {
+        bed(kind, replicas)
+    }
+
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         self.object.pointer_mut(parent).unwrap()[key] = value;
@@ -238,6 +242,35 @@ fn the_deadline_and_its_reason_are_told() {
         { "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: pods" }]);
     let look = in_flight(Kind::Deployment, &json!({})).status(&json!({ "conditions": conditions })).look();
     assert_eq!(runs(&look).2, Phase::Failed("ProgressDeadlineExceeded: exceeded quota: pods".into()));
+}
+
+#[test]
+fn what_a_witness_said_is_part_of_the_reason_and_nobody_is_one_where_nothing_failed() {
+    for kind in KINDS {
+        let mut look = in_flight(kind, &crashing()).look();
+        let (pod, _) = look.witness().expect("its log can be asked for");
+        assert_eq!(pod.name, "web-3-0", "{kind}");
+        look.testimony = Some("it wrote last: no table".into());
+        let Phase::Failed(why) = runs(&look).2 else { panic!("{kind}") };
+        assert!(why.ends_with("2 restarts so far; it wrote last: no table"), "{kind}: {why}");
+        assert_eq!((at_rest(kind).look().witness(), at_rest(kind).look().shortage()), (None, None), "{kind}");
+        assert_eq!(in_flight(kind, &json!({})).look().witness(), None, "{kind}");
+    }
+}
+
+#[test]
+fn missing_pods_are_asked_about_where_no_status_says_why() {
+    for kind in KINDS {
+        let fewer = json!({ "replicas": 2, "currentNumberScheduled": 2 });
+        let mut look = in_flight(kind, &json!({})).status(&fewer).look();
+        assert_eq!(look.shortage(), (kind != Kind::Deployment).then_some((2, 1)), "{kind}");
+        look.testimony = Some("exceeded quota".into());
+        let Phase::Progressing(what) = runs(&look).2 else { panic!("{kind}") };
+        assert_eq!(what.contains("pods cannot be made: exceeded quota"), kind != Kind::Deployment, "{what}");
+        // It is clear then what it waits for.
+        let paused = in_flight(kind, &json!({})).status(&fewer).set("/spec/paused", json!(true));
+        assert_eq!(paused.look().shortage(), None, "{kind}");
+    }
 }
 
 #[test]

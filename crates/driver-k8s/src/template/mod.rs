@@ -67,6 +67,11 @@ impl Template {
         Identity(Digest::of_bytes(format!("{}\n{body}", self.key).as_bytes()))
     }
 
+    /// What of its pods is wanted, as far as it is kept.
+    pub(crate) fn spec(&self) -> &Value {
+        self.body.get("spec").unwrap_or(&Value::Null)
+    }
+
     /// The containers and init containers with their images, in their order.
     #[must_use]
     pub fn images(&self) -> Vec<(&str, &str)> {
