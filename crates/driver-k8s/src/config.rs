@@ -96,6 +96,13 @@ impl K8sConfig {
     ///
     /// [`ErrorKind::Invalid`] with the setting that does not fit and what to write instead.
     pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
+        let read = Self::read_unchecked(component, config)?;
+        read.check()?;
+        Ok(read)
+    }
+
+    /// Reads settings and looks at none of them.
+    pub(crate) fn read_unchecked(component: &ComponentName, config: &Value) -> Result<Self> {
         let schema = Self::schema();
         let properties = schema["properties"].as_object();
         let words = || properties.into_iter().flatten().map(|(word, _)| word.as_str());
@@ -105,9 +112,7 @@ impl K8sConfig {
             return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
                 .next(known("settings", stranger, words())));
         }
-        let read: Self = read_settings(component, config, &schema)?;
-        read.check()?;
-        Ok(read)
+        read_settings(component, config, &schema)
     }
 
     /// Looks at the form of each setting. Asks nobody.
@@ -119,6 +124,11 @@ impl K8sConfig {
         if !is_name(&self.name) {
             return Err(wrong("name", &self.name, "is no name that Kubernetes takes", "write it like web"));
         }
+        self.check_common()
+    }
+
+    /// Looks at the form of everything but the name: what the workloads of a selection have in common.
+    pub(crate) fn check_common(&self) -> Result<()> {
         if let Some(namespace) = self.namespace.as_deref().filter(|namespace| !is_name(namespace)) {
             return Err(wrong("namespace", namespace, "is no namespace's name", "write it like shop"));
         }

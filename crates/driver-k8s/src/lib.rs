@@ -15,6 +15,7 @@ mod job;
 mod look;
 mod patch;
 mod permissions;
+mod select;
 mod snapshot;
 pub mod strategy;
 mod target;
@@ -26,7 +27,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Result};
+use rollback_core::registry::Expand;
+use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Error, ErrorKind, Result};
 use serde_json::Value;
 
 pub use self::action::{Count, K8sAction, On};
@@ -43,7 +45,8 @@ use crate::client::Connections;
 /// The name in `driver = "k8s"`.
 const NAME: &str = "k8s";
 
-/// Makes [`K8sTarget`]s from configuration. Targets in one cluster share a connection.
+/// Makes [`K8sTarget`]s from configuration. Targets in one cluster share a connection. With a `selector` instead of a name, a
+/// configuration stands for many: see [`Expand`].
 #[derive(Clone, Default)]
 pub struct K8sDriver {
     connections: Connections,
@@ -66,7 +69,7 @@ impl Driver for K8sDriver {
     }
 
     fn config_schema(&self) -> Value {
-        K8sConfig::schema()
+        select::schema()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -74,9 +77,18 @@ impl Driver for K8sDriver {
     }
 
     async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
+        if select::is_selection(&config) {
+            let why = "it stands for all workloads that its selector selects";
+            return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
+                .next("choose one of its parts"));
+        }
         let mut config = K8sConfig::read(component, &config)?;
         let connection = self.connections.open(&config).await?;
         config.namespace.get_or_insert(connection.namespace);
-        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches).erase())
+        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches, connection.homes).erase())
+    }
+
+    fn expand(&self) -> Option<&dyn Expand> {
+        Some(self)
     }
 }

@@ -11,7 +11,7 @@ use rollback_core::{
 };
 
 use crate::action::K8sAction;
-use crate::client::{Client, Watches};
+use crate::client::{Client, Homes, Watches};
 use crate::config::K8sConfig;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
@@ -62,9 +62,9 @@ impl K8sTarget {
         Ok(Self { client, container: config.container.clone(), choices, last: Mutex::default() })
     }
 
-    /// Shares the watches of others on the same connection.
-    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
-        self.client = self.client.sharing(watches);
+    /// Shares what others on the same connection watch and know.
+    pub(crate) fn sharing(mut self, watches: Watches, homes: Homes) -> Self {
+        self.client = self.client.sharing(watches, homes);
         self
     }
 

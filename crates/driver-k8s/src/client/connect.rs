@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rollback_core::registry::known;
 use rollback_core::{Error, ErrorKind, Result};
 
-use super::Watches;
+use super::{Homes, Watches};
 use crate::config::K8sConfig;
 use crate::text::line;
 
@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     pub(crate) namespace: String,
     /// What its targets watch together.
     pub(crate) watches: Watches,
+    /// The namespaces that they are in.
+    pub(crate) homes: Homes,
 }
 
 /// What decides where a connection leads.
@@ -92,7 +94,7 @@ async fn connect(way: &Way) -> Result<(Connection, String)> {
         invalid(format!("its certificates or credentials cannot be used: {}", line(&error.to_string())))
             .next("check with `kubectl version` in the same context")
     })?;
-    Ok((Connection { client, namespace, watches: Watches::default() }, server))
+    Ok((Connection { client, namespace, watches: Watches::default(), homes: Homes::default() }, server))
 }
 
 async fn from_kubeconfig(way: &Way) -> Result<kube::Config> {

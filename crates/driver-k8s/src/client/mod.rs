@@ -2,6 +2,8 @@
 
 mod connect;
 mod fault;
+mod home;
+mod selected;
 mod selector;
 mod watch;
 mod wire;
@@ -15,6 +17,8 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
+pub(crate) use self::home::Homes;
+pub(crate) use self::selected::selected;
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
@@ -40,6 +44,7 @@ pub(crate) struct Client {
     expected: Option<String>,
     secret: Option<FingerprintKey>,
     home: OnceLock<Home>,
+    homes: Homes,
     /// As it was when it was last read: it never changes while the workload lives.
     selector: Mutex<Option<String>>,
     watches: Watches,
@@ -71,15 +76,16 @@ impl Client {
             expected,
             secret,
             home: OnceLock::new(),
+            homes: Homes::default(),
             selector: Mutex::default(),
             watches: Watches::default(),
             listener: OnceLock::new(),
         })
     }
 
-    /// Shares the watches of others on the same connection.
-    pub(crate) fn sharing(mut self, watches: Watches) -> Self {
-        self.watches = watches;
+    /// Shares what others on the same connection watch and know.
+    pub(crate) fn sharing(mut self, watches: Watches, homes: Homes) -> Self {
+        (self.watches, self.homes) = (watches, homes);
         self
     }
 
@@ -109,25 +115,10 @@ impl Client {
         if let Some(home) = self.home.get() {
             return Ok(home);
         }
-        let namespaces = Resource::core("namespaces");
         let name = self.workload.namespace.as_str();
-        let found = Call::new("get", namespaces, None).named(name).accept(METADATA).send(&self.kube).await;
-        let found = found.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                error.next("is it the right context? `kubectl get namespaces` lists what there is")
-            }
-            _ => error,
-        })?;
-        let uid = text(&found, "/metadata/uid").ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, format!("read namespace {name}"), "the answer has no UID")
-        })?;
-        if let Some(expected) = self.expected.as_ref().filter(|expected| *expected != uid) {
-            let why = format!("namespace {name} has the UID {uid} here, and {expected} is expected");
-            return Err(Error::new(ErrorKind::Refused, format!("use {}", self.workload), why)
-                .next("this is another cluster, or the namespace was made anew: choose the right context"));
-        }
-        let key = self.secret.clone().unwrap_or_else(|| FingerprintKey::public(crate::NAME, uid));
-        Ok(self.home.get_or_init(|| Home { uid: uid.to_owned(), key }))
+        let uid = self.homes.uid(&self.kube, name, self.expected.as_deref()).await?;
+        let key = self.secret.clone().unwrap_or_else(|| FingerprintKey::public(crate::NAME, &uid));
+        Ok(self.home.get_or_init(|| Home { uid, key }))
     }
 
     /// The workload as it is now.
