@@ -101,10 +101,15 @@ impl K8sConfig {
     ///
     /// [`ErrorKind::Invalid`](rollback_core::ErrorKind::Invalid) with the setting that does not fit and what to write instead.
     pub fn read(component: &ComponentName, config: &Value) -> Result<Self> {
-        let schema = Self::schema();
-        let read: Self = read_known_settings(component, config, &schema)?;
+        let read = Self::read_unchecked(component, config)?;
         read.check()?;
         Ok(read)
+    }
+
+    /// Reads settings and looks at none of them.
+    pub(crate) fn read_unchecked(component: &ComponentName, config: &Value) -> Result<Self> {
+        let schema = Self::schema();
+        read_known_settings(component, config, &schema)
     }
 
     /// Looks at the form of each setting. Asks nobody.
@@ -121,6 +126,11 @@ impl K8sConfig {
                 "write it like web",
             ));
         }
+        self.check_common()
+    }
+
+    /// Looks at the form of everything but the name: what the workloads of a selection have in common.
+    pub(crate) fn check_common(&self) -> Result<()> {
         if let Some(namespace) = self.namespace.as_deref().filter(|namespace| !is_name(namespace)) {
             return Err(wrong_setting(
                 "namespace",

@@ -17,6 +17,7 @@ mod look;
 mod patch;
 mod permissions;
 mod quantity;
+mod select;
 mod snapshot;
 pub mod strategy;
 mod target;
@@ -28,7 +29,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Result};
+use rollback_core::registry::Expand;
+use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Error, ErrorKind, Result};
 use serde_json::Value;
 
 pub use self::action::{Count, K8sAction, On};
@@ -45,7 +47,8 @@ use crate::client::Connections;
 /// The name in `driver = "k8s"`.
 const NAME: &str = "k8s";
 
-/// Makes [`K8sTarget`]s from configuration. Targets in one cluster share a connection.
+/// Makes [`K8sTarget`]s from configuration. Targets in one cluster share a connection. With a `selector` instead of a name, a
+/// configuration stands for many: see [`Expand`].
 #[derive(Clone, Default)]
 pub struct K8sDriver {
     connections: Connections,
@@ -68,7 +71,7 @@ impl Driver for K8sDriver {
     }
 
     fn config_schema(&self) -> Value {
-        K8sConfig::schema()
+        select::schema()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -76,9 +79,18 @@ impl Driver for K8sDriver {
     }
 
     async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>> {
+        if select::is_selection(&config) {
+            let why = "it stands for all workloads that its selector selects";
+            return Err(Error::new(ErrorKind::Invalid, format!("set up component {component:?}"), why)
+                .next("choose one of its parts"));
+        }
         let mut config = K8sConfig::read(component, &config)?;
         let connection = self.connections.open(&config).await?;
         config.namespace.get_or_insert(connection.namespace);
-        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches, connection.shared).erase())
+        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.shared).erase())
+    }
+
+    fn expand(&self) -> Option<&dyn Expand> {
+        Some(self)
     }
 }

@@ -12,7 +12,7 @@ use rollback_core::{
 };
 
 use crate::action::K8sAction;
-use crate::client::{Client, IN_A_HURRY, PATIENCE, Shared, Watches};
+use crate::client::{Client, IN_A_HURRY, PATIENCE, Shared};
 use crate::config::K8sConfig;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
@@ -64,8 +64,8 @@ impl K8sTarget {
     }
 
     /// Shares with others on the same connection what they watch and know.
-    pub(crate) fn sharing(mut self, watches: Watches, shared: Shared) -> Self {
-        self.client = self.client.sharing(watches, shared);
+    pub(crate) fn sharing(mut self, shared: Shared) -> Self {
+        self.client = self.client.sharing(shared);
         self
     }
 

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rollback_core::registry::known;
 use rollback_core::{Error, ErrorKind, Result};
 
-use super::{Shared, Watches};
+use super::Shared;
 use crate::config::K8sConfig;
 use crate::text::line;
 
@@ -22,9 +22,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(crate) struct Connection {
     pub(crate) client: kube::Client,
     pub(crate) namespace: String,
-    /// What its targets watch together.
-    pub(crate) watches: Watches,
-    /// What its targets know together.
+    /// What its targets share.
     pub(crate) shared: Shared,
 }
 
@@ -94,7 +92,7 @@ async fn connect(way: &Way) -> Result<(Connection, String)> {
         invalid(format!("its certificates or credentials cannot be used: {}", line(&error.to_string())))
             .next("check with `kubectl version` in the same context")
     })?;
-    Ok((Connection { client, namespace, watches: Watches::default(), shared: Shared::default() }, server))
+    Ok((Connection { client, namespace, shared: Shared::default() }, server))
 }
 
 async fn from_kubeconfig(way: &Way) -> Result<kube::Config> {

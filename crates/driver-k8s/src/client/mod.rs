@@ -2,6 +2,8 @@
 
 mod connect;
 mod fault;
+mod home;
+mod selected;
 mod selector;
 mod shared;
 mod watch;
@@ -17,6 +19,7 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
+pub(crate) use self::selected::selected;
 pub(crate) use self::shared::{Held, Shared};
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;
@@ -47,7 +50,6 @@ pub(crate) struct Client {
     home: OnceLock<Home>,
     /// As it was when it was last read: it never changes while the workload lives.
     selector: Mutex<Option<String>>,
-    watches: Watches,
     shared: Shared,
     /// Who is told when something stirs, once the workload is waited for.
     listener: OnceLock<Arc<Listener>>,
@@ -80,7 +82,6 @@ impl Client {
             secret,
             home: OnceLock::new(),
             selector: Mutex::default(),
-            watches: Watches::default(),
             shared: Shared::default(),
             listener: OnceLock::new(),
             testimonies: Testimonies::showing_logs(config.show_logs),
@@ -88,8 +89,7 @@ impl Client {
     }
 
     /// Shares with others on the same connection what they watch and know.
-    pub(crate) fn sharing(mut self, watches: Watches, shared: Shared) -> Self {
-        self.watches = watches;
+    pub(crate) fn sharing(mut self, shared: Shared) -> Self {
         self.shared = shared;
         self
     }
@@ -98,7 +98,7 @@ impl Client {
     pub(crate) fn changes(&self) -> Changes {
         let Some(listener) = self.listener.get() else { return Changes::default() };
         for resource in [self.apps(), Resource::core("pods")] {
-            self.watches.listen(&self.kube, &self.workload.namespace, resource, listener);
+            self.shared.watches.listen(&self.kube, &self.workload.namespace, resource, listener);
         }
         listener.changes()
     }
@@ -120,25 +120,10 @@ impl Client {
         if let Some(home) = self.home.get() {
             return Ok(home);
         }
-        let namespaces = Resource::core("namespaces");
         let name = self.workload.namespace.as_str();
-        let found = Call::new("get", namespaces, None).named(name).accept(METADATA).send(&self.kube).await;
-        let found = found.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                error.next("is it the right context? `kubectl get namespaces` lists what there is")
-            }
-            _ => error,
-        })?;
-        let uid = text(&found, "/metadata/uid").ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, format!("read namespace {name}"), "the answer has no UID")
-        })?;
-        if let Some(expected) = self.expected.as_ref().filter(|expected| *expected != uid) {
-            let why = format!("namespace {name} has the UID {uid} here, and {expected} is expected");
-            return Err(Error::new(ErrorKind::Refused, format!("use {}", self.workload), why)
-                .next("this is another cluster, or the namespace was made anew: choose the right context"));
-        }
-        let key = self.secret.clone().unwrap_or_else(|| FingerprintKey::public(crate::NAME, uid));
-        Ok(self.home.get_or_init(|| Home { uid: uid.to_owned(), key }))
+        let uid = self.shared.homes.uid(&self.kube, name, self.expected.as_deref()).await?;
+        let key = self.secret.clone().unwrap_or_else(|| FingerprintKey::public(crate::NAME, &uid));
+        Ok(self.home.get_or_init(|| Home { uid, key }))
     }
 
     /// The workload as it is now.

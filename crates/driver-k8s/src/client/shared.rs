@@ -10,8 +10,9 @@ use rollback_core::{ErrorKind, Result};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::home::Homes;
 use super::wire::{Call, Resource};
-use super::{Client, witness};
+use super::{Client, Watches, witness};
 use crate::text::list;
 
 /// For how long it is known what nodes have: long enough for one plan of many targets.
@@ -20,9 +21,13 @@ const FRESH: Duration = Duration::from_secs(60);
 const MOST_NODES: usize = 500;
 const BUDGETS: &str = "poddisruptionbudgets";
 
-/// Known to all targets of one connection.
+/// What all targets of one connection have together.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Known>);
+pub(crate) struct Shared {
+    pub(crate) watches: Watches,
+    pub(crate) homes: Homes,
+    known: Arc<Known>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -47,7 +52,7 @@ impl Client {
     /// The disruption budgets of the namespace, and whether an empty selector in them means all pods: the older form of the API, which
     /// servers before 1.21 have alone, means none by it.
     pub(crate) async fn budgets(&self) -> Result<(Vec<Value>, bool)> {
-        let old = &self.shared.0.old_budgets;
+        let old = &self.shared.known.old_budgets;
         if !old.load(Ordering::Relaxed) {
             let newer = Resource { group: "policy", version: "v1", plural: BUDGETS };
             match self.all(newer).await {
@@ -61,7 +66,7 @@ impl Client {
 
     /// Which images nodes have. Whoever asks while others do gets the same answer.
     pub(crate) async fn held(&self) -> Arc<Held> {
-        let mut images = self.shared.0.images.lock().await;
+        let mut images = self.shared.known.images.lock().await;
         let now = SystemClock.monotonic();
         if let Some((_, held)) = images.as_ref().filter(|(at, _)| now.saturating_sub(*at) < FRESH) {
             return Arc::clone(held);
@@ -96,7 +101,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::client::Watches;
     use crate::config::K8sConfig;
     use crate::workload::{Kind, Workload};
 
@@ -118,7 +122,7 @@ mod tests {
             let workload = Workload::new(Kind::Deployment, "shop", name).unwrap();
             let config = K8sConfig::new(Kind::Deployment, name);
             let client = Client::new(cluster.client("shop"), workload, &config).unwrap();
-            client.sharing(Watches::default(), shared.clone())
+            client.sharing(shared.clone())
         };
         let fleet: Vec<_> = (0..20).map(|number| client(&format!("web-{number}"))).collect();
         join_all(fleet.iter().map(Client::held)).await;

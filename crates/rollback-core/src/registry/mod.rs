@@ -1,5 +1,7 @@
 //! Drivers by name: configuration in, target out.
 
+mod expand;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result, quoted};
 use crate::name::ComponentName;
 use crate::target::Capabilities;
+
+pub use self::expand::{Expand, MOST_PARTS, is_part};
 
 /// Makes targets from configuration.
 #[async_trait]
@@ -34,6 +38,12 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// [`ErrorKind::Invalid`] with the key and what to write instead.
     async fn connect(&self, component: &ComponentName, config: Value) -> Result<Arc<dyn DynTarget>>;
+
+    /// Its other half, if its configuration can stand for many components: [`Expand`]. A driver that wraps another one hands on what that
+    /// has.
+    fn expand(&self) -> Option<&dyn Expand> {
+        None
+    }
 }
 
 /// The drivers that a binary was built with.
@@ -79,6 +89,11 @@ impl DriverRegistry {
         component: &ComponentName,
         config: Value,
     ) -> Result<Arc<dyn DynTarget>> {
+        self.checked(driver, component, &config)?.connect(component, config).await
+    }
+
+    /// The driver, if it knows all keys.
+    fn checked(&self, driver: &str, component: &ComponentName, config: &Value) -> Result<&dyn Driver> {
         let operation = || format!("set up component {component:?}");
         let Some(found) = self.drivers.get(driver) else {
             return Err(Error::new(
@@ -88,7 +103,7 @@ impl DriverRegistry {
             )
             .next(known("drivers", driver, self.drivers.keys().copied())));
         };
-        check_keys(&config, &found.config_schema()).map_err(|unknown| {
+        check_keys(config, &found.config_schema()).map_err(|unknown| {
             Error::new(
                 ErrorKind::Invalid,
                 operation(),
@@ -96,7 +111,7 @@ impl DriverRegistry {
             )
             .next(known("settings", &unknown.key, unknown.known.iter().map(String::as_str)))
         })?;
-        found.connect(component, config).await
+        Ok(&**found)
     }
 }
 

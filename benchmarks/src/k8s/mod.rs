@@ -1,5 +1,8 @@
 //! Putting a Deployment back on the real control plane of Kubernetes, beside `kubectl rollout undo`.
 
+mod crash;
+
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -32,12 +35,7 @@ impl Way {
     }
 
     /// The commands, one after the other.
-    fn commands(
-        self,
-        front: &Front<'_>,
-        space: &Space<'_>,
-        folder: &std::path::Path,
-    ) -> Result<Vec<Command>> {
+    fn commands(self, front: &Front<'_>, space: &Space<'_>, folder: &Path) -> Result<Vec<Command>> {
         let kubeconfig = front.kubeconfig("admin")?;
         if self == Self::Kubectl {
             let line = |words: [&str; 3]| -> Result<Command> {
@@ -50,11 +48,7 @@ impl Way {
                 line(["rollout", "status", "deployment/web"])?,
             ]);
         }
-        let settings = format!(
-            "[components.web]\ndriver = \"k8s\"\nkind = \"deployment\"\nname = \"web\"\nnamespace = \"{}\"\nkubeconfig = {kubeconfig:?}\n",
-            space.name()
-        );
-        std::fs::write(folder.join("rollback.toml"), settings)?;
+        settings(folder, space, &kubeconfig)?;
         let mut command = Command::new(site::binary()?);
         command.args(["run", "web", "--to", "previous", "--yes", "--reason", "a benchmark"]);
         command.args((self == Self::Urgent).then_some("--urgent"));
@@ -81,13 +75,8 @@ pub(crate) fn measure(scale: &Scale) -> Result<Section> {
         "ms until done",
         "requests",
     ]);
-    let plane = match ControlPlane::start("benchmarks") {
-        Ok(plane) => plane,
-        Err(error @ StartError::Failed(_)) => return Err(error.to_string().into()),
-        Err(missing) => {
-            table.note(format!("Not measured: {missing}"));
-            return Ok(Section { name: "k8s", tables: vec![table] });
-        }
+    let Some(plane) = control_plane(&mut table)? else {
+        return Ok(Section { name: "k8s", tables: vec![table] });
     };
     let mut times: [Times; 3] = Default::default();
     let rounds = if scale.smoke { 1 } else { scale.few().max(5) };
@@ -119,7 +108,28 @@ pub(crate) fn measure(scale: &Scale) -> Result<Section> {
         plane.minor(),
         plane.kubectl_version().map_or_else(|_| "no kubectl".to_owned(), |version| format!("kubectl {version}")),
     ));
-    Ok(Section { name: "k8s", tables: vec![table] })
+    Ok(Section { name: "k8s", tables: vec![table, crash::measure(&plane, scale)?] })
+}
+
+/// A control plane; where there is none, the table says so.
+fn control_plane(table: &mut Table) -> Result<Option<ControlPlane>> {
+    match ControlPlane::start("benchmarks") {
+        Ok(plane) => Ok(Some(plane)),
+        Err(error @ StartError::Failed(_)) => Err(error.to_string().into()),
+        Err(missing) => {
+            table.note(format!("Not measured: {missing}"));
+            Ok(None)
+        }
+    }
+}
+
+/// What the command is configured with.
+fn settings(folder: &Path, space: &Space<'_>, kubeconfig: &Path) -> Result<()> {
+    let settings = format!(
+        "[components.web]\ndriver = \"k8s\"\nkind = \"deployment\"\nname = \"web\"\nnamespace = \"{}\"\nkubeconfig = {kubeconfig:?}\n",
+        space.name()
+    );
+    Ok(std::fs::write(folder.join("rollback.toml"), settings)?)
 }
 
 /// One time: until accepted, until done, requests until accepted, requests.
