@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rollback_core::document::decode_exact;
 use rollback_core::error::quoted;
+use rollback_core::fingerprint::is_keyed;
 use rollback_core::{Action, Document, Error, ErrorKind, Identity, Result, StepId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +45,37 @@ pub enum K8sAction {
         resume: bool,
         /// What is written as the change cause.
         cause: String,
+    },
+    /// `PATCH` of the workload with the pod template that is kept of a recorded state.
+    SetKept {
+        /// The workload.
+        on: On,
+        /// What the template must be.
+        identity: Identity,
+        /// Whether a paused Deployment is resumed by the same request.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resume: bool,
+        /// What is written as the change cause.
+        cause: String,
+    },
+    /// `POST` of the workload as it is kept of a recorded state: it is gone.
+    MakeAgain {
+        /// The workload; it has no UID yet.
+        on: On,
+        /// What is written as the change cause.
+        cause: String,
+    },
+    /// `PATCH` of a ConfigMap with what is kept of it, or `POST` if it is gone. One that holds that already is left alone.
+    PutConfigMap {
+        /// The workload that refers to it. Without a UID if it is to be made again.
+        on: On,
+        /// The ConfigMap.
+        name: String,
+        /// What it was when the plan was made: if it is another one by then, somebody else changed it.
+        #[serde(default, skip_serializing_if = "Was::is_unknown")]
+        was: Was,
+        /// The keyed digest of what it is to hold.
+        content: String,
     },
     /// `PATCH` of the workload with other images, and nothing else.
     SetImages {
@@ -101,6 +133,34 @@ pub enum K8sAction {
     },
 }
 
+/// What a ConfigMap was when a plan was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Was {
+    /// Nobody looked.
+    #[default]
+    Unknown,
+    /// It did not exist.
+    Missing,
+    /// It held something with this keyed digest.
+    Holding(String),
+}
+
+impl Was {
+    fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+
+    /// Whether it is still that: `now` is the digest of what it holds, if it exists.
+    pub(crate) fn fits(&self, now: Option<&str>) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Missing => now.is_none(),
+            Self::Holding(was) => now == Some(was),
+        }
+    }
+}
+
 /// How many replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -117,6 +177,9 @@ impl K8sAction {
     pub fn on(&self) -> &On {
         match self {
             Self::SetTemplate { on, .. }
+            | Self::SetKept { on, .. }
+            | Self::MakeAgain { on, .. }
+            | Self::PutConfigMap { on, .. }
             | Self::SetImages { on, .. }
             | Self::DeletePod { on, .. }
             | Self::Restart { on }
@@ -134,6 +197,7 @@ impl K8sAction {
             |text: &str| !text.is_empty() && text.len() <= 400 && !text.chars().any(char::is_control);
         match self {
             Self::SetTemplate { from: name, .. }
+            | Self::PutConfigMap { name, .. }
             | Self::DeletePod { pod: name, .. }
             | Self::TellAppliers { left: Some(name), .. }
             | Self::RunJob { container: name, .. }
@@ -141,10 +205,23 @@ impl K8sAction {
             {
                 wrong(format!("{} is no name that Kubernetes takes", quoted(name)))
             }
-            Self::SetTemplate { cause, .. } | Self::SetImages { cause, .. } if !printable(cause) => {
+            Self::SetTemplate { cause, .. }
+            | Self::SetImages { cause, .. }
+            | Self::SetKept { cause, .. }
+            | Self::MakeAgain { cause, .. }
+                if !printable(cause) =>
+            {
                 wrong("its change cause is not one line".to_owned())
             }
-            Self::SetTemplate { on, resume: true, .. } | Self::SetImages { on, resume: true, .. }
+            Self::PutConfigMap { was: Was::Holding(digest), .. } if !is_keyed(digest) => {
+                wrong("a digest of it is none".to_owned())
+            }
+            Self::PutConfigMap { content, .. } if !is_keyed(content) => {
+                wrong("a digest of it is none".to_owned())
+            }
+            Self::SetTemplate { on, resume: true, .. }
+            | Self::SetImages { on, resume: true, .. }
+            | Self::SetKept { on, resume: true, .. }
                 if on.workload.kind != Kind::Deployment =>
             {
                 wrong(format!("{} cannot be paused", on.workload))
@@ -192,10 +269,18 @@ mod tests {
         json!(format!("sha256:{}", "0".repeat(64)))
     }
 
+    fn keyed() -> String {
+        format!("keyed:{}", "0".repeat(32))
+    }
+
     fn all() -> Vec<Value> {
         let web = on("deployment");
         vec![
             json!({ "do": "set-template", "on": web, "from": "web-1", "from-uid": "r", "identity": identity(), "resume": true, "cause": "c" }),
+            json!({ "do": "set-kept", "on": web, "identity": identity(), "resume": true, "cause": "c" }),
+            json!({ "do": "make-again", "on": web, "cause": "c" }),
+            json!({ "do": "put-config-map", "on": web, "name": "web", "was": "missing", "content": keyed() }),
+            json!({ "do": "put-config-map", "on": web, "name": "web", "was": { "holding": keyed() }, "content": keyed() }),
             json!({ "do": "set-images", "on": web, "images": { "web": "r/web:v1" }, "identity": identity(), "cause": "c" }),
             json!({ "do": "delete-pod", "on": on("statefulset"), "pod": "web-1", "pod-uid": "p" }),
             json!({ "do": "restart", "on": web }),
@@ -229,14 +314,20 @@ mod tests {
             altered(0, "/on/workload/kind", json!("statefulset")),
             altered(0, "/from", json!("web?x=1")),
             altered(0, "/cause", json!("a\nb")),
-            altered(1, "/images", json!({})),
-            altered(1, "/images/web", json!("")),
-            altered(2, "/pod", json!("../../nodes/x")),
-            altered(4, "/on/workload/kind", json!("daemonset")),
-            altered(4, "/to", json!({ "exactly": 100_001 })),
-            altered(6, "/left", json!("../x")),
-            altered(7, "/container", json!("a b")),
-            altered(7, "/command", json!([])),
+            altered(1, "/cause", json!("")),
+            altered(1, "/on/workload/kind", json!("daemonset")),
+            altered(2, "/cause", json!("a\nb")),
+            altered(3, "/name", json!("../secrets/web")),
+            altered(3, "/content", json!("in the clear")),
+            altered(4, "/was/holding", json!("in the clear")),
+            altered(5, "/images", json!({})),
+            altered(5, "/images/web", json!("")),
+            altered(6, "/pod", json!("../../nodes/x")),
+            altered(8, "/on/workload/kind", json!("daemonset")),
+            altered(8, "/to", json!({ "exactly": 100_001 })),
+            altered(10, "/left", json!("../x")),
+            altered(11, "/container", json!("a b")),
+            altered(11, "/command", json!([])),
             json!({ "do": "restart", "on": on("deployment"), "replicas": 0 }),
         ] {
             assert!(K8sAction::decode("k8s-action/1", body.clone()).is_err(), "{body}");

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::template::{Reference, Referenced};
-use crate::text::text;
+use crate::text::{flag, text};
 use rollback_core::fingerprint::{FingerprintKey, is_keyed};
+
+/// Where objects hold what they hold.
+const DATA: [&str; 2] = ["data", "binaryData"];
 
 /// The ConfigMaps and Secrets of a state, as they were when it was read. Never their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub struct Content {
     /// The keyed digest of its content, where that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Whether what it holds cannot be changed in place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub immutable: bool,
 }
 
 impl Coupled {
@@ -49,14 +55,43 @@ impl Coupled {
     pub(crate) fn add(&mut self, reference: &Reference, object: &Value, key: &FingerprintKey) {
         let place = Self::place(reference);
         let at = |pointer| text(object, pointer).unwrap_or_default().to_owned();
-        let data: BTreeMap<_, _> = ["data", "binaryData"]
-            .into_iter()
-            .filter_map(|field| Some((field, object.get(field)?)))
-            .collect();
-        let read = reference.kind == Referenced::ConfigMap || !data.is_empty();
-        let digest = read.then(|| key.digest(&place, &canonical(&serde_json::json!(data))));
-        let content = Content { uid: at("/metadata/uid"), version: at("/metadata/resourceVersion"), digest };
+        let has_data = DATA.iter().any(|field| object.get(*field).is_some());
+        let read = reference.kind == Referenced::ConfigMap || has_data;
+        let digest = read.then(|| Self::content(&place, object, key));
+        let immutable = flag(object, "/immutable");
+        let content =
+            Content { uid: at("/metadata/uid"), version: at("/metadata/resourceVersion"), digest, immutable };
         self.objects.insert(place, Some(content));
+    }
+
+    /// The keyed digest of what an object at a place holds.
+    pub(crate) fn content(place: &str, object: &Value, key: &FingerprintKey) -> String {
+        let data: BTreeMap<_, _> =
+            DATA.into_iter().filter_map(|field| Some((field, object.get(field)?))).collect();
+        key.digest(place, &canonical(&serde_json::json!(data)))
+    }
+
+    /// The ConfigMaps that were there, by name, with the digests of what they held.
+    pub(crate) fn config_maps(&self) -> BTreeMap<&str, &str> {
+        let prefix = format!("{}/", Referenced::ConfigMap.name());
+        self.objects
+            .iter()
+            .filter_map(|(place, content)| {
+                Some((place.strip_prefix(&prefix)?, content.as_ref()?.digest.as_deref()?))
+            })
+            .collect()
+    }
+
+    /// Whether a ConfigMap could not be changed in place.
+    pub(crate) fn is_immutable(&self, name: &str) -> bool {
+        let found = self.objects.get(&format!("{}/{name}", Referenced::ConfigMap.name()));
+        found.and_then(Option::as_ref).is_some_and(|content| content.immutable)
+    }
+
+    /// Whether a ConfigMap could not be read.
+    pub(crate) fn is_unread(&self) -> bool {
+        let prefix = format!("{}/", Referenced::ConfigMap.name());
+        self.unread.iter().any(|place| place.starts_with(&prefix))
     }
 
     /// Adds an object that does not exist.
@@ -69,15 +104,20 @@ impl Coupled {
         self.unread.insert(Self::place(reference));
     }
 
-    /// The digest of all of it. Versions count only where the content could not be read: they change with every label.
+    /// The digest of what can be put back: what ConfigMaps held. `None` where there are none, or where one could not be read.
+    ///
+    /// A Secret that was changed is told ([`changed`](Self::changed)), and never put back.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        let told = |content: &Content| {
-            content.digest.clone().unwrap_or_else(|| format!("{} {}", content.uid, content.version))
-        };
-        let objects: BTreeMap<_, _> =
-            self.objects.iter().map(|(place, content)| (place, content.as_ref().map(told))).collect();
-        Digest::of_bytes(canonical(&serde_json::json!([objects, self.unread])).as_bytes())
+    pub fn digest(&self) -> Option<Digest> {
+        let prefix = format!("{}/", Referenced::ConfigMap.name());
+        let is_map = |place: &String| place.starts_with(&prefix);
+        let mut maps = self.objects.iter().filter(|(place, _)| is_map(place)).peekable();
+        if self.is_unread() || maps.peek().is_none() {
+            return None;
+        }
+        let maps: BTreeMap<_, _> =
+            maps.map(|(place, content)| (place, content.as_ref().map(|content| &content.digest))).collect();
+        Some(Digest::of_bytes(canonical(&serde_json::json!(maps)).as_bytes()))
     }
 
     /// What is certainly another one in `now` than it was here: changed, gone, or there again.
@@ -148,7 +188,13 @@ mod tests {
         gone.missing(&reference(Referenced::Secret));
         assert_eq!(there.changed(&unread), Vec::<String>::new());
         assert_eq!(there.changed(&gone), ["secret/web"]);
-        assert_ne!(unread.digest(), gone.digest());
+        let (map, mut lost) = (with(Referenced::ConfigMap, "1", &json!({ "a": "b" })), Coupled::default());
+        lost.missing(&reference(Referenced::ConfigMap));
+        assert!(map.digest().is_some() && lost.digest().is_some());
+        assert_ne!(map.digest(), lost.digest());
+        lost.unread(&reference(Referenced::ConfigMap));
+        // What was not read is not known, and Secrets are not put back.
+        assert_eq!((lost.digest(), there.digest()), (None, None));
         let hostile =
             json!({ "objects": { "secret/web": { "uid": "u", "version": "1", "digest": "hunter2" } } });
         assert_eq!(serde_json::from_value::<Coupled>(hostile).unwrap().in_the_clear(), Some("secret/web"));

@@ -17,7 +17,7 @@ use crate::text::{entry, list, text};
 pub(crate) const MARK: &str = "rollback-rs.github.io/step";
 
 /// The annotation that keeps how many replicas there were before a step set another number.
-const REPLICAS_BEFORE: &str = "rollback-rs.github.io/replicas-before";
+pub(crate) const REPLICAS_BEFORE: &str = "rollback-rs.github.io/replicas-before";
 
 /// What is changed.
 #[derive(Debug, Clone)]
@@ -83,6 +83,40 @@ pub(crate) fn guarded(object: &Value, operations: Vec<Value>) -> Result<Value> {
     ];
     all.extend(operations);
     Ok(Value::Array(all))
+}
+
+/// The operations that set what a ConfigMap holds to what is kept of it, with the mark of the step.
+pub(crate) fn configuration(now: &Value, kept: &Value, key: &IdempotencyKey) -> Result<Value> {
+    let mut operations = annotate(now, "/metadata", &[(MARK, key.as_str())]);
+    for field in ["data", "binaryData"] {
+        let path = format!("/{field}");
+        match (now.get(field), kept.get(field)) {
+            (_, Some(kept)) => operations.push(json!({ "op": "add", "path": path, "value": kept })),
+            (Some(_), None) => operations.push(json!({ "op": "remove", "path": path })),
+            (None, None) => {}
+        }
+    }
+    guarded(now, operations)
+}
+
+/// An object that is to be made, with the mark of the step.
+pub(crate) fn marked(object: &Value, key: &IdempotencyKey) -> Value {
+    annotated(object, MARK, key.as_str())
+}
+
+/// An object that is to be made, with why.
+pub(crate) fn caused(object: &Value, cause: &str) -> Value {
+    annotated(object, CHANGE_CAUSE, cause)
+}
+
+fn annotated(object: &Value, name: &str, value: &str) -> Value {
+    let mut object = object.clone();
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+    let annotations = metadata.map(|metadata| metadata.entry("annotations").or_insert_with(|| json!({})));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.insert(name.to_owned(), json!(value));
+    }
+    object
 }
 
 /// The template of a ReplicaSet or ControllerRevision as a workload has it: without the hash that its controller added, and without

@@ -63,6 +63,21 @@ pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
     all
 }
 
+/// What it takes besides to put back what is kept of recorded states.
+#[must_use]
+pub fn contents_rules(kind: Kind) -> Vec<Rule> {
+    vec![
+        rule("", "configmaps", &["create", "patch"], "putting ConfigMaps back"),
+        rule("apps", kind.resource(), &["create"], "making a workload again that is gone"),
+    ]
+}
+
+/// [`contents_rules`] as a Role of the API.
+#[must_use]
+pub fn contents_role(kind: Kind) -> String {
+    written("Role", "rollback-contents, namespace: shop", &contents_rules(kind))
+}
+
 /// What can be allowed in the whole cluster besides, or left out: then less is known.
 #[must_use]
 pub fn cluster_rules() -> Vec<Rule> {

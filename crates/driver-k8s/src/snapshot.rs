@@ -141,8 +141,21 @@ impl Snapshot for K8sSnapshot {
         info.artifacts.extend(needed.map(|reference| Artifact::new(reference.kind.name(), reference.name)));
         info.version = self.version();
         info.made_at = self.made_at;
-        info.coupled = self.coupled.as_ref().map(Coupled::digest);
+        if let Source::History { name, .. } = &self.source {
+            info.artifacts.push(Artifact::new(self.workload.kind.history_name(), name));
+        }
+        info.coupled = self.coupled.as_ref().and_then(Coupled::digest);
         info
+    }
+
+    /// What belonged to it then is known to the record alone, and so are the digests of images whose pods are gone.
+    fn recall(&mut self, recorded: &Self) {
+        if recorded.coupled.is_some() {
+            self.coupled.clone_from(&recorded.coupled);
+        }
+        if self.images.is_empty() {
+            self.images.clone_from(&recorded.images);
+        }
     }
 }
 

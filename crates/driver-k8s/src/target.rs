@@ -4,19 +4,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join;
-use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
+use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Phase};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Observation, Result, Target,
-    TargetId, TargetInfo, Token,
+    ActionContext, Bound, Capabilities, DynTarget, Error, ErrorKind, Evidence, Goal, KeepsContents, Landing,
+    Observation, Reading, Result, Target, TargetId, TargetInfo, Token,
 };
 
 use crate::action::K8sAction;
 use crate::client::{Client, IN_A_HURRY, PATIENCE, Shared};
 use crate::config::K8sConfig;
+use crate::contents::K8sContents;
 use crate::look::{self, Look};
 use crate::snapshot::K8sSnapshot;
-use crate::strategy::{Choices, RevisionUndo, SetImage};
+use crate::strategy::{ApplyRecorded, Choices, RestoreConfiguration, RevisionUndo, SetImage};
 use crate::workload::Workload;
 use crate::{act, history, inspect};
 
@@ -76,6 +77,9 @@ impl K8sTarget {
         Bound::new(crate::NAME, self)
             .strategy(RevisionUndo::new(choices))
             .strategy(SetImage::new(choices))
+            .strategy(ApplyRecorded::new(choices))
+            .strategy(RestoreConfiguration::new(choices))
+            .keeping_contents()
             .erase()
     }
 
@@ -104,7 +108,13 @@ impl Target for K8sTarget {
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<K8sSnapshot>> {
         // Before the look, so that nothing is missed between the two.
         let changes = after.map(|_| self.client.changes()).unwrap_or_default();
-        let mut look = self.client.see().await?;
+        let mut look = match self.client.see().await {
+            Err(error) if is_gone(&error) => {
+                *self.last() = None;
+                return self.gone(&error).await;
+            }
+            look => look?,
+        };
         // While something is awaited, what belongs to it is left alone.
         let (testimony, coupled) = match after {
             Some(_) => (self.client.testimony(&look, PATIENCE).await, None),
@@ -145,7 +155,10 @@ impl Target for K8sTarget {
         let last = self.last().take();
         let look = match last {
             Some(look) => look,
-            None => Arc::new(self.client.see().await?),
+            None => match self.client.see().await {
+                Err(error) if is_gone(&error) => return inspect::of_nothing(&self.client, to).await,
+                look => Arc::new(look?),
+            },
         };
         inspect::inspect(&self.client, &look, self.choices.resume_paused, from, to).await
     }
@@ -160,7 +173,10 @@ impl Target for K8sTarget {
 
     async fn prove(&self, goal: &Goal<K8sSnapshot>) -> Result<Evidence> {
         let look = self.client.see().await?;
-        let evidence = look.evidence(&goal.snapshot)?;
+        let mut evidence = look.evidence(&goal.snapshot)?;
+        if goal.coupled.is_some() {
+            evidence = self.with_configuration(evidence, &goal.snapshot).await?;
+        }
         let again = look::token(&self.client.object().await?, &self.client.home().await?.key);
         Ok(match again == *look.token() {
             true => evidence,
@@ -169,7 +185,43 @@ impl Target for K8sTarget {
     }
 }
 
+#[async_trait]
+impl KeepsContents for K8sTarget {
+    type Contents = K8sContents;
+
+    async fn contents(&self, snapshot: &K8sSnapshot) -> Result<Option<K8sContents>> {
+        K8sContents::read(&self.client, snapshot).await.map(Some)
+    }
+}
+
+/// Whether the API server says that the workload does not exist.
+fn is_gone(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+}
+
 impl K8sTarget {
+    /// What is to be said of a workload that does not exist: it may be made again from what is kept of it.
+    async fn gone(&self, error: &Error) -> Result<Observation<K8sSnapshot>> {
+        let home = self.client.home().await?;
+        let mut why = error.message().to_owned();
+        if let Some(next) = error.next_step() {
+            why = format!("{why}; {next}");
+        }
+        let token = Token::new(format!("{} does not exist", home.uid));
+        Ok(Observation::settled(Reading::Absent, token).in_phase(Phase::Failed(why)))
+    }
+
+    /// Adds what ConfigMaps hold now.
+    async fn with_configuration(&self, evidence: Evidence, goal: &K8sSnapshot) -> Result<Evidence> {
+        let read = self.client.references(&goal.template).await;
+        let now = self.client.coupled(&self.client.home().await?.key, &read);
+        let evidence = match now.digest() {
+            Some(digest) => evidence.coupled(digest),
+            None => evidence.unread("what its ConfigMaps hold"),
+        };
+        Ok(evidence.compared(format!("what {} ConfigMaps hold", now.config_maps().len())))
+    }
+
     fn last(&self) -> MutexGuard<'_, Option<Arc<Look>>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use rollback_core::engine::CheckRequest;
 use rollback_core::{Result, State};
-use rollback_driver_k8s::{K8sConfig, Kind, cluster_role, cluster_rules, role, rules};
+use rollback_driver_k8s::{K8sConfig, Kind, cluster_role, cluster_rules, contents_role, role, rules};
 use rollback_scripted_kubernetes::Behaviour;
 use serde_json::json;
 
@@ -104,6 +104,8 @@ fn told(name: &str) -> &'static str {
 #[test]
 fn the_guide_has_the_roles_as_the_driver_lists_them() {
     assert_eq!(told("nodes"), cluster_role(), "{}", cluster_role());
+    let contents = contents_role(Kind::Deployment);
+    assert_eq!(told("contents"), contents, "{contents}");
     let plan = "plan deployments";
     assert_eq!(told(plan), role(Kind::Deployment, false), "{plan}:\n{}", role(Kind::Deployment, false));
     for kind in KINDS {

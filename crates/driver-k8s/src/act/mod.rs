@@ -3,6 +3,7 @@
 //! Every change of the workload leaves the key of its step as an annotation. That is how a request is found again whose answer was
 //! lost, and why none is sent twice.
 
+mod configuration;
 mod jobs;
 mod tell;
 
@@ -13,6 +14,7 @@ use self::jobs::{ran, run_job};
 use self::tell::{tell_appliers, to_mend};
 use crate::action::{Count, K8sAction, On};
 use crate::client::Client;
+use crate::contents::K8sContents;
 use crate::job;
 use crate::look::{self, Pod, raw_template};
 use crate::patch::{self, Change, mark};
@@ -32,9 +34,17 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sActio
         K8sAction::RunJob { on, container, command } => {
             return run_job(client, cx, on, container, command).await;
         }
+        K8sAction::PutConfigMap { on, name, was, content } => {
+            return configuration::put(client, cx, on, (name, was, content)).await;
+        }
+        K8sAction::MakeAgain { cause, .. } => return configuration::make_again(client, cx, cause).await,
         K8sAction::TellAppliers { on, left } => return tell_appliers(client, cx, on, left.as_deref()).await,
         _ => {}
     }
+    let kept = match action {
+        K8sAction::SetKept { .. } => Some(configuration::opened(cx).map_err(unsent)?),
+        _ => None,
+    };
     let (mut refused, mut first) = (None, cx.expected.clone());
     for _ in 0..SENDINGS {
         let (object, history) = read(client, action).await.map_err(unsent)?;
@@ -48,7 +58,11 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sActio
             return Ok(Landing::Superseded { by: place(&object) });
         }
         let replicas = replicas(cx, action).map_err(unsent)?;
-        let change = change(client, action, history.as_ref(), key, replicas).map_err(unsent)?;
+        let template = kept
+            .as_ref()
+            .map(K8sContents::template)
+            .or_else(|| history.as_ref().and_then(|history| raw_template(client.workload().kind, history)));
+        let change = change(client, action, template, key, replicas).map_err(unsent)?;
         let resume = resumes(action) && flag(&object, "/spec/paused");
         let operations =
             patch::operations(&object, &change, resume, &cause(action), &cx.key).map_err(unsent)?;
@@ -79,6 +93,12 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sActio
             true => Landing::Applied(cx.unmoved().presumed()),
             false => Landing::NotApplied { why: "what tools remember is as it was".to_owned() },
         });
+    }
+    if let K8sAction::PutConfigMap { name, content, .. } = action {
+        return configuration::stands(client, cx, name, content).await;
+    }
+    if let K8sAction::MakeAgain { .. } = action {
+        return configuration::made_again(client, cx).await;
     }
     if let K8sAction::RunJob { on, .. } = action {
         return ran(client, cx, &job::name(&on.workload.name, &cx.key)).await;
@@ -178,9 +198,9 @@ fn after_sending(
     }
     let raw = object.pointer("/spec/template").unwrap_or(&Value::Null);
     let stands = match action {
-        K8sAction::SetTemplate { identity, .. } | K8sAction::SetImages { identity, .. } => {
-            Template::of(raw, key).identity() == *identity
-        }
+        K8sAction::SetTemplate { identity, .. }
+        | K8sAction::SetKept { identity, .. }
+        | K8sAction::SetImages { identity, .. } => Template::of(raw, key).identity() == *identity,
         K8sAction::Restart { .. } => {
             entry(raw, "/metadata/annotations", RESTARTED_BY) == Some(cx.key.as_str())
         }
@@ -197,14 +217,18 @@ fn after_sending(
 fn change<'a>(
     client: &Client,
     action: &'a K8sAction,
-    history: Option<&'a Value>,
+    template: Option<&'a Value>,
     key: &FingerprintKey,
     replicas: u32,
 ) -> Result<Change<'a>> {
     Ok(match action {
-        K8sAction::SetTemplate { from, identity, .. } => {
-            let raw = history.and_then(|history| raw_template(client.workload().kind, history));
-            let raw = raw.filter(|raw| Template::of(raw, key).identity() == *identity).ok_or_else(|| {
+        K8sAction::SetTemplate { identity, .. } | K8sAction::SetKept { identity, .. } => {
+            let raw = template.filter(|raw| Template::of(raw, key).identity() == *identity);
+            let raw = raw.ok_or_else(|| {
+                let from = match action {
+                    K8sAction::SetTemplate { from, .. } => from,
+                    _ => "what is kept",
+                };
                 let why = format!("{from} has another content than when the plan was made");
                 Error::new(ErrorKind::Conflict, format!("put {} back", client.workload()), why)
                     .next("make a new plan, with the same fingerprint key")
@@ -236,13 +260,20 @@ fn replicas(cx: &ActionContext, action: &K8sAction) -> Result<u32> {
 }
 
 fn resumes(action: &K8sAction) -> bool {
-    matches!(action, K8sAction::SetTemplate { resume: true, .. } | K8sAction::SetImages { resume: true, .. })
+    matches!(
+        action,
+        K8sAction::SetTemplate { resume: true, .. }
+            | K8sAction::SetKept { resume: true, .. }
+            | K8sAction::SetImages { resume: true, .. }
+    )
 }
 
 /// What is written as the change cause.
 fn cause(action: &K8sAction) -> String {
     match action {
-        K8sAction::SetTemplate { cause, .. } | K8sAction::SetImages { cause, .. } => cause.clone(),
+        K8sAction::SetTemplate { cause, .. }
+        | K8sAction::SetKept { cause, .. }
+        | K8sAction::SetImages { cause, .. } => cause.clone(),
         K8sAction::Scale { .. } => "rollback: scaled".to_owned(),
         _ => "rollback: restarted".to_owned(),
     }

@@ -37,6 +37,7 @@ use rollback_core::fingerprint::FingerprintKey;
 
 /// Whose changes they are, in `managedFields`.
 pub(crate) const MANAGER: &str = "rollback";
+const CONFIG_MAPS: Resource = Resource::core("configmaps");
 const JOBS: Resource = Resource { group: "batch", version: "v1", plural: "jobs" };
 /// How many references are asked about at most.
 const MOST_REFERENCES: usize = 64;
@@ -216,6 +217,26 @@ impl Client {
         let query = format!("fieldManager={MANAGER}{dry_run}");
         let name = self.workload.name.as_str();
         self.call("patch", self.apps()).named(name).query(query).body(operations).send(&self.kube).await
+    }
+
+    /// Makes the workload.
+    pub(crate) async fn create(&self, object: &Value) -> Result<Value> {
+        let query = format!("fieldManager={MANAGER}");
+        self.call("create", self.apps()).query(query).body(object).send(&self.kube).await
+    }
+
+    pub(crate) async fn config_map(&self, name: &str) -> Result<Value> {
+        self.call("get", CONFIG_MAPS).named(name).send(&self.kube).await
+    }
+
+    pub(crate) async fn patch_config_map(&self, name: &str, operations: &Value) -> Result<Value> {
+        let query = format!("fieldManager={MANAGER}");
+        self.call("patch", CONFIG_MAPS).named(name).query(query).body(operations).send(&self.kube).await
+    }
+
+    pub(crate) async fn create_config_map(&self, object: &Value) -> Result<Value> {
+        let query = format!("fieldManager={MANAGER}");
+        self.call("create", CONFIG_MAPS).query(query).body(object).send(&self.kube).await
     }
 
     pub(crate) async fn create_job(&self, job: &Value) -> Result<Value> {

@@ -1,6 +1,7 @@
 //! Single questions about the way back.
 
-use rollback_core::target::Finding;
+use jiff::Timestamp;
+use rollback_core::target::{Finding, Reading};
 use rollback_core::{ErrorKind, Result};
 use serde_json::Value;
 
@@ -11,36 +12,53 @@ use crate::snapshot::K8sSnapshot;
 use crate::template::Template;
 use crate::text::{line, text};
 
+/// Why there is no entry of the history to go back to.
+pub(super) enum Missing {
+    /// It was pruned.
+    Gone,
+    /// There is one of that name, which is another one, or holds another content.
+    Another(String),
+    /// Nobody can tell.
+    Unknown(String),
+}
+
 /// The ReplicaSet or ControllerRevision that holds the destination, if it still does.
 pub(super) async fn entry(
     client: &Client,
     to: &K8sSnapshot,
     name: &str,
     uid: &str,
-) -> Result<Value, Finding> {
+) -> Result<Value, Missing> {
     let kind = to.workload.kind.history_name();
-    let gone = |message: String| {
-        Err(Finding::blocker("revision-missing", message)
-            .next("choose a destination that `history` shows, or `version=` to set its image"))
-    };
     let found = match client.entry(name).await {
         Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return gone(format!("{kind} {name} does not exist any more"));
-        }
-        Err(error) => {
-            let message =
-                format!("whether {kind} {name} still exists could not be read: {}", error.message());
-            return Err(Finding::warning("revision-unknown", message));
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Missing::Gone),
+        Err(error) => return Err(Missing::Unknown(error.message().to_owned())),
     };
     if text(&found, "/metadata/uid") != Some(uid) {
-        return gone(format!("{kind} {name} is another one now"));
+        return Err(Missing::Another(format!("{kind} {name} is another one now")));
     }
-    let home = client.home().await.map_err(|error| Finding::warning("revision-unknown", error.message()))?;
+    let home = client.home().await.map_err(|error| Missing::Unknown(error.message().to_owned()))?;
     match raw_template(to.workload.kind, &found) {
         Some(raw) if is_still(raw, to, &home.key) => Ok(found),
-        _ => gone(format!("{kind} {name} has another content now")),
+        _ => Err(Missing::Another(format!("{kind} {name} has another content now"))),
+    }
+}
+
+/// Whether it is there.
+pub(super) fn presence(entry: &Result<Value, Missing>) -> Reading<Option<Timestamp>> {
+    match entry {
+        Ok(_) => Reading::Known(None),
+        Err(Missing::Gone | Missing::Another(_)) => Reading::Absent,
+        Err(Missing::Unknown(why)) => Reading::Unknown(why.clone()),
+    }
+}
+
+/// What is there instead.
+pub(super) fn another(missing: &Missing) -> Option<Finding> {
+    match missing {
+        Missing::Another(what) => Some(Finding::warning("revision-missing", what)),
+        Missing::Gone | Missing::Unknown(_) => None,
     }
 }
 

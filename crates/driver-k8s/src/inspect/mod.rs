@@ -12,13 +12,17 @@ mod undoers;
 use futures_util::future::{join3, join5};
 use rollback_core::target::{ArtifactState, Finding, Inspection};
 use rollback_core::{Artifact, ErrorKind, IdempotencyKey, Reading, Result, Snapshot as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Resource};
+use crate::coupled::Coupled;
 use crate::look::{Look, raw_template};
 use crate::patch::{self, Change};
 use crate::snapshot::{K8sSnapshot, Source};
-use crate::template::{Reference, Template};
+use crate::template::{Reference, Referenced, Template};
+
+/// Under which fact strategies find what belongs to the destination, as it is now.
+pub(crate) const COUPLED: &str = "coupled";
 
 const AUTOSCALERS: Resource =
     Resource { group: "autoscaling", version: "v1", plural: "horizontalpodautoscalers" };
@@ -32,12 +36,13 @@ pub(crate) async fn inspect(
     to: &K8sSnapshot,
 ) -> Result<Inspection> {
     let mut inspection = Inspection::default();
+    let held = history_entry(client, to).await;
     inspection.diff = from.map_or(&look.desired, |from| &from.template).diff(&to.template);
     let images: Vec<_> = to.info().artifacts.into_iter().filter(|one| one.kind == "image").collect();
     let names: Vec<_> = images.iter().map(|image| image.name.clone()).collect();
     let ((sent, references, autoscalers, quotas, may_delete), budgets, (presence, on_nodes)) = join3(
         join5(
-            rehearse(client, look, resume, to),
+            rehearse(client, look, resume, to, held.as_ref().and_then(|held| held.as_ref().ok())),
             client.references(&to.template),
             client.all(AUTOSCALERS),
             client.all(Resource::core("resourcequotas")),
@@ -55,10 +60,36 @@ pub(crate) async fn inspect(
     inspection.findings.extend(budgets::findings(look, to, budgets));
     inspection.findings.extend(may_delete);
     inspection.findings.extend(on_nodes);
-    inspection.findings.extend(configuration(client, to, &references).await);
+    let now = client.coupled(&client.home().await?.key, &references);
+    inspection.findings.extend(configuration(client, to, &now).await);
+    inspection.facts = json!({ COUPLED: now });
+    if let (Some(held), Source::History { name, .. }) = (&held, &to.source) {
+        let artifact = Artifact::new(to.workload.kind.history_name(), name);
+        inspection.artifacts.push(inspection_entry(artifact, checks::presence(held)));
+        inspection.findings.extend(held.as_ref().err().and_then(checks::another));
+    }
     let images = images.into_iter().zip(presence);
     inspection.artifacts.extend(images.map(|(image, presence)| inspection_entry(image, presence)));
     inspection.artifacts.extend(references.into_iter().filter_map(referenced));
+    Ok(inspection)
+}
+
+/// The same where there is no such workload.
+pub(crate) async fn of_nothing(client: &Client, to: &K8sSnapshot) -> Result<Inspection> {
+    let references = client.references(&to.template).await;
+    let now = client.coupled(&client.home().await?.key, &references);
+    let mut inspection = Inspection::default().facts(json!({ COUPLED: now }));
+    inspection.findings.extend(configuration(client, to, &now).await);
+    inspection.artifacts.extend(references.into_iter().filter_map(referenced));
+    let unasked = || Reading::Unknown("nothing runs that has it".to_owned());
+    let others = to.info().artifacts.into_iter();
+    let images = others.filter(|one| one.kind == "image").map(|one| inspection_entry(one, unasked()));
+    inspection.artifacts.extend(images);
+    if let Source::History { name, .. } = &to.source {
+        // What controls nothing any more is collected.
+        let entry = Artifact::new(to.workload.kind.history_name(), name);
+        inspection.artifacts.push(inspection_entry(entry, Reading::Absent));
+    }
     Ok(inspection)
 }
 
@@ -77,17 +108,24 @@ fn inspection_entry(artifact: Artifact, presence: Reading<Option<jiff::Timestamp
     ArtifactState { artifact, presence }
 }
 
-/// Has the API server check the very request that would be sent: quotas of objects, webhooks, policies, roles.
-async fn rehearse(client: &Client, look: &Look, resume: bool, to: &K8sSnapshot) -> Vec<Finding> {
-    let read = match &to.source {
-        Source::History { name, uid } => match checks::entry(client, to, name, uid).await {
-            Ok(entry) => Some(entry),
-            Err(finding) => return vec![finding],
-        },
+/// The entry of the history that holds the destination, if one should.
+async fn history_entry(client: &Client, to: &K8sSnapshot) -> Option<Result<Value, checks::Missing>> {
+    match &to.source {
+        Source::History { name, uid } => Some(checks::entry(client, to, name, uid).await),
         Source::Workload | Source::Images => None,
-    };
+    }
+}
+
+/// Has the API server check the very request that would be sent: quotas of objects, webhooks, policies, roles.
+async fn rehearse(
+    client: &Client,
+    look: &Look,
+    resume: bool,
+    to: &K8sSnapshot,
+    entry: Option<&Value>,
+) -> Vec<Finding> {
     let images = look.desired.images_to(&to.template);
-    let raw = read.as_ref().and_then(|entry| raw_template(to.workload.kind, entry));
+    let raw = entry.and_then(|entry| raw_template(to.workload.kind, entry));
     let change = match (raw, &images) {
         (Some(raw), _) => Change::Template(raw),
         (None, Some(images)) if !images.is_empty() => Change::Images(images),
@@ -103,22 +141,25 @@ async fn rehearse(client: &Client, look: &Look, resume: bool, to: &K8sSnapshot) 
 }
 
 /// What the pods would find now instead of what they had when this state was recorded.
-async fn configuration(
-    client: &Client,
-    to: &K8sSnapshot,
-    references: &[(Reference, Result<Value>)],
-) -> Option<Finding> {
-    let then = to.coupled.as_ref()?;
-    let key = &client.home().await.ok()?.key;
-    let changed = then.changed(&client.coupled(key, references));
-    (!changed.is_empty()).then(|| {
-        let message = format!(
-            "changed since this version was recorded, and not put back with it: {}",
-            changed.join(", ")
-        );
-        Finding::warning("configuration-changed", message)
-            .next("put them back first if the earlier version needs them as they were")
-    })
+async fn configuration(client: &Client, to: &K8sSnapshot, now: &Coupled) -> Vec<Finding> {
+    let Some(then) = &to.coupled else { return Vec::new() };
+    let changed = then.changed(now);
+    if changed.is_empty() {
+        return Vec::new();
+    }
+    let message = format!("changed since this version was recorded: {}", changed.join(", "));
+    let next = "`apply-recorded` and `restore-configuration` put ConfigMaps back whose contents are kept; every other method leaves them, \
+                and Secrets are never put back";
+    let mut findings = vec![Finding::warning("configuration-changed", message).next(next)];
+    let is_map = |place: &String| place.starts_with(Referenced::ConfigMap.name());
+    if changed.iter().any(is_map)
+        && matches!(client.may("patch", Resource::core("configmaps")).await, Ok(false))
+    {
+        let message =
+            "the caller may not change ConfigMaps: it needs verb patch on configmaps to put them back";
+        findings.push(Finding::info("configuration-denied", message));
+    }
+    findings
 }
 
 /// A pod that is in the way has to be deleted: that is another permission.

@@ -2,15 +2,17 @@
 //!
 //! None sets a number of replicas: that is the autoscaler's, or a person's.
 
+mod recorded;
 mod revision_undo;
 mod set_image;
 #[cfg(test)]
 mod tests;
 
-use rollback_core::target::Phase;
+use rollback_core::target::{Phase, Reading};
 use rollback_core::time::Lasting;
 use rollback_core::{Decision, Proposal, Result, Risk, Snapshot as _, Step, StepId, View};
 
+pub use self::recorded::{ApplyRecorded, RestoreConfiguration};
 pub use self::revision_undo::RevisionUndo;
 pub use self::set_image::SetImage;
 use crate::action::{K8sAction, On};
@@ -59,7 +61,10 @@ struct Question<'a> {
 impl<'a> Question<'a> {
     fn new(view: &'a View<K8sSnapshot>, choices: Choices) -> Result<Self, String> {
         let now = view.observed.heading.as_ref().or(view.observed.settled.known());
-        let now = now.ok_or("what the workload is set to could not be read")?;
+        let now = now.ok_or(match view.observed.settled {
+            Reading::Absent => "the workload does not exist",
+            _ => "what the workload is set to could not be read",
+        })?;
         let circumstances = now.circumstances.as_deref().ok_or("how the workload was found is not known")?;
         if view.goal.workload != now.workload {
             return Err(format!("the destination is a state of {}", view.goal.workload));
@@ -119,18 +124,33 @@ impl<'a> Question<'a> {
         On { workload: self.now.workload.clone(), uid: self.circumstances.uid.clone() }
     }
 
+    fn is_paused(&self) -> bool {
+        self.circumstances.paused
+    }
+
+    /// The pods that a StatefulSet would wait for if all of them were to go.
+    fn unready(&self) -> Vec<&'a Blocking> {
+        self.circumstances.unready.iter().collect()
+    }
+
     fn cause(&self) -> String {
-        let label: String =
-            self.goal().info().label().chars().filter(|c| !c.is_control()).take(200).collect();
-        format!("rollback to {label}")
+        cause(self.goal())
     }
 
     /// The steps, with those pods deleted after them that would hold them up.
     fn proposal(&self, change: Option<Step<K8sAction>>) -> Proposal<K8sAction> {
+        self.proposal_without(change, self.in_the_way())
+    }
+
+    /// The steps, with these pods deleted after them.
+    fn proposal_without(
+        &self,
+        change: Option<Step<K8sAction>>,
+        in_the_way: Vec<&Blocking>,
+    ) -> Proposal<K8sAction> {
         let first = change.as_ref().map(|step| step.id.clone());
         let mut steps: Vec<_> = change.into_iter().collect();
-        let in_the_way = self.in_the_way();
-        for pod in &in_the_way {
+        for pod in in_the_way {
             let title =
                 format!("delete pod {}, which is not ready and would be waited for: {}", pod.pod, pod.why);
             let action =
@@ -174,14 +194,23 @@ impl<'a> Question<'a> {
         proposal.afterwards(Step::convergence(id, title, action).timeout(REQUEST))
     }
 
-    /// Until it is proven: all at once for a Deployment, one after the other elsewhere.
     fn expected(&self) -> Lasting {
-        let replicas = self.circumstances.replicas;
-        Lasting::from_secs(match self.now.workload.kind {
-            Kind::Deployment => 180,
-            Kind::StatefulSet | Kind::DaemonSet => (60 + 60 * replicas).min(1_800),
-        })
+        expected(self.now.workload.kind, self.circumstances.replicas)
     }
+}
+
+/// What is written as the change cause.
+fn cause(goal: &K8sSnapshot) -> String {
+    let label: String = goal.info().label().chars().filter(|c| !c.is_control()).take(200).collect();
+    format!("rollback to {label}")
+}
+
+/// Until it is proven: all at once for a Deployment, one after the other elsewhere.
+fn expected(kind: Kind, replicas: u64) -> Lasting {
+    Lasting::from_secs(match kind {
+        Kind::Deployment => 180,
+        Kind::StatefulSet | Kind::DaemonSet => (60 + 60 * replicas).min(1_800),
+    })
 }
 
 /// The answer of a strategy whose reasons against it are errors.

@@ -1,5 +1,6 @@
 //! Put back the pod template of an earlier revision.
 
+use rollback_core::target::Reading;
 use rollback_core::{Decision, Proposal, Snapshot as _, Step, StepId, Strategy, View};
 
 use super::{Choices, Question, REQUEST, decide};
@@ -30,6 +31,11 @@ impl RevisionUndo {
             return Err(format!("no {kind} holds {}", goal.info().label()));
         };
         question.not_there_yet()?;
+        let entry = (goal.workload.kind.history_name(), name.as_str());
+        let mut gone = view.inspection.artifacts.iter().filter(|one| one.presence == Reading::Absent);
+        if gone.any(|one| (one.artifact.kind.as_str(), one.artifact.name.as_str()) == entry) {
+            return Err(format!("{} {name} does not exist any more", entry.0));
+        }
         let action = K8sAction::SetTemplate {
             on: question.on(),
             from: name.clone(),

@@ -369,7 +369,9 @@ impl ComponentRun {
     /// The destination as it is now, and its contents where they are kept: what belongs to it may not be what it was.
     async fn reached_state(&self) -> (SnapshotRecord, Option<Kept>) {
         let to = &self.plan.to;
-        if to.info.coupled.is_none() && self.context.contents.is_none() {
+        let from = self.plan.from.known().and_then(|from| from.info.coupled);
+        let may_differ = to.info.coupled.is_some() && to.info.coupled != from;
+        if !may_differ && self.context.contents.is_none() {
             return (to.clone(), None);
         }
         let observed = self.target.observe(None).await.ok();

@@ -64,8 +64,9 @@ impl Past {
 
     /// Reads our records, and of the backend's history what the query asks for.
     async fn asked(target: &dyn DynTarget, ledger: &Ledger, query: &HistoryQuery) -> Result<Self> {
-        let history = target.history(query).await?;
+        let history = target.history(query).await;
         let deployments = ledger.deployments().await?;
+        let history = remembered(history, &deployments)?;
         let quarantined = ledger.quarantined().await?;
         let mut past = Self { candidates: Vec::new(), deployments, quarantined };
         for entry in history {
@@ -290,7 +291,7 @@ impl Past {
             deployments: self.deployments.clone(),
             quarantined: self.quarantined.clone(),
         };
-        for entry in target.history(query).await? {
+        for entry in remembered(target.history(query).await, &self.deployments)? {
             more.add(entry);
         }
         let found = more.candidates.into_iter().find(|candidate| query.wants(&candidate.snapshot.info));
@@ -319,6 +320,17 @@ impl Past {
     fn labels(&self) -> String {
         let labels: Vec<_> = self.candidates.iter().take(10).map(|c| c.snapshot.info.label()).collect();
         if labels.is_empty() { "none".to_owned() } else { labels.join(", ") }
+    }
+}
+
+/// What a backend does not know any more, because the thing itself is gone, our records may.
+fn remembered(
+    history: Result<Vec<HistoryEntry<SnapshotRecord>>>,
+    deployments: &[Deployment],
+) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
+    match history {
+        Err(error) if error.kind() == ErrorKind::NotFound && !deployments.is_empty() => Ok(Vec::new()),
+        history => history,
     }
 }
 

@@ -30,13 +30,13 @@ pub(crate) fn artifact_findings(
     inspection: &Inspection,
     brought: &[Artifact],
 ) -> Vec<Finding> {
-    let asked = |name: &str| inspection.artifacts.iter().find(|state| state.artifact.name == name);
+    let asked = |artifact: &Artifact| inspection.artifacts.iter().find(|state| state.artifact == *artifact);
     to.artifacts
         .iter()
         .filter(|artifact| !brought.contains(artifact))
         .filter_map(|artifact| {
             let what = format!("{} {}", artifact.kind, artifact.name);
-            match asked(&artifact.name).map(|state| &state.presence) {
+            match asked(artifact).map(|state| &state.presence) {
                 Some(Reading::Known(None)) => None,
                 Some(Reading::Known(Some(until))) => Some(
                     Finding::warning("artifact-expires", format!("{what} will be removed at {until:.0}"))

@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Reading;
 use crate::digest::Digest;
@@ -16,6 +17,9 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
     /// Whether each artifact of the destination is still there.
     pub artifacts: Vec<ArtifactState>,
+    /// What only the driver's own strategies understand. Small, and without secrets.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub facts: Value,
 }
 
 impl Inspection {
@@ -30,6 +34,13 @@ impl Inspection {
     #[must_use]
     pub fn finding(mut self, finding: Finding) -> Self {
         self.findings.push(finding);
+        self
+    }
+
+    /// Sets what the driver's own strategies are told.
+    #[must_use]
+    pub fn facts(mut self, facts: Value) -> Self {
+        self.facts = facts;
         self
     }
 

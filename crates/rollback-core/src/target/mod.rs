@@ -56,7 +56,8 @@ pub trait Target: Send + Sync + 'static {
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<Self::Snapshot>>;
 
     /// Snapshots that could be restored, each once, where it ran last: newest first, at most `query.limit`, with what runs
-    /// now as [`Standing::Current`]. Core adds its own records, so a driver without history returns none.
+    /// now as [`Standing::Current`]. Core adds its own records, so a driver without history returns none. Of a thing that does
+    /// not exist any more, the answer is [`ErrorKind::NotFound`](crate::ErrorKind::NotFound): our records may still know it.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<Self::Snapshot>>>;
 
     /// Reads what restoring `to` would mean: a diff without secrets, and findings. Core asks it after an observation without a
