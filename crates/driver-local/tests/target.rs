@@ -1,6 +1,9 @@
 //! The target as core sees it, on real folders and with a real process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/site.rs"]
+mod site;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,24 +20,13 @@ use rollback_core::{
 };
 use rollback_driver_local::{LocalConfig, LocalDriver, LocalRelease, LocalTarget};
 use serde_json::json;
-use tempfile::TempDir;
 
-struct Site {
-    _keep: TempDir,
-    home: PathBuf,
-}
+use self::site::Site;
 
 impl Site {
     /// Releases v1 and v2, `current` at v2.
     fn new() -> Self {
-        let keep = tempfile::tempdir().unwrap();
-        let home = keep.path().canonicalize().unwrap();
-        for name in ["v1", "v2"] {
-            fs::create_dir_all(home.join("releases").join(name)).unwrap();
-            fs::write(home.join("releases").join(name).join("index.html"), name).unwrap();
-        }
-        symlink("releases/v2", home.join("current")).unwrap();
-        Self { _keep: keep, home }
+        Self::with(&["v1", "v2"])
     }
 
     fn config(&self) -> LocalConfig {

@@ -333,10 +333,9 @@ impl ActionContext {
     /// token it has none.
     ///
     /// ```
-    /// # use rollback_core::time::SystemEntropy;
     /// # use rollback_core::{ActionContext, ComponentName, IdempotencyKey, RunId, StepId, Token};
-    /// # let run = RunId::new(jiff::Timestamp::UNIX_EPOCH, &SystemEntropy);
-    /// # let (component, step, key) = (ComponentName::new("web")?, StepId::new("notify")?, IdempotencyKey::new("1"));
+    /// # let run: RunId = "019a0000-0000-7000-8000-000000000000".parse()?;
+    /// # let (component, step, key) = (ComponentName::new("web")?, StepId::new("notify")?, IdempotencyKey::new("1")?);
     /// let cx = ActionContext::new(run, component, step, key);
     /// assert_eq!(cx.unmoved().token, None);
     /// let cx = cx.expecting(Some(Token::new("7")));

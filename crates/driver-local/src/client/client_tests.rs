@@ -1,26 +1,16 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
-use tempfile::TempDir;
-
+use self::site::Site;
 use super::*;
 
-struct Site {
-    _keep: TempDir,
-    home: PathBuf,
-}
+#[path = "../../tests/support/site.rs"]
+mod site;
 
 impl Site {
     /// Releases v1 and v2, `current` at v2.
     fn new() -> Self {
-        let keep = tempfile::tempdir().unwrap();
-        let home = keep.path().canonicalize().unwrap();
-        for name in ["v1", "v2"] {
-            fs::create_dir_all(home.join("releases").join(name)).unwrap();
-            fs::write(home.join("releases").join(name).join("index.html"), name).unwrap();
-        }
-        symlink("releases/v2", home.join("current")).unwrap();
-        Self { _keep: keep, home }
+        Self::with(&["v1", "v2"])
     }
 
     fn client(&self) -> Client {

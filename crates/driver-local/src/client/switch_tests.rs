@@ -1,12 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tempfile::TempDir;
-
 use super::*;
 
+#[path = "../../tests/support/site.rs"]
+mod site;
+
 struct Site {
-    _keep: TempDir,
+    _keep: site::Site,
     home: PathBuf,
     client: Client,
 }
@@ -14,15 +15,10 @@ struct Site {
 impl Site {
     /// Releases v1, v2 and v3, `current` at v2.
     fn new() -> Self {
-        let keep = tempfile::tempdir().unwrap();
-        let home = keep.path().canonicalize().unwrap();
-        for name in ["v1", "v2", "v3"] {
-            fs::create_dir_all(home.join("releases").join(name)).unwrap();
-            fs::write(home.join("releases").join(name).join("index.html"), name).unwrap();
-        }
-        symlink("releases/v2", home.join("current")).unwrap();
+        let site = site::Site::with(&["v1", "v2", "v3"]);
+        let home = site.home.clone();
         let client = Client::new(home.join("releases"), home.join("current"), None);
-        Self { _keep: keep, home, client }
+        Self { _keep: site, home, client }
     }
 
     fn switch(&self, key: &str, to: &str) -> Switch {
