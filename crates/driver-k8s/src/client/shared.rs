@@ -51,7 +51,10 @@ impl Client {
         if !old.load(Ordering::Relaxed) {
             let newer = Resource { group: "policy", version: "v1", plural: BUDGETS };
             match self.all(newer).await {
-                Err(error) if error.kind() == ErrorKind::Unsupported => old.store(true, Ordering::Relaxed),
+                // A list is never missing: what is, is its place in the API.
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+                    old.store(true, Ordering::Relaxed);
+                }
                 answer => return answer.map(|all| (all, true)),
             }
         }
