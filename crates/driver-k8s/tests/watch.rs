@@ -1,6 +1,4 @@
 //! The API server tells when to look again.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 #[path = "support/site.rs"]
 #[expect(dead_code, reason = "what a workload is set to is not asked here")]
 mod site;
@@ -144,11 +142,11 @@ async fn watches_that_always_break_are_not_opened_without_end() -> Result<()> {
         let began = site.clock.monotonic();
         let report = back_while(&site, &[]).await?;
         assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
-        let took = usize::try_from(site.clock.monotonic().saturating_sub(began).as_secs()).unwrap();
+        let took = site.clock.monotonic().saturating_sub(began).as_secs();
         assert!(took > 10, "{kind}: it took {took} s");
         // Two of them each five seconds, and each may wake one more look than the pauses do.
-        assert!(watches(&site) <= 2 * (took / 5 + 1), "{kind}: {} in {took} s", watches(&site));
-        assert!(looks(&site) <= 3 * took + 10, "{kind}: {} in {took} s", looks(&site));
+        assert!(watches(&site) as u64 <= 2 * (took / 5 + 1), "{kind}: {} in {took} s", watches(&site));
+        assert!(looks(&site) as u64 <= 3 * took + 10, "{kind}: {} in {took} s", looks(&site));
     }
     Ok(())
 }

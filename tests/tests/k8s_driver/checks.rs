@@ -84,9 +84,47 @@ pub(super) async fn images() -> CaseResult {
     let shop = Shop::new()?;
     scenes::deploy(&shop.space, &["v1", "v2"])?;
     let unknown = found(&shop, PLAN, "artifact-unknown")?;
-    ensure(unknown.len() == 1 && unknown[0].contains("nodes shows it"), format!("{unknown:?}"))?;
+    ensure(
+        unknown.len() == 1 && unknown[0].contains("nodes that were asked shows it"),
+        format!("{unknown:?}"),
+    )?;
     shop.is("deployment", &shop.space.plane().kubeconfig("viewer")?)?;
     shop.space.allow("viewer", &super::bad_input::rules(true))?;
     let closed = found(&shop, PLAN, "artifact-unknown")?;
     ensure(closed.len() == 1 && closed[0].contains("the nodes may not be asked"), format!("{closed:?}"))
+}
+
+/// A StatefulSet has no condition that says why a pod is missing: its controller tells it in an event.
+pub(super) async fn quotas_in_events() -> CaseResult {
+    let shop = Shop::new()?;
+    shop.is("statefulset", &shop.space.plane().kubeconfig("admin")?)?;
+    let sized = |version: &str, cpu: &str| {
+        let container = json!({ "name": "web", "image": manifest::image(version), "resources": { "requests": { "cpu": cpu } } });
+        json!({ "spec": { "template": { "spec": { "containers": [container], "terminationGracePeriodSeconds": 0 } } } })
+    };
+    shop.space.create(&manifest::stateful_set("web", "v0", 2))?;
+    for (version, cpu) in [("v1", "900m"), ("v2", "100m")] {
+        shop.space.patch("statefulsets", "web", &sized(version, cpu))?;
+        shop.space.until_rolled_out("statefulsets", "web")?;
+    }
+    let quota = json!({ "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "compute" }, "spec": { "hard": { "requests.cpu": "1" } } });
+    shop.space.create(&quota)?;
+    shop.space.until_one("what is used to be counted", "resourcequotas", "compute", |quota| {
+        quota["status"]["used"]["requests.cpu"] == "200m"
+    })?;
+    let running = shop.site.start("run web --to version=v1 --yes")?;
+    shop.space.until("a pod that cannot be made", "events", |all| {
+        all.iter().any(|event| event["reason"] == "FailedCreate" && event["involvedObject"]["name"] == "web")
+    })?;
+    // For long enough to be asked about: what lasts for two looks is.
+    SystemClock.sleep(std::time::Duration::from_secs(6)).await;
+    shop.space.delete("resourcequotas", "compute")?;
+    let ran = running.end()?;
+    let told = format!("{}{}", ran.out, ran.err);
+    ensure(
+        told.contains("pods cannot be made: create Pod web-0") && told.contains("exceeded quota: compute"),
+        told,
+    )?;
+    equal("how it ended", &ran.code, &Some(0))?;
+    shop.runs("statefulsets", "v1", 2)
 }

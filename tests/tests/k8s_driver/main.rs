@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         .case("an_api_server_that_is_started_again_in_the_middle", true, faults::restarted)
         .case("budgets_are_told_where_a_rollout_goes_beyond_them", true, checks::budgets)
         .case("quotas_are_told_before_and_when_they_bind", true, checks::quotas)
+        .case("what_no_status_says_is_read_in_events", true, checks::quotas_in_events)
         .case("images_are_known_as_far_as_nodes_tell", true, checks::images)
         .case("what_cannot_be_is_refused_and_nothing_is_changed", true, bad_input::refused)
         .case("who_may_not_is_told_the_verb", true, bad_input::forbidden)

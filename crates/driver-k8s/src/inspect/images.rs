@@ -64,7 +64,7 @@ fn on_nodes(held: &Held, image: &str, always_pulled: bool) -> (Presence, Option<
         Held::Unread => unknown("the nodes could not be asked".to_owned()),
         Held::On(counts, nodes) => match counts.get(&in_full(image)).or_else(|| counts.get(image)) {
             // A node tells of the largest ones only.
-            None => unknown(format!("none of {nodes} nodes shows it")),
+            None => unknown(format!("none of the {nodes} nodes that were asked shows it")),
             Some(_) if always_pulled => unknown(
                 "although nodes have it, it is pulled each time: `imagePullPolicy` is Always".to_owned(),
             ),
@@ -132,7 +132,7 @@ mod tests {
         );
         for (held, image, always, wanted) in [
             (&on, "shop/web:v1", true, "pulled each time"),
-            (&on, "shop/web:v0", false, "none of 3 nodes shows it"),
+            (&on, "shop/web:v0", false, "none of the 3 nodes that were asked shows it"),
             (&Held::Closed, "shop/web:v1", false, "may not be asked"),
             (&Held::Unread, "shop/web:v1", false, "could not be asked"),
         ] {
