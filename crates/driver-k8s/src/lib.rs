@@ -17,6 +17,7 @@ mod look;
 mod patch;
 mod permissions;
 mod quantity;
+mod registry;
 mod snapshot;
 pub mod strategy;
 mod target;

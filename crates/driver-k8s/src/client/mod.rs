@@ -2,6 +2,7 @@
 
 mod connect;
 mod fault;
+mod pulling;
 mod selector;
 mod shared;
 mod watch;
@@ -21,7 +22,8 @@ pub(crate) use self::shared::{Held, Shared};
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
-use self::wire::{Call, METADATA, escaped};
+pub(crate) use self::wire::escaped;
+use self::wire::{Call, METADATA};
 use self::witness::Testimonies;
 pub(crate) use self::witness::{IN_A_HURRY, PATIENCE};
 use crate::config::K8sConfig;
@@ -49,6 +51,7 @@ pub(crate) struct Client {
     selector: Mutex<Option<String>>,
     watches: Watches,
     shared: Shared,
+    asks_registries: bool,
     /// Who is told when something stirs, once the workload is waited for.
     listener: OnceLock<Arc<Listener>>,
     /// What was said of the last failure.
@@ -82,6 +85,7 @@ impl Client {
             selector: Mutex::default(),
             watches: Watches::default(),
             shared: Shared::default(),
+            asks_registries: config.ask_registries,
             listener: OnceLock::new(),
             testimonies: Testimonies::showing_logs(config.show_logs),
         })
