@@ -62,6 +62,9 @@ pub struct K8sConfig {
     /// out, they are
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub show_logs: bool,
+    /// whether registries are asked for images that nobody is known to have, with the pull secrets of the pods; left out, they are not
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ask_registries: bool,
     /// the secret key of the digests that stand for values, sixteen characters at least; the same for everybody who operates the
     /// workload. Write it as `${NAME}`
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +87,7 @@ impl K8sConfig {
             resume_paused: false,
             tell_appliers: false,
             show_logs: true,
+            ask_registries: false,
             fingerprint_key: None,
         }
     }
@@ -235,7 +239,7 @@ mod tests {
         json!({
             "kind": "statefulset", "name": "db", "namespace": "shop", "context": "prod", "kubeconfig": "/etc/kubeconfig",
             "server": "https://10.0.0.1:6443", "namespace_uid": "0c5f7e0a-0000-4000-8000-000000000001", "container": "db",
-            "resume_paused": true, "tell_appliers": true, "show_logs": false, "fingerprint_key": "not for anybody's eyes",
+            "resume_paused": true, "tell_appliers": true, "show_logs": false, "ask_registries": true, "fingerprint_key": "not for anybody's eyes",
         })
     }
 

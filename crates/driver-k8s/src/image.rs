@@ -25,6 +25,23 @@ impl<'a> Image<'a> {
         }
     }
 
+    /// A name as container runtimes write it: with the registry that is meant where none is named, and with a digest or else a tag.
+    pub(crate) fn in_full(name: &str) -> String {
+        let parsed = Image::parse(name);
+        let first = parsed.repository.split('/').next().unwrap_or_default();
+        let is_path = parsed.repository.contains('/');
+        let has_registry = is_path && (first.contains(['.', ':']) || first == "localhost");
+        let repository = match (has_registry, is_path) {
+            (true, _) => parsed.repository.to_owned(),
+            (false, true) => format!("docker.io/{}", parsed.repository),
+            (false, false) => format!("docker.io/library/{}", parsed.repository),
+        };
+        match (parsed.digest, parsed.tag) {
+            (Some(digest), _) => format!("{repository}@{digest}"),
+            (None, tag) => format!("{repository}:{}", tag.unwrap_or("latest")),
+        }
+    }
+
     /// The tag, else the beginning of the digest.
     pub(crate) fn version(&self) -> Option<Version> {
         let digest = || self.digest?.parse::<Digest>().ok().map(|digest| digest.short());
@@ -72,5 +89,19 @@ mod tests {
         assert!(running(&format!("docker-pullable://r/web@sha256:{hex}")).is_some());
         assert!(running(&format!("sha256:{hex}")).is_none());
         assert!(is_tag("v1.2_3") && !is_tag("v1@x") && !is_tag("-x") && !is_tag(""));
+    }
+
+    #[test]
+    fn names_are_completed_as_runtimes_do() {
+        for (image, wanted) in [
+            ("nginx", "docker.io/library/nginx:latest"),
+            ("nginx:1.25", "docker.io/library/nginx:1.25"),
+            ("shop/web:v1", "docker.io/shop/web:v1"),
+            ("localhost/web:v1", "localhost/web:v1"),
+            ("registry:5000/web", "registry:5000/web:latest"),
+            ("r.example/web:v1@sha256:1", "r.example/web@sha256:1"),
+        ] {
+            assert_eq!(Image::in_full(image), wanted);
+        }
     }
 }

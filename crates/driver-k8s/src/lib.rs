@@ -18,6 +18,7 @@ mod look;
 mod patch;
 mod permissions;
 mod quantity;
+mod registry;
 mod select;
 mod snapshot;
 pub mod strategy;

@@ -53,7 +53,7 @@ pub fn rules(kind: Kind, changes: bool) -> Vec<Rule> {
     let references = [
         ("configmaps", "whether what pods need is there, and has changed"),
         ("persistentvolumeclaims", "whether what pods need is there"),
-        ("secrets", "the same; without `fingerprint_key`, no content is asked for"),
+        ("secrets", "the same; without `fingerprint_key` or `ask_registries`, no content is asked for"),
         ("serviceaccounts", "whether what pods need is there"),
     ];
     all.extend(references.into_iter().map(|(resource, why)| rule("", resource, &["get"], why)));

@@ -108,7 +108,7 @@ async fn nodes_are_asked_for_images_that_no_pod_runs_once() -> Result<()> {
         "{said:?}"
     );
     let said = with(&found(&site, "revision=2").await?, "artifact-unknown");
-    assert!(said.len() == 1 && said[0].contains("none of 2 nodes shows it"), "{said:?}");
+    assert!(said.len() == 1 && said[0].contains("none of the 2 nodes that were asked shows it"), "{said:?}");
     let asked = |site: &Site| site.cluster.calls().iter().filter(|call| call.resource == "nodes").count();
     assert_eq!(asked(&site), 2, "each engine has its own connection here");
     site.cluster.deny("list nodes");

@@ -6,7 +6,7 @@ mod site;
 
 use std::time::Duration;
 
-use rollback_core::{Report, Result, State};
+use rollback_core::{Report, Result, State, Target as _};
 use rollback_driver_k8s::Kind;
 use rollback_scripted_kubernetes::Behaviour;
 use serde_json::json;
@@ -58,6 +58,31 @@ async fn a_crash_is_told_with_its_exit_code_and_the_last_lines() -> Result<()> {
         // An instance is asked about once, however often it is looked at.
         let pods = site.cluster.list("pods", NAMESPACE).len();
         assert!((1..=pods).contains(&asked(&site, "get", "pods/log")), "{kind}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_of_a_crash_is_read_once_however_often_it_is_looked_at() -> Result<()> {
+    for kind in KINDS {
+        let site = Site::new(kind, &["v1"]);
+        site.cluster.behave(&image("bad"), Behaviour::Crash);
+        site.deploy("bad");
+        let target = site.target()?;
+        for _ in 0..3 {
+            let seen = target.observe(None).await?;
+            assert!(format!("{:?}", seen.phase).contains("it wrote last"), "{kind}: {:?}", seen.phase);
+        }
+        assert_eq!(asked(&site, "get", "pods/log"), 1, "{kind}");
+        // It crashed once more.
+        for pod in site.cluster.list("pods", NAMESPACE) {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            site.cluster.change("pods", NAMESPACE, name, |pod| {
+                pod["status"]["containerStatuses"][0]["restartCount"] = json!(3);
+            });
+        }
+        target.observe(None).await?;
+        assert_eq!(asked(&site, "get", "pods/log"), 2, "{kind}");
     }
     Ok(())
 }

@@ -173,7 +173,7 @@ fn conflict() -> Value {
 }
 
 /// What every change begins with: what was read, and whose change it is.
-fn guarded(version: &str, change: Value) -> Value {
+fn guarded(version: &str, change: &Value) -> Value {
     json!([
         { "op": "replace", "path": "/metadata/resourceVersion", "value": version },
         { "op": "replace", "path": "/metadata/uid", "value": "w" },
@@ -196,7 +196,7 @@ async fn two_reads_at_once_and_one_patch() {
         assert!(sent[..2].iter().all(|one| one.body.is_null() && one.content_type.is_none()), "{kind}");
         assert_eq!(sent[2].content_type.as_deref(), Some("application/json-patch+json"), "{kind}");
         let set = json!({ "op": "replace", "path": "/spec/template", "value": template("r/web:v1") });
-        assert_eq!(sent[2].body, guarded("8", set), "{kind}");
+        assert_eq!(sent[2].body, guarded("8", &set), "{kind}");
     }
 }
 
@@ -213,7 +213,7 @@ async fn an_image_is_set_with_one_read_and_one_patch() {
         assert_eq!(lines(&sent), [format!("GET {}", web(kind)), format!("PATCH {}", patch(kind))], "{kind}");
         let set =
             json!({ "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "r/web:v1" });
-        assert_eq!(sent[1].body, guarded("8", set), "{kind}");
+        assert_eq!(sent[1].body, guarded("8", &set), "{kind}");
         assert_eq!(sent[1].content_type.as_deref(), Some("application/json-patch+json"), "{kind}");
     }
 }
@@ -233,8 +233,8 @@ async fn a_refusal_because_of_noise_is_followed_by_another_look_and_one_more_sen
             [format!("GET {}", web(kind)), format!("GET {}", entry(kind)), format!("PATCH {}", patch(kind))];
         assert_eq!(lines(&sent), [once.clone(), once].concat(), "{kind}");
         let set = json!({ "op": "replace", "path": "/spec/template", "value": template("r/web:v1") });
-        assert_eq!(sent[2].body, guarded("8", set.clone()), "{kind}");
-        assert_eq!(sent[5].body, guarded("10", set), "{kind}: with what was read since");
+        assert_eq!(sent[2].body, guarded("8", &set), "{kind}");
+        assert_eq!(sent[5].body, guarded("10", &set), "{kind}: with what was read since");
     }
 }
 

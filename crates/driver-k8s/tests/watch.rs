@@ -1,6 +1,6 @@
 //! The API server tells when to look again.
 #[path = "support/site.rs"]
-#[expect(dead_code, reason = "no engine is needed here")]
+#[expect(dead_code, reason = "what a workload is set to is not asked here")]
 mod site;
 
 use std::time::Duration;
@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use rollback_core::target::{Changes, Phase};
 use rollback_core::time::within;
-use rollback_core::{Result, Target as _};
+use rollback_core::{Report, Result, State, Target as _};
 use rollback_driver_k8s::Kind;
+use rollback_scripted_kubernetes::Behaviour;
 
-use self::site::Site;
+use self::site::{Site, image};
 
 /// Whether something stirs within a while.
 async fn stirs(site: &Site, changes: &Changes) -> bool {
@@ -87,5 +88,80 @@ async fn whoever_may_not_watch_asks_and_does_not_insist() -> Result<()> {
     }
     assert_eq!(watches(&site), 2, "once each, and the pods were denied");
     assert_eq!(site.cluster.watchers(), 1);
+    Ok(())
+}
+
+const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
+
+/// A workload whose first version takes a while to be ready.
+fn slow(kind: Kind) -> Site {
+    let site = Site::new(kind, &["v1", "v2"]);
+    site.cluster.behave(&image("v1"), Behaviour::Slow(60));
+    site
+}
+
+/// Goes back, while each of these happens some seconds after the one before.
+async fn back_while(site: &Site, happens: &[&(dyn Fn() + Sync)]) -> Result<Report> {
+    let (report, ()) = tokio::join!(site.go("previous"), async {
+        for then in happens {
+            site.clock.sleep(Duration::from_secs(6)).await;
+            then();
+        }
+    });
+    report
+}
+
+fn looks(site: &Site) -> usize {
+    let workload = format!("{}.apps", site.config.kind.resource());
+    site.cluster.calls().iter().filter(|call| call.verb == "get" && call.resource == workload).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_breaks_in_the_middle_is_opened_again() -> Result<()> {
+    for kind in KINDS {
+        // Too old to go on, an error of the server, and a server that went away.
+        for code in [Some(410), Some(500), None] {
+            let site = slow(kind);
+            let breaks = || {
+                assert_eq!(site.cluster.watchers(), 2, "{kind} {code:?}: it was open");
+                site.cluster.end_watches(code);
+            };
+            let report = back_while(&site, &[&breaks]).await?;
+            assert_eq!(report.state, State::Restored, "{kind} {code:?}: {report:#?}");
+            assert_eq!((watches(&site), site.cluster.landed()), (4, 1), "{kind} {code:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_always_break_are_not_opened_without_end() -> Result<()> {
+    for kind in KINDS {
+        let site = slow(kind);
+        site.cluster.end_every_watch(410);
+        let began = site.clock.monotonic();
+        let report = back_while(&site, &[]).await?;
+        assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
+        let took = site.clock.monotonic().saturating_sub(began).as_secs();
+        assert!(took > 10, "{kind}: it took {took} s");
+        // Two of them each five seconds, and each may wake one more look than the pauses do.
+        assert!(watches(&site) as u64 <= 2 * (took / 5 + 1), "{kind}: {} in {took} s", watches(&site));
+        assert!(looks(&site) as u64 <= 3 * took + 10, "{kind}: {} in {took} s", looks(&site));
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_that_are_told_to_wait_are_repeated_and_the_patch_is_not() -> Result<()> {
+    for kind in KINDS {
+        let site = slow(kind);
+        let busy = || site.cluster.answer_reads(&[429, 429, 429]);
+        let fails = || site.cluster.answer_reads(&[500, 503]);
+        let report = back_while(&site, &[&busy, &fails]).await?;
+        assert_eq!(report.state, State::Restored, "{kind}: {report:#?}");
+        assert_eq!(site.cluster.landed(), 1, "{kind}");
+        let answers = |code| site.cluster.calls().iter().filter(|call| call.status == Some(code)).count();
+        assert_eq!((answers(429), answers(500), answers(503)), (3, 1, 1), "{kind}: what was injected");
+    }
     Ok(())
 }

@@ -70,6 +70,13 @@ fn status(code: u16, reason: &str, message: impl Into<String>) -> Reply {
     )
 }
 
+/// The event by which a watch tells that it cannot go on.
+pub(crate) fn error_event(code: u16) -> String {
+    let reason = if code == 410 { "Expired" } else { "InternalError" };
+    let (_, object) = status(code, reason, "too old resource version: 1 (2)");
+    format!("{}\n", json!({ "type": "ERROR", "object": object }))
+}
+
 impl Request {
     fn read(method: &http::Method, uri: &http::Uri, metadata_only: bool, body: Value) -> Option<Self> {
         let mut path: Vec<_> = uri.path().trim_start_matches('/').split('/').collect();
@@ -134,7 +141,14 @@ impl Request {
 impl World {
     /// Does what a request asks for.
     pub(crate) fn answer(&mut self, request: &Request) -> Reply {
-        let reply = self.decide(request);
+        let failing = match request.verb {
+            "get" | "list" => self.reads.pop_front(),
+            _ => None,
+        };
+        let reply = match failing {
+            Some(code) => status(code, if code == 429 { "TooManyRequests" } else { "InternalError" }, "busy"),
+            None => self.decide(request),
+        };
         self.tell_watchers();
         self.calls.push(Call {
             verb: request.verb.to_owned(),
@@ -176,7 +190,7 @@ impl World {
             return status(403, "Forbidden", message);
         }
         if self.is_old && (request.group.as_str(), request.version.as_str()) == ("policy", "v1") {
-            return (404, Value::Null);
+            return status(404, "NotFound", "the server could not find the requested resource");
         }
         let reply = match *verb {
             "list" => self.listed(request),

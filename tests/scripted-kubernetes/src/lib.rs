@@ -8,7 +8,7 @@ mod kubelet;
 mod store;
 mod watching;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -38,6 +38,10 @@ pub(crate) struct World {
     pub(crate) next: Option<Does>,
     /// Who is told of every change.
     pub(crate) watchers: Vec<watching::Watcher>,
+    /// How each watch ends right after it was opened, if it does.
+    pub(crate) watches_end: Option<String>,
+    /// What the next reads are answered with.
+    pub(crate) reads: VecDeque<u16>,
     pub(crate) delayed: Vec<api::Request>,
     /// `verb resource`, when not everything is allowed.
     pub(crate) allowed: Option<BTreeSet<String>>,
@@ -169,6 +173,22 @@ impl Cluster {
     /// Decides on the next request that changes something.
     pub fn inject(&self, does: Does) {
         self.world().next = Some(does);
+    }
+
+    /// Ends all watches that are open: with an `ERROR` event of this code, as with 410 when what was asked for is too old; or with
+    /// nothing, as when the API server goes away.
+    pub fn end_watches(&self, code: Option<u16>) {
+        self.world().end_watches(&code.map(api::error_event).unwrap_or_default());
+    }
+
+    /// Every watch ends like that from now on, right after it was opened.
+    pub fn end_every_watch(&self, code: u16) {
+        self.world().watches_end = Some(api::error_event(code));
+    }
+
+    /// The next reads are answered with these. After 429 it asks to wait for a second.
+    pub fn answer_reads(&self, codes: &[u16]) {
+        self.world().reads.extend(codes);
     }
 
     /// What was delayed lands now.

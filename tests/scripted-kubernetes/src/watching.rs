@@ -17,6 +17,12 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
+    /// The last thing that it is told.
+    fn end(self, line: String) {
+        // It may have gone.
+        let _ = self.sender.send(Bytes::from(line));
+    }
+
     /// Whether it still listens.
     pub(crate) fn tell(&self, event: &Event) -> bool {
         let meant = event.plural == self.plural && event.namespace == self.namespace;
@@ -53,7 +59,19 @@ impl World {
         for object in self.store.list(&watcher.plural, &watcher.namespace) {
             watcher.tell(&Event::new("ADDED", &watcher.plural, &watcher.namespace, &object));
         }
-        self.watchers.push(watcher);
+        match self.watches_end.clone() {
+            Some(line) => watcher.end(line),
+            None => self.watchers.push(watcher),
+        }
         Events(receiver)
+    }
+}
+
+impl World {
+    /// Ends all watches that are open, with an event or without a word.
+    pub(crate) fn end_watches(&mut self, line: &str) {
+        for watcher in std::mem::take(&mut self.watchers) {
+            watcher.end(line.to_owned());
+        }
     }
 }

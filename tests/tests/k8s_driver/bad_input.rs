@@ -58,6 +58,49 @@ pub(super) async fn forbidden() -> CaseResult {
     equal("the Deployment", &state(&shop)?, &before)
 }
 
+/// What looking takes, or a rollback, as a role has it.
+pub(super) fn rules(changes: bool) -> Value {
+    let rule = |rule: &rollback_driver_k8s::Rule| json!({ "apiGroups": [rule.group], "resources": [rule.resource], "verbs": rule.verbs });
+    rollback_driver_k8s::rules(rollback_driver_k8s::Kind::Deployment, changes).iter().map(rule).collect()
+}
+
+/// Sees everything, and may change nothing.
+pub(super) async fn may_only_look() -> CaseResult {
+    let shop = Shop::new()?;
+    scenes::deploy(&shop.space, &["v1", "v2"])?;
+    shop.space.allow("viewer", &rules(false))?;
+    shop.is("deployment", &shop.space.plane().kubeconfig("viewer")?)?;
+    let before = state(&shop)?;
+    for line in ["plan web --to previous", "run web --to previous --yes", "run web --to version=v0 --yes"] {
+        let ran = shop.run(line, REFUSED)?;
+        let told = format!("{}{}", ran.out, ran.err);
+        for words in ["cannot patch resource \"deployments\"", "verb patch on deployments.apps"] {
+            ensure(told.contains(words), format!("{line}: {words:?} is not said: {told}"))?;
+        }
+    }
+    equal("the Deployment", &state(&shop)?, &before)
+}
+
+/// A tag that nobody has seen can be asked for; the plan says so, and names those that were seen.
+pub(super) async fn never_seen() -> CaseResult {
+    let shop = Shop::new()?;
+    scenes::deploy(&shop.space, &["v1", "v2"])?;
+    let before = state(&shop)?;
+    let planned = shop.run("plan web --to version=v11 --output json", 0)?;
+    let told: Value = serde_json::from_str(&planned.out)?;
+    let found = told.pointer("/plan/plan/components/web/findings").and_then(Value::as_array);
+    let one = found.into_iter().flatten().find(|one| one["code"] == "version-not-held");
+    let one = one.ok_or_else(|| format!("it is not said: {planned}"))?;
+    equal("how loud", &one["severity"], &json!("warning"))?;
+    let message = one["message"].as_str().unwrap_or_default();
+    for words in ["version v11", "v2 (2, runs now), v1 (1)"] {
+        ensure(message.contains(words), message.to_owned())?;
+    }
+    let shown = shop.run("plan web --to version=v11", 0)?;
+    ensure(shown.out.contains("it may never have run here"), format!("{shown}"))?;
+    equal("the Deployment", &state(&shop)?, &before)
+}
+
 pub(super) async fn owned() -> CaseResult {
     let shop = Shop::new()?;
     scenes::deploy(&shop.space, &["v1", "v2"])?;

@@ -59,6 +59,24 @@ pub(super) async fn busy() -> CaseResult {
     shop.runs("deployments", "v1", 2)
 }
 
+/// Watches that are too old to go on, and reads that have to wait: what is looked at is asked for again, and nothing is sent twice.
+pub(super) async fn gone() -> CaseResult {
+    let shop = Shop::new()?;
+    scenes::deploy(&shop.space, &["slow", "v2"])?;
+    let front = shop.space.plane().front()?;
+    shop.is("deployment", &front.kubeconfig("admin")?)?;
+    let busy = Answer::kubernetes(429, "TooManyRequests").header("retry-after", "1");
+    let faults = Faults::none()
+        .rule(Rule::new(Fault::Answer(Answer::kubernetes_gone())).method("GET").path("*watch=true*").first(2))
+        .rule(Rule::new(Fault::Answer(busy)).method("GET").path("*/pods?labelSelector=*").first(3));
+    front.proxy().faults(faults);
+    shop.run("run web --to version=slow --yes", 0)?;
+    let counts = front.proxy().counts();
+    equal("what was injected", &(counts["answer 200"], counts["answer 429"]), &(2, 3))?;
+    equal("patches", &patches(&shop)?, &1)?;
+    shop.runs("deployments", "slow", 2)
+}
+
 /// In the middle of a rollout: watches break, requests fail, and what was accepted goes on.
 pub(super) async fn restarted() -> CaseResult {
     need(ControlPlane::shared())?;

@@ -1,6 +1,7 @@
 //! The command with the Kubernetes driver on the real control plane, beside what kubectl does there.
 
 mod bad_input;
+mod checks;
 mod faults;
 mod scenes;
 
@@ -35,9 +36,16 @@ fn main() -> ExitCode {
         .case("an_answer_that_is_lost_is_not_asked_for_again", true, faults::lost_answer)
         .case("a_request_that_is_lost_is_sent_again", true, faults::lost_request)
         .case("an_api_server_that_is_busy_is_waited_for", true, faults::busy)
+        .case("watches_that_are_too_old_and_reads_that_have_to_wait", true, faults::gone)
         .case("an_api_server_that_is_started_again_in_the_middle", true, faults::restarted)
+        .case("budgets_are_told_where_a_rollout_goes_beyond_them", true, checks::budgets)
+        .case("quotas_are_told_before_and_when_they_bind", true, checks::quotas)
+        .case("what_no_status_says_is_read_in_events", true, checks::quotas_in_events)
+        .case("images_are_known_as_far_as_nodes_tell", true, checks::images)
         .case("what_cannot_be_is_refused_and_nothing_is_changed", true, bad_input::refused)
         .case("who_may_not_is_told_the_verb", true, bad_input::forbidden)
+        .case("who_may_only_look_plans_and_is_told_the_verb_to_patch", true, bad_input::may_only_look)
+        .case("a_version_that_nobody_has_seen_is_warned_of", true, bad_input::never_seen)
         .case("a_workload_of_another_controller_is_refused_with_its_name", true, bad_input::owned)
         .run()
 }

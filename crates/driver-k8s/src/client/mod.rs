@@ -3,6 +3,7 @@
 mod connect;
 mod fault;
 mod home;
+mod pulling;
 mod selected;
 mod selector;
 mod shared;
@@ -24,7 +25,8 @@ pub(crate) use self::shared::{Held, Shared};
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;
 pub(crate) use self::wire::Resource;
-use self::wire::{Call, METADATA, escaped};
+pub(crate) use self::wire::escaped;
+use self::wire::{Call, METADATA};
 use self::witness::Testimonies;
 pub(crate) use self::witness::{IN_A_HURRY, PATIENCE};
 use crate::config::K8sConfig;
@@ -52,6 +54,7 @@ pub(crate) struct Client {
     /// As it was when it was last read: it never changes while the workload lives.
     selector: Mutex<Option<String>>,
     shared: Shared,
+    asks_registries: bool,
     /// Who is told when something stirs, once the workload is waited for.
     listener: OnceLock<Arc<Listener>>,
     /// What was said of the last failure.
@@ -84,6 +87,7 @@ impl Client {
             home: OnceLock::new(),
             selector: Mutex::default(),
             shared: Shared::default(),
+            asks_registries: config.ask_registries,
             listener: OnceLock::new(),
             testimonies: Testimonies::showing_logs(config.show_logs),
         })

@@ -17,8 +17,8 @@ use crate::text::list;
 
 /// For how long it is known what nodes have: long enough for one plan of many targets.
 const FRESH: Duration = Duration::from_secs(60);
-/// How many nodes are asked about: of very large clusters, some.
-const MOST_NODES: usize = 500;
+/// How many nodes are asked about: of large clusters, some. A node that runs many pods takes twenty kilobytes, and somebody waits.
+const MOST_NODES: usize = 100;
 const BUDGETS: &str = "poddisruptionbudgets";
 
 /// What all targets of one connection have together.
@@ -56,7 +56,10 @@ impl Client {
         if !old.load(Ordering::Relaxed) {
             let newer = Resource { group: "policy", version: "v1", plural: BUDGETS };
             match self.all(newer).await {
-                Err(error) if error.kind() == ErrorKind::Unsupported => old.store(true, Ordering::Relaxed),
+                // A list is never missing: what is, is its place in the API.
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+                    old.store(true, Ordering::Relaxed);
+                }
                 answer => return answer.map(|all| (all, true)),
             }
         }
@@ -72,7 +75,7 @@ impl Client {
             return Arc::clone(held);
         }
         let nodes = Call::new("list", Resource::core("nodes"), None).query(format!("limit={MOST_NODES}"));
-        let held = Arc::new(match within(&SystemClock, witness::PATIENCE, nodes.send(&self.kube)).await {
+        let held = Arc::new(match within(&SystemClock, witness::IN_A_HURRY, nodes.send(&self.kube)).await {
             Some(Ok(found)) => counted(&found),
             Some(Err(error)) if error.kind() == ErrorKind::Denied => Held::Closed,
             Some(Err(_)) | None => Held::Unread,

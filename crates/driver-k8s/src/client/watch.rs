@@ -1,18 +1,22 @@
 //! What stirs in a namespace: one watch for each kind of object, shared by all workloads there that are waited for.
 //!
 //! A watch only says when to look again. When it ends (the API server restarts, the time of the watch is over, nothing happened for
-//! long), whoever is waited for next opens another one; until then core looks again after a pause, as it does everywhere.
+//! long), whoever is waited for next opens another one, though not at once after the last; until then core looks again after a pause, as it
+//! does everywhere.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use http::Request;
 use http::header::ACCEPT;
+use jiff::Timestamp;
 use kube::core::WatchEvent;
 use rollback_core::target::Changes;
+use rollback_core::time::{Clock as _, TokioClock};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -46,9 +50,22 @@ impl Listener {
     }
 }
 
+/// How long after a watch was opened the next one may be. Each tells first what there is, which wakes whoever waits; where watches end
+/// at once, looking and opening would go round without a pause.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// The watches of one connection.
-#[derive(Clone, Default)]
-pub(crate) struct Watches(Arc<Mutex<BTreeMap<Place, Open>>>);
+#[derive(Clone)]
+pub(crate) struct Watches {
+    all: Arc<Mutex<BTreeMap<Place, Open>>>,
+    clock: TokioClock,
+}
+
+impl Default for Watches {
+    fn default() -> Self {
+        Self { all: Arc::default(), clock: TokioClock::starting_at(Timestamp::UNIX_EPOCH) }
+    }
+}
 
 /// What is watched: objects of one kind in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,13 +79,16 @@ type Listeners = Arc<Mutex<Vec<Weak<Listener>>>>;
 struct Open {
     listeners: Listeners,
     task: JoinHandle<()>,
+    /// When, on the clock of all.
+    since: Duration,
     /// The caller may not: asking once more with each look would help nobody.
     denied: Arc<AtomicBool>,
 }
 
 impl Open {
-    fn is_of_use(&self) -> bool {
-        !self.task.is_finished() || self.denied.load(Ordering::Relaxed)
+    fn is_of_use(&self, now: Duration) -> bool {
+        let is_new = now.saturating_sub(self.since) < AGAIN;
+        !self.task.is_finished() || is_new || self.denied.load(Ordering::Relaxed)
     }
 }
 
@@ -80,7 +100,7 @@ impl Drop for Open {
 
 impl fmt::Debug for Watches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(lock(&self.0).keys()).finish()
+        f.debug_list().entries(lock(&self.all).keys()).finish()
     }
 }
 
@@ -94,8 +114,9 @@ impl Watches {
         listener: &Arc<Listener>,
     ) {
         let place = Place { namespace: namespace.to_owned(), plural: resource.plural };
-        let mut all = lock(&self.0);
-        let open = all.get(&place).filter(|open| open.is_of_use());
+        let now = self.clock.monotonic();
+        let mut all = lock(&self.all);
+        let open = all.get(&place).filter(|open| open.is_of_use(now));
         let listeners = open.map_or_else(Listeners::default, |open| Arc::clone(&open.listeners));
         {
             let mut listeners = lock(&listeners);
@@ -108,7 +129,7 @@ impl Watches {
             let (told, denied) = (Arc::clone(&listeners), Arc::default());
             let refused = Arc::clone(&denied);
             let task = tokio::spawn(follow(client.clone(), place.clone(), resource, told, refused));
-            all.insert(place, Open { listeners, task, denied });
+            all.insert(place, Open { listeners, task, since: now, denied });
         }
     }
 }

@@ -6,34 +6,52 @@ use rollback_core::target::Finding;
 use crate::client::{Client, Held};
 use crate::image::Image;
 use crate::look::Look;
+use crate::registry::Said;
 use crate::template::Template;
 use crate::text::{list, text};
 
 type Presence = Reading<Option<jiff::Timestamp>>;
 
-/// Each of these images with what is known of it. Nodes are asked only about what no pod of the workload runs.
+/// Each of these images with what is known of it. Nodes are asked only about what no pod of the workload runs, and registries only about
+/// what nodes do not have.
 pub(super) async fn presence(
     client: &Client,
     look: &Look,
     to: &Template,
     images: &[String],
 ) -> (Vec<Presence>, Vec<Finding>) {
-    let there: Vec<bool> = images.iter().map(|image| runs(look, image)).collect();
-    if there.iter().all(|there| *there) {
-        return (vec![Reading::Known(None); images.len()], Vec::new());
-    }
-    let held = client.held().await;
+    let missing: Vec<&String> = images.iter().filter(|image| !runs(look, image)).collect();
     let mut findings = Vec::new();
-    let one = |(image, there): (&String, bool)| match there {
-        true => Reading::Known(None),
-        false => {
-            let (presence, finding) = on_nodes(&held, image, is_always_pulled(to, image));
-            findings.extend(finding);
-            presence
+    let mut open = Vec::new();
+    if !missing.is_empty() {
+        let held = client.held().await;
+        for image in missing {
+            match on_nodes(&held, image, is_always_pulled(to, image)) {
+                Ok(finding) => findings.push(finding),
+                Err(why) => open.push((image, why)),
+            }
         }
+    }
+    let asked: Vec<&str> = open.iter().map(|(image, _)| image.as_str()).collect();
+    let said = client.ask_registries(to, &asked).await;
+    let said: Vec<_> =
+        open.into_iter().zip(said).map(|((image, why), said)| (image, told(&why, said))).collect();
+    let one = |image: &String| {
+        let found = said.iter().find(|(asked, _)| *asked == image);
+        found.map_or(Reading::Known(None), |(_, presence)| presence.clone())
     };
-    let presence = images.iter().zip(there).map(one).collect();
-    (presence, findings)
+    (images.iter().map(one).collect(), findings)
+}
+
+/// What comes of asking a registry about an image of which nodes say nothing.
+fn told(nodes: &str, said: Option<Said>) -> Presence {
+    let unknown = |why: &str| Reading::Unknown(format!("{why}, no pod runs it now, and {nodes}"));
+    match said {
+        Some(Said::Has) => Reading::Known(None),
+        Some(Said::HasNot) => Reading::Absent,
+        Some(Said::Unknown(why)) => unknown(&why),
+        None => unknown("no registry is asked"),
+    }
 }
 
 /// Whether a pod that is ready now was made from a template with this image.
@@ -55,44 +73,26 @@ fn is_always_pulled(to: &Template, image: &str) -> bool {
         .any(|one| text(one, "/imagePullPolicy").map_or_else(latest, |policy| policy == "Always"))
 }
 
-fn on_nodes(held: &Held, image: &str, always_pulled: bool) -> (Presence, Option<Finding>) {
-    let unknown = |why: String| {
-        (Reading::Unknown(format!("no registry is asked, no pod runs it now, and {why}")), None)
+/// That nodes have it, or why that is not known.
+fn on_nodes(held: &Held, image: &str, always_pulled: bool) -> Result<Finding, String> {
+    let (counts, nodes) = match held {
+        Held::Closed => return Err("the nodes may not be asked".to_owned()),
+        Held::Unread => return Err("the nodes could not be asked".to_owned()),
+        Held::On(counts, nodes) => (counts, nodes),
     };
-    match held {
-        Held::Closed => unknown("the nodes may not be asked".to_owned()),
-        Held::Unread => unknown("the nodes could not be asked".to_owned()),
-        Held::On(counts, nodes) => match counts.get(&in_full(image)).or_else(|| counts.get(image)) {
-            // A node tells of the largest ones only.
-            None => unknown(format!("none of {nodes} nodes shows it")),
-            Some(_) if always_pulled => unknown(
-                "although nodes have it, it is pulled each time: `imagePullPolicy` is Always".to_owned(),
-            ),
-            Some(count) => {
-                let message = format!(
-                    "{count} of {nodes} nodes have image {image}, where it starts without a registry; whether a registry still has it is \
-                     not asked"
-                );
-                (Reading::Known(None), Some(Finding::info("image-on-nodes", message)))
-            }
-        },
-    }
-}
-
-/// As container runtimes write it: with the registry that is meant where none is named, and with a tag.
-fn in_full(image: &str) -> String {
-    let parsed = Image::parse(image);
-    let first = parsed.repository.split('/').next().unwrap_or_default();
-    let has_registry =
-        parsed.repository.contains('/') && (first.contains(['.', ':']) || first == "localhost");
-    let repository = match (has_registry, parsed.repository.contains('/')) {
-        (true, _) => parsed.repository.to_owned(),
-        (false, true) => format!("docker.io/{}", parsed.repository),
-        (false, false) => format!("docker.io/library/{}", parsed.repository),
-    };
-    match (parsed.digest, parsed.tag) {
-        (Some(digest), _) => format!("{repository}@{digest}"),
-        (None, tag) => format!("{repository}:{}", tag.unwrap_or("latest")),
+    match counts.get(&Image::in_full(image)).or_else(|| counts.get(image)) {
+        // A node tells of the largest ones only.
+        None => Err(format!("none of the {nodes} nodes that were asked shows it")),
+        Some(_) if always_pulled => {
+            Err("although nodes have it, it is pulled each time: `imagePullPolicy` is Always".to_owned())
+        }
+        Some(count) => {
+            let message = format!(
+                "{count} of {nodes} nodes have image {image}, where it starts without a registry; whether a registry still has it is \
+                 not asked"
+            );
+            Ok(Finding::info("image-on-nodes", message))
+        }
     }
 }
 
@@ -106,46 +106,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_completed_as_runtimes_do() {
-        for (image, wanted) in [
-            ("nginx", "docker.io/library/nginx:latest"),
-            ("nginx:1.25", "docker.io/library/nginx:1.25"),
-            ("shop/web:v1", "docker.io/shop/web:v1"),
-            ("localhost/web:v1", "localhost/web:v1"),
-            ("registry:5000/web", "registry:5000/web:latest"),
-            ("r.example/web:v1@sha256:1", "r.example/web@sha256:1"),
-        ] {
-            assert_eq!(in_full(image), wanted);
-        }
-    }
-
-    #[test]
     fn what_is_not_known_is_worded_as_that() {
         let counts = BTreeMap::from([("docker.io/shop/web:v1".to_owned(), 2)]);
         let on = Held::On(counts, 3);
-        let (presence, finding) = on_nodes(&on, "shop/web:v1", false);
-        assert_eq!(presence, Reading::Known(None));
-        let message = finding.unwrap().message;
+        let message = on_nodes(&on, "shop/web:v1", false).unwrap().message;
         assert!(
             message.starts_with("2 of 3 nodes have image shop/web:v1") && message.contains("not asked"),
             "{message}"
         );
         for (held, image, always, wanted) in [
             (&on, "shop/web:v1", true, "pulled each time"),
-            (&on, "shop/web:v0", false, "none of 3 nodes shows it"),
+            (&on, "shop/web:v0", false, "none of the 3 nodes that were asked shows it"),
             (&Held::Closed, "shop/web:v1", false, "may not be asked"),
             (&Held::Unread, "shop/web:v1", false, "could not be asked"),
         ] {
-            match on_nodes(held, image, always) {
-                (Reading::Unknown(why), None) => {
-                    assert!(
-                        why.starts_with("no registry is asked, no pod runs it now") && why.contains(wanted),
-                        "{why}"
-                    );
-                }
-                other => panic!("{other:?}"),
-            }
+            let why = on_nodes(held, image, always).unwrap_err();
+            assert!(why.contains(wanted), "{why}");
         }
+        let unknown = |said| match told("the nodes may not be asked", said) {
+            Reading::Unknown(why) => why,
+            other => panic!("{other:?}"),
+        };
+        let asked = unknown(Some(Said::Unknown("registry r does not tell without a login".to_owned())));
+        assert_eq!(
+            asked,
+            "registry r does not tell without a login, no pod runs it now, and the nodes may not be asked"
+        );
+        assert!(unknown(None).starts_with("no registry is asked, no pod runs it now"));
+        assert_eq!(told("", Some(Said::Has)), Reading::Known(None));
+        assert_eq!(told("", Some(Said::HasNot)), Reading::Absent);
     }
 
     #[test]
