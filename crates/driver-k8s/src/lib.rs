@@ -6,6 +6,7 @@ mod action;
 mod appliers;
 mod circumstances;
 mod client;
+mod cluster;
 pub mod config;
 mod coupled;
 mod history;
@@ -13,6 +14,7 @@ mod image;
 mod inspect;
 mod job;
 mod look;
+mod manifest;
 mod patch;
 mod permissions;
 mod select;
@@ -33,9 +35,11 @@ use serde_json::Value;
 
 pub use self::action::{Count, K8sAction, On};
 pub use self::circumstances::{Blocking, Circumstances};
+pub use self::cluster::K8sCluster;
 pub use self::config::K8sConfig;
 pub use self::coupled::{Content, Coupled};
-pub use self::permissions::{Rule, role, rules};
+pub use self::manifest::Named;
+pub use self::permissions::{MANIFEST_VERBS, Rule, role, rules, selecting};
 pub use self::snapshot::{K8sSnapshot, Source};
 pub use self::target::K8sTarget;
 pub use self::template::{Reference, Referenced, Template};
@@ -85,7 +89,7 @@ impl Driver for K8sDriver {
         let mut config = K8sConfig::read(component, &config)?;
         let connection = self.connections.open(&config).await?;
         config.namespace.get_or_insert(connection.namespace);
-        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.watches, connection.homes).erase())
+        Ok(connection.cluster.target(&config)?.erase())
     }
 
     fn expand(&self) -> Option<&dyn Expand> {

@@ -4,6 +4,7 @@
 //! lost, and why none is sent twice.
 
 mod jobs;
+mod manifest;
 mod tell;
 
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
@@ -29,10 +30,12 @@ const REPLICAS: &str = "replicas";
 pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
     match action {
         K8sAction::DeletePod { on, pod, pod_uid } => return delete(client, cx, on, pod, pod_uid).await,
-        K8sAction::RunJob { on, container, command } => {
-            return run_job(client, cx, on, container, command).await;
+        K8sAction::RunJob { on, container, command, result } => {
+            return run_job(client, cx, on, container, command, *result).await;
         }
         K8sAction::TellAppliers { on, left } => return tell_appliers(client, cx, on, left.as_deref()).await,
+        K8sAction::ApplyManifest { on, objects } => return manifest::apply(client, cx, on, objects).await,
+        K8sAction::DeleteManifest { on, objects } => return manifest::delete(client, cx, on, objects).await,
         _ => {}
     }
     let (mut refused, mut first) = (None, cx.expected.clone());
@@ -80,8 +83,15 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sActio
             false => Landing::NotApplied { why: "what tools remember is as it was".to_owned() },
         });
     }
-    if let K8sAction::RunJob { on, .. } = action {
-        return ran(client, cx, &job::name(&on.workload.name, &cx.key)).await;
+    if let K8sAction::RunJob { on, result, .. } = action {
+        return ran(client, cx, &job::name(&on.workload.name, &cx.key), *result).await;
+    }
+    match action {
+        K8sAction::ApplyManifest { objects, .. } => return manifest::applied(client, cx, objects).await,
+        K8sAction::DeleteManifest { on, objects } => {
+            return manifest::deleted(client, cx, on, objects).await;
+        }
+        _ => {}
     }
     let object = match client.object().await {
         Ok(object) => object,

@@ -3,6 +3,7 @@
 mod connect;
 mod fault;
 mod home;
+mod objects;
 mod selected;
 mod selector;
 mod watch;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
 pub(crate) use self::home::Homes;
+pub(crate) use self::objects::Place;
 pub(crate) use self::selected::selected;
 use self::watch::Listener;
 pub(crate) use self::watch::Watches;

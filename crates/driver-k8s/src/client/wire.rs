@@ -123,33 +123,40 @@ impl<'a> Call<'a> {
 
     /// Sends it, once.
     pub(crate) async fn send(&self, client: &kube::Client) -> Result<Value> {
-        let asked = self.asked();
-        let request = self.request().map_err(|error| {
-            Error::new(ErrorKind::Invalid, format!("ask for {}", asked.resource), error.to_string())
-        })?;
-        tracing::debug!(method = %request.method(), path = request.uri().path(), "asking the API server");
-        let answer = client.send(request).await.map_err(|error| fault::unanswered(&asked, &error))?;
-        let (parts, body) = answer.into_parts();
-        // What it said is lost. Whether it did it is not known then, whatever the status was.
-        let unread = |why: String| {
-            let kind = if parts.status.is_success() { ErrorKind::Unavailable } else { ErrorKind::Other };
-            let changes = matches!(self.verb, "patch" | "delete" | "create");
-            Error::new(kind, format!("{} {}", asked.verb, asked.resource), why).with_effect(if changes {
-                Effect::Unknown
-            } else {
-                Effect::None
-            })
-        };
-        let read = Limited::new(body, LARGEST).collect().await;
-        let bytes =
-            read.map_err(|_| unread("the answer could not be read to its end".to_owned()))?.to_bytes();
-        let json: Option<Value> = serde_json::from_slice(&bytes).ok();
-        if !parts.status.is_success() {
-            let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            return Err(fault::answered(&asked, parts.status, retry_after, &json.unwrap_or_default()));
-        }
-        json.ok_or_else(|| unread("the answer is no JSON".to_owned()))
+        exchange(client, &self.asked(), self.request()).await
     }
+}
+
+/// Sends a request, once, and reads the answer.
+pub(super) async fn exchange(
+    client: &kube::Client,
+    asked: &Asked,
+    request: http::Result<Request<Body>>,
+) -> Result<Value> {
+    let request = request.map_err(|error| {
+        Error::new(ErrorKind::Invalid, format!("ask for {}", asked.resource), error.to_string())
+    })?;
+    tracing::debug!(method = %request.method(), path = request.uri().path(), "asking the API server");
+    let answer = client.send(request).await.map_err(|error| fault::unanswered(asked, &error))?;
+    let (parts, body) = answer.into_parts();
+    // What it said is lost. Whether it did it is not known then, whatever the status was.
+    let unread = |why: String| {
+        let kind = if parts.status.is_success() { ErrorKind::Unavailable } else { ErrorKind::Other };
+        let changes = matches!(asked.verb, "patch" | "delete" | "create");
+        Error::new(kind, format!("{} {}", asked.verb, asked.resource), why).with_effect(if changes {
+            Effect::Unknown
+        } else {
+            Effect::None
+        })
+    };
+    let read = Limited::new(body, LARGEST).collect().await;
+    let bytes = read.map_err(|_| unread("the answer could not be read to its end".to_owned()))?.to_bytes();
+    let json: Option<Value> = serde_json::from_slice(&bytes).ok();
+    if !parts.status.is_success() {
+        let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        return Err(fault::answered(asked, parts.status, retry_after, &json.unwrap_or_default()));
+    }
+    json.ok_or_else(|| unread("the answer is no JSON".to_owned()))
 }
 
 /// A text as it may stand in a query.
