@@ -3,6 +3,7 @@
 mod bad_input;
 mod faults;
 mod scenes;
+mod select;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
         .case("an_api_server_that_is_started_again_in_the_middle", true, faults::restarted)
         .case("what_cannot_be_is_refused_and_nothing_is_changed", true, bad_input::refused)
         .case("who_may_not_is_told_the_verb", true, bad_input::forbidden)
+        .case("a_selector_stands_for_all_that_it_selects", true, select::many)
+        .case("a_selector_that_selects_nothing_says_what_was_asked", true, select::nothing)
         .case("a_workload_of_another_controller_is_refused_with_its_name", true, bad_input::owned)
         .run()
 }
