@@ -63,7 +63,7 @@ fn planned(shop: &Shop, line: &str) -> Result<Vec<String>, Failure> {
 /// What it selects is planned, saved and put back by the names of its parts, whatever comes and goes meanwhile.
 pub(super) async fn many() -> CaseResult {
     let shop = shop()?;
-    let names = ["shop.deployment.api", "shop.deployment.web", "shop.statefulset.web"];
+    let names = ["shop.deployment.api", "shop.deployment.web", "shop.statefulset.web"].map(str::to_owned);
     equal(
         "what is planned",
         &planned(&shop, "plan shop --to previous --output json --out plan.json")?,
