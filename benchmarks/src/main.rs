@@ -74,6 +74,7 @@ enum Part {
     ByHand,
     Ecs,
     K8s,
+    K8sFleet,
     Size,
 }
 
@@ -136,6 +137,7 @@ impl Part {
             Self::ByHand => byhand::measure(scale),
             Self::Ecs => ecs::measure(scale),
             Self::K8s => k8s::measure(scale),
+            Self::K8sFleet => k8s::fleet::measure(scale),
             Self::Size => size::measure(),
         }
     }

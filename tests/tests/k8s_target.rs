@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rollback_core::store::MemoryStore;
 use rollback_core::{
-    Approval, ComponentName, Engine, EnvironmentName, ErrorKind, Plan, Planned, Report, Request, State,
+    ActionContext, Approval, ComponentName, Document as _, Engine, EnvironmentName, ErrorKind,
+    IdempotencyKey, Landing, Plan, Planned, Report, Request, State, StepId, Target as _,
 };
-use rollback_driver_k8s::{K8sConfig, K8sTarget, Kind};
+use rollback_driver_k8s::{K8sAction, K8sConfig, K8sTarget, Kind};
 use rollback_testkit::harness::{CaseResult, Failure, Suite, ensure, equal};
 use rollback_tests::kubernetes::scenes::{self, NAME, Scene};
 use rollback_tests::kubernetes::{ControlPlane, Space, client, manifest};
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         .case("what_means_the_same_is_there_already", true, equality)
         .case("a_paused_deployment_is_refused_or_resumed_by_choice", true, paused)
         .case("an_image_that_is_gone_is_told_in_the_registrys_words", true, missing_image)
+        .case("a_manifest_is_applied_and_taken_away_again_and_nothing_of_others", true, manifests)
         .case("another_cluster_and_an_expired_token_are_refused", true, refused)
         .run()
 }
@@ -169,4 +171,61 @@ async fn refused() -> CaseResult {
         return Err("another cluster is taken".into());
     };
     equal("the error", &error.kind(), &ErrorKind::Refused)
+}
+
+/// An Ingress that leads to a page, as somebody writes it who switches an application to maintenance.
+fn page(space: &Space<'_>) -> Value {
+    let service = json!({ "service": { "name": "page", "port": { "number": 80 } } });
+    json!([
+        { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "page" }, "data": { "index.html": "back soon" } },
+        { "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": { "name": "page", "namespace": space.name() }, "spec": { "defaultBackend": service } },
+    ])
+}
+
+fn step(space: &Space<'_>, key: &str, mut body: Value) -> Result<(ActionContext, K8sAction), Failure> {
+    let web = space.get("deployments", NAME)?;
+    let workload = json!({ "kind": "deployment", "namespace": space.name(), "name": NAME });
+    body["on"] = json!({ "workload": workload, "uid": web["metadata"]["uid"] });
+    let run = "019aa000-0000-7000-8000-000000000001".parse()?;
+    let cx = ActionContext::new(run, name()?, StepId::new(key)?, IdempotencyKey::new(key)?);
+    Ok((cx, K8sAction::decode(K8sAction::SCHEMA, body)?))
+}
+
+async fn manifests() -> CaseResult {
+    let space = space()?;
+    created(&space, "deployments", "v1")?;
+    let client = client(&space.plane().kubeconfig("admin")?).await?;
+    let target = K8sTarget::new(client, &config(&space, "deployments"))?;
+    let named = json!([
+        { "api-version": "networking.k8s.io/v1", "kind": "Ingress", "name": "page" },
+        { "api-version": "v1", "kind": "ConfigMap", "name": "page" },
+    ]);
+    let (on, put) = step(&space, "on", json!({ "do": "apply-manifest", "objects": page(&space) }))?;
+    let (off, away) = step(&space, "off", json!({ "do": "delete-manifest", "objects": named }))?;
+    // Somebody has one of that name: nothing is sent.
+    let theirs = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "page" }, "data": { "a": "b" } });
+    space.create(&theirs)?;
+    let Err(error) = target.apply(&on, &put).await else { return Err("somebody else's was changed".into()) };
+    equal("the error", &error.kind(), &ErrorKind::Refused)?;
+    equal("theirs", &space.get("configmaps", "page")?["data"], &theirs["data"])?;
+    let Landing::Failed { why } = target.apply(&off, &away).await? else {
+        return Err("it is not told".into());
+    };
+    ensure(why.contains("left alone") && space.get("configmaps", "page").is_ok(), why)?;
+    space.delete("configmaps", "page")?;
+    for _ in 0..2 {
+        let landed = target.apply(&on, &put).await?;
+        ensure(matches!(landed, Landing::Applied(_)), format!("{landed:?}"))?;
+    }
+    let ingress = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/page", space.name());
+    let found = space.plane().ask("GET", &ingress, &Value::Null)?;
+    let managers = found["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let managers: Vec<_> = managers.map(|one| format!("{} {}", one["manager"], one["operation"])).collect();
+    equal("who owns its fields", &managers, &vec!["\"rollback-manifest\" \"Apply\"".to_owned()])?;
+    ensure(matches!(target.probe(&on, &put).await?, Landing::Applied(_)), "it is not found".to_owned())?;
+    let landed = target.apply(&off, &away).await?;
+    ensure(matches!(landed, Landing::Applied(_)), format!("{landed:?}"))?;
+    let left = [space.get("configmaps", "page"), space.plane().ask("GET", &ingress, &Value::Null)];
+    ensure(left.iter().all(Result::is_err), "something is left".to_owned())
 }

@@ -1,6 +1,7 @@
 //! Putting a Deployment back on the real control plane of Kubernetes, beside `kubectl rollout undo`.
 
 mod crash;
+pub(crate) mod fleet;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

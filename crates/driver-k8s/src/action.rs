@@ -9,6 +9,7 @@ use rollback_core::{Action, Document, Error, ErrorKind, Identity, Result, StepId
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::manifest::{Named, check_names, check_objects};
 use crate::text::is_name;
 use crate::workload::{Kind, Workload};
 
@@ -130,6 +131,27 @@ pub enum K8sAction {
         container: String,
         /// Its command. It shows in plans and in the cluster: no secrets.
         command: Vec<String>,
+        /// Whether what it writes to `/dev/termination-log` is put out under `result`: at most four kilobytes, and no secrets, because
+        /// journals keep it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        result: bool,
+    },
+    /// `PATCH` of objects of any kind in the workload's namespace by server-side apply, without force, marked as applied for this
+    /// workload. What is there under one of the names and is not so marked is refused before anything is sent. For a
+    /// [convergence](rollback_core::Step::convergence).
+    ApplyManifest {
+        /// The workload.
+        on: On,
+        /// What is applied, as in a file for `kubectl apply`. It shows in plans and in the cluster: no secrets.
+        objects: Vec<Value>,
+    },
+    /// `DELETE` of objects that were applied for this workload, each by its UID. What is not so marked is left alone, and told. For a
+    /// [convergence](rollback_core::Step::convergence).
+    DeleteManifest {
+        /// The workload.
+        on: On,
+        /// What is deleted.
+        objects: Vec<Named>,
     },
 }
 
@@ -185,7 +207,9 @@ impl K8sAction {
             | Self::Restart { on }
             | Self::Scale { on, .. }
             | Self::TellAppliers { on, .. }
-            | Self::RunJob { on, .. } => on,
+            | Self::RunJob { on, .. }
+            | Self::ApplyManifest { on, .. }
+            | Self::DeleteManifest { on, .. } => on,
         }
     }
 
@@ -231,6 +255,8 @@ impl K8sAction {
             {
                 wrong("it has no images that could be".to_owned())
             }
+            Self::ApplyManifest { on, objects } => check_objects(&on.workload, objects).or_else(wrong),
+            Self::DeleteManifest { objects, .. } => check_names(objects).or_else(wrong),
             Self::RunJob { command, .. } if command.is_empty() => wrong("it has no command".to_owned()),
             Self::Scale { on, .. } if on.workload.kind == Kind::DaemonSet => {
                 wrong(format!("{} has as many pods as nodes", on.workload))
@@ -288,6 +314,11 @@ mod tests {
             json!({ "do": "scale", "on": web, "to": { "as-before": "stop" } }),
             json!({ "do": "tell-appliers", "on": web, "left": "web-2" }),
             json!({ "do": "run-job", "on": web, "container": "web", "command": ["migrate", "down"] }),
+            json!({ "do": "apply-manifest", "on": web, "objects": [
+                { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "page" }, "data": { "a": "b" } } ] }),
+            json!({ "do": "delete-manifest", "on": web, "objects": [
+                { "api-version": "networking.k8s.io/v1", "kind": "Ingress", "name": "page" } ] }),
+            json!({ "do": "run-job", "on": web, "container": "web", "command": ["count"], "result": true }),
         ]
     }
 
@@ -328,6 +359,10 @@ mod tests {
             altered(10, "/left", json!("../x")),
             altered(11, "/container", json!("a b")),
             altered(11, "/command", json!([])),
+            altered(12, "/objects/0/metadata/name", json!("../page")),
+            altered(12, "/objects/0/kind", json!("Secret")),
+            altered(13, "/objects/0/api-version", json!("../v1")),
+            altered(13, "/objects", json!([])),
             json!({ "do": "restart", "on": on("deployment"), "replicas": 0 }),
         ] {
             assert!(K8sAction::decode("k8s-action/1", body.clone()).is_err(), "{body}");

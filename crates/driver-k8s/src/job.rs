@@ -37,6 +37,9 @@ const KEPT_IN_CONTAINER: [&str; 10] = [
     "workingDir",
 ];
 
+/// The most that Kubernetes keeps of what a container leaves in `/dev/termination-log`.
+const LONGEST_RESULT: usize = 4096;
+
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
@@ -119,6 +122,13 @@ pub(crate) fn codes(pods: &[Value]) -> Vec<String> {
     pods.iter().flat_map(|pod| list(pod, "/status/containerStatuses")).filter_map(ended).collect()
 }
 
+/// What the container left as its last word: nothing once its pod is gone. Kubernetes itself keeps no more than this of it.
+pub(crate) fn result(pods: &[Value]) -> Option<String> {
+    let ended = pods.iter().flat_map(|pod| list(pod, "/status/containerStatuses"));
+    let mut words = ended.filter_map(|status| text(status, "/state/terminated/message"));
+    words.next().map(|word| word.chars().take(LONGEST_RESULT).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +167,10 @@ mod tests {
         assert_eq!(end(&with("Failed")), End::Failed("BackoffLimitExceeded".into()));
         assert_eq!(end(&json!({})), End::Runs);
         let pod = json!({ "status": { "containerStatuses": [{ "name": "web", "state": { "terminated": { "exitCode": 3 } } }] } });
-        assert_eq!(codes(&[pod]), ["container web ended with exit code 3"]);
+        assert_eq!(codes(std::slice::from_ref(&pod)), ["container web ended with exit code 3"]);
+        assert_eq!(result(&[pod]), None);
+        let word = "7".repeat(LONGEST_RESULT + 1);
+        let pod = json!({ "status": { "containerStatuses": [{ "state": { "terminated": { "message": word } } }] } });
+        assert_eq!(result(&[pod]).map(|word| word.len()), Some(LONGEST_RESULT));
     }
 }

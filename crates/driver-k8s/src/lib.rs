@@ -6,6 +6,7 @@ mod action;
 mod appliers;
 mod circumstances;
 mod client;
+mod cluster;
 pub mod config;
 mod contents;
 mod coupled;
@@ -15,6 +16,7 @@ mod inspect;
 mod job;
 mod labels;
 mod look;
+mod manifest;
 mod patch;
 mod permissions;
 mod quantity;
@@ -37,10 +39,14 @@ use serde_json::Value;
 
 pub use self::action::{Count, K8sAction, On, Was};
 pub use self::circumstances::{Blocking, Circumstances};
+pub use self::cluster::K8sCluster;
 pub use self::config::K8sConfig;
 pub use self::contents::K8sContents;
 pub use self::coupled::{Content, Coupled};
-pub use self::permissions::{Rule, cluster_role, cluster_rules, contents_role, contents_rules, role, rules};
+pub use self::manifest::Named;
+pub use self::permissions::{
+    MANIFEST_VERBS, Rule, cluster_role, cluster_rules, contents_role, contents_rules, role, rules, selecting,
+};
 pub use self::snapshot::{K8sSnapshot, Source};
 pub use self::target::K8sTarget;
 pub use self::template::{Reference, Referenced, Template};
@@ -90,7 +96,7 @@ impl Driver for K8sDriver {
         let mut config = K8sConfig::read(component, &config)?;
         let connection = self.connections.open(&config).await?;
         config.namespace.get_or_insert(connection.namespace);
-        Ok(K8sTarget::new(connection.client, &config)?.sharing(connection.shared).erase())
+        Ok(connection.cluster.target(&config)?.erase())
     }
 
     fn expand(&self) -> Option<&dyn Expand> {

@@ -84,6 +84,15 @@ pub fn cluster_rules() -> Vec<Rule> {
     vec![rule("", "nodes", &["list"], "whether nodes have the images of the destination")]
 }
 
+/// What the actions that apply and delete manifests take, on each kind of object that they are about.
+pub const MANIFEST_VERBS: [&str; 4] = ["create", "delete", "get", "patch"];
+
+/// What a `selector` takes beside [`rules`], for each kind that it may select.
+#[must_use]
+pub fn selecting(kind: Kind) -> Rule {
+    rule("apps", kind.resource(), &["list"], "which workloads there are with these labels")
+}
+
 /// The same as a Role of the API, as it can be applied.
 #[must_use]
 pub fn role(kind: Kind, changes: bool) -> String {

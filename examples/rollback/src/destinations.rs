@@ -70,6 +70,15 @@ pub(crate) fn methods<'a>(
     Ok(methods.into_iter().filter_map(|(component, method)| Some((component, method?))).collect())
 }
 
+/// Those whose names say that they are meant; nothing if that is all there are.
+pub(crate) fn meant(named: &[ComponentName], to: &[To]) -> Vec<ComponentName> {
+    if !named.is_empty() {
+        return named.to_vec();
+    }
+    let own: Vec<_> = to.iter().map(|to| to.component.clone()).collect();
+    own.into_iter().collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
 /// The components that are meant, each with its destination: those that are named, else those that a `--to` names,
 /// else all.
 pub(crate) fn choose(

@@ -2,6 +2,7 @@
 
 mod agree;
 mod args;
+mod blocks;
 mod commands;
 pub mod config;
 mod console;

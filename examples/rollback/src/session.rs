@@ -1,5 +1,6 @@
 //! One call of a command: configuration, environment, engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rollback_core::probe::Gate;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::App;
 use crate::args::{Global, Output};
-use crate::config::Config;
+use crate::config::{ComponentConfig, Config};
 use crate::console::Console;
 use crate::render::progress::Manner;
 use crate::render::{Style, Tone};
@@ -37,6 +38,23 @@ pub(crate) struct Acting {
     pub(crate) break_glass: Option<String>,
 }
 
+/// The components of an engine, by their own names and by the blocks that they are parts of.
+#[derive(Default)]
+struct Present<'a>(BTreeMap<&'a ComponentName, Vec<&'a ComponentName>>);
+
+impl<'a> Present<'a> {
+    fn add(&mut self, configured: Option<(&'a ComponentName, &ComponentConfig)>, name: &'a ComponentName) {
+        self.0.insert(name, vec![name]);
+        if let Some((block, _)) = configured.filter(|(block, _)| *block != name) {
+            self.0.entry(block).or_default().push(name);
+        }
+    }
+
+    fn of(&self, name: &ComponentName) -> &[&'a ComponentName] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
 impl<'a> Session<'a> {
     pub(crate) fn load(app: &'a App, console: &'a Console, global: &'a Global) -> Result<Self> {
         let file = Config::find(console.folder(), global.config.as_deref())?;
@@ -53,7 +71,7 @@ impl<'a> Session<'a> {
         self.config.environment(self.global.environment.as_ref())
     }
 
-    /// The named components, or all of the environment.
+    /// The named components, or all of the environment, as they are configured: blocks stand for their parts.
     pub(crate) fn components(
         &self,
         environment: &EnvironmentName,
@@ -75,16 +93,27 @@ impl<'a> Session<'a> {
     }
 
     fn check_component(&self, environment: &EnvironmentName, name: &ComponentName) -> Result<()> {
-        if self.config.components.get(name).is_some_and(|component| component.is_in(environment)) {
-            return Ok(());
-        }
+        self.configured(environment, name).map(drop).ok_or_else(|| self.unknown(environment, name))
+    }
+
+    pub(crate) fn unknown(&self, environment: &EnvironmentName, name: &ComponentName) -> Error {
         let words = self.config.components_in(environment).map(ComponentName::as_str);
         let message = format!("there is no component {name:?} in {environment}");
-        Err(Error::new(ErrorKind::Invalid, "choose the components", message).next(known(
+        Error::new(ErrorKind::Invalid, "choose the components", message).next(known(
             "components",
             name.as_str(),
             words,
-        )))
+        ))
+    }
+
+    /// The named components, or all of the environment, with what blocks stand for now.
+    pub(crate) async fn all(
+        &self,
+        environment: &EnvironmentName,
+        named: &[ComponentName],
+    ) -> Result<Vec<ComponentName>> {
+        let names = self.components(environment, named)?;
+        Ok(self.spread(environment, &names).await.whole()?.names(&names))
     }
 
     /// An engine that only reads what the store remembers.
@@ -130,19 +159,30 @@ impl<'a> Session<'a> {
         if let Some(keys) = &self.config.contents {
             builder = builder.contents(keys.clone());
         }
+        let mut present = Present::default();
         for name in components {
-            self.check_component(&environment.name, name)?;
-            let component = &self.config.components[name];
-            let settings = component.settings_in(&environment.name);
-            let target = self.app.drivers.connect(&component.driver, name, settings).await?;
+            let (driver, settings) = self.settings(&environment.name, name)?;
+            let target = self.app.drivers.connect(driver, name, settings).await?;
             builder = builder.component(name.clone(), target);
-            for first in component.after.iter().filter(|first| components.contains(first)) {
-                builder = builder.after(name.clone(), first.clone());
+            present.add(self.configured(&environment.name, name), name);
+        }
+        for name in components {
+            let after = self.configured(&environment.name, name).map(|(_, component)| &component.after);
+            for first in after.into_iter().flatten().flat_map(|first| present.of(first)).copied() {
+                // A block may come after one of its own parts.
+                if first != name {
+                    builder = builder.after(name.clone(), first.clone());
+                }
             }
         }
-        for gate in self.config.gates.iter().filter(|gate| components.contains(&gate.component)) {
-            self.check_gate(gate)?;
-            builder = builder.gate(gate.clone());
+        for gate in &self.config.gates {
+            let components = present.of(&gate.component);
+            if !components.is_empty() {
+                self.check_gate(gate)?;
+            }
+            for &component in components {
+                builder = builder.gate(Gate { component: component.clone(), ..gate.clone() });
+            }
         }
         if let Some(reason) = acting.break_glass {
             builder = builder.break_glass(self.local_journal().await, reason);

@@ -45,6 +45,9 @@ pub struct Call {
     pub body: Value,
 }
 
+/// What stands for the kinds of a group and version.
+const DISCOVERY: &str = "the kinds";
+
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     verb: &'static str,
@@ -93,6 +96,7 @@ impl Request {
             path.pop();
         }
         let (namespace, plural, name) = match path.get(2..)? {
+            [] if method == http::Method::GET => ("", DISCOVERY, None),
             ["namespaces", name] => ("", "namespaces", Some(*name)),
             ["namespaces", namespace, plural] => (*namespace, *plural, None),
             ["namespaces", namespace, plural, name] => (*namespace, *plural, Some(*name)),
@@ -182,6 +186,9 @@ impl World {
             let at = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
             return (201, json!({ "status": { "allowed": self.may(&at("verb"), &at("resource")) } }));
         }
+        if plural == DISCOVERY {
+            return discovered(&request.group);
+        }
         if !self.may(verb, &request.with_part()) {
             let message = format!(
                 "{resource} \"{name}\" is forbidden: User \"tests\" cannot {verb} resource \"{}\"",
@@ -219,11 +226,11 @@ impl World {
         let fields = request.parameter("fieldSelector").unwrap_or_default();
         let fields: Vec<_> = fields.split(',').filter_map(|term| term.split_once('=')).collect();
         let field = |one: &Value, at: &str| one.pointer(&format!("/{}", at.replace('.', "/"))).cloned();
-        let all = self.store.list(&request.plural, &request.namespace).into_iter();
-        let items: Vec<_> = all
-            .filter(|one| terms.iter().all(|(key, value)| one["metadata"]["labels"][key] == *value))
-            .filter(|one| fields.iter().all(|(at, value)| field(one, at) == Some(json!(value))))
-            .collect();
+        let selected = |one: &Value| {
+            terms.iter().all(|(key, value)| one["metadata"]["labels"][key] == *value)
+                && fields.iter().all(|(at, value)| field(one, at) == Some(json!(value)))
+        };
+        let items = self.store.matching(&request.plural, &request.namespace, selected);
         (200, json!({ "kind": format!("{}List", store::kind(&request.plural)), "items": items }))
     }
 
@@ -254,6 +261,9 @@ impl World {
 
     fn patched(&mut self, request: &Request, name: &str) -> Reply {
         let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
+        if request.body.is_object() {
+            return self.applied(request, name);
+        }
         let Some(before) = self.store.get(plural, namespace, name).cloned() else {
             return status(404, "NotFound", format!("{} \"{name}\" not found", request.resource()));
         };
@@ -277,6 +287,20 @@ impl World {
         }
     }
 
+    /// Server-side apply, without what it knows of owners: what is sent goes over what is there.
+    fn applied(&mut self, request: &Request, name: &str) -> Reply {
+        let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
+        let Some(mut object) = self.store.get(plural, namespace, name).cloned() else {
+            return (201, self.store.create(plural, namespace, request.body.clone()));
+        };
+        let wanted = &request.body["metadata"]["uid"];
+        if !wanted.is_null() && object["metadata"]["uid"] != *wanted {
+            return status(409, "Conflict", "Precondition failed: UID in precondition");
+        }
+        merge(&mut object, &request.body);
+        (200, self.store.update(plural, namespace, object))
+    }
+
     fn created(&mut self, request: &Request) -> Reply {
         let (plural, namespace) = (request.plural.as_str(), request.namespace.as_str());
         let name = request.body["metadata"]["name"].as_str().unwrap_or_default();
@@ -298,6 +322,32 @@ impl World {
         let gone = self.store.remove(plural, namespace, name);
         (200, gone.unwrap_or_default())
     }
+}
+
+fn merge(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(under.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+/// The kinds of a group, as far as anybody asks for them here.
+fn discovered(group: &str) -> Reply {
+    let one = |kind: &str, plural: &str, namespaced: bool| json!({ "kind": kind, "name": plural, "namespaced": namespaced });
+    let resources = match group {
+        "" => vec![
+            one("Pod", "pods/exec", true),
+            one("ConfigMap", "configmaps", true),
+            one("Namespace", "namespaces", false),
+        ],
+        "networking.k8s.io" => vec![one("Ingress", "ingresses", true)],
+        _ => return status(404, "NotFound", "the server could not find the requested resource"),
+    };
+    (200, json!({ "kind": "APIResourceList", "resources": resources }))
 }
 
 /// The double as a service that a client can be made of.

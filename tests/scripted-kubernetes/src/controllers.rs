@@ -70,7 +70,7 @@ impl World {
     }
 
     fn owned(&self, plural: &str, namespace: &str, uid: &str) -> Vec<Value> {
-        self.store.list(plural, namespace).into_iter().filter(|one| owned_by(one, uid)).collect()
+        self.store.matching(plural, namespace, |one| owned_by(one, uid))
     }
 
     /// What somebody says of an object, once.

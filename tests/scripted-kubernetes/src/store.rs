@@ -31,7 +31,7 @@ impl Event {
     }
 }
 
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 13] = [
     ("Job", "jobs"),
     ("Deployment", "deployments"),
     ("StatefulSet", "statefulsets"),
@@ -44,6 +44,7 @@ const KINDS: [(&str, &str); 12] = [
     ("HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     ("ResourceQuota", "resourcequotas"),
     ("ServiceAccount", "serviceaccounts"),
+    ("Ingress", "ingresses"),
 ];
 
 pub(crate) fn plural(kind: &str) -> String {
@@ -82,8 +83,19 @@ impl Store {
     }
 
     pub(crate) fn list(&self, plural: &str, namespace: &str) -> Vec<Value> {
-        let all = self.objects.iter().filter(|((one, at, _), _)| one == plural && at == namespace);
-        all.map(|(_, object)| object.clone()).collect()
+        self.matching(plural, namespace, |_| true)
+    }
+
+    /// Those that are wanted: only they are copied, and only their own kind is looked at.
+    pub(crate) fn matching(
+        &self,
+        plural: &str,
+        namespace: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
+        let from = (plural.to_owned(), namespace.to_owned(), String::new());
+        let all = self.objects.range(from..).take_while(|((one, at, _), _)| one == plural && at == namespace);
+        all.map(|(_, object)| object).filter(|object| wanted(object)).cloned().collect()
     }
 
     /// Every namespace with its objects of a kind.

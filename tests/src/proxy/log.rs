@@ -8,7 +8,7 @@ use rollback_core::time::{Clock as _, SystemClock};
 use super::faults::Decision;
 
 /// How many exchanges are kept.
-const KEPT: usize = 10_000;
+const KEPT: usize = 50_000;
 
 /// One request, or one connection where bytes pass.
 #[derive(Debug, Clone, PartialEq, Eq)]

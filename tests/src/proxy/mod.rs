@@ -163,7 +163,7 @@ impl Proxy {
         *cut = CancellationToken::new();
     }
 
-    /// What passed, or did not, oldest first: the last ten thousand exchanges.
+    /// What passed, or did not, oldest first: the last fifty thousand exchanges.
     #[must_use]
     pub fn log(&self) -> Vec<Exchange> {
         lock(&self.shared.log).exchanges()

@@ -4,6 +4,7 @@ mod bad_input;
 mod checks;
 mod faults;
 mod scenes;
+mod select;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         .case("who_may_not_is_told_the_verb", true, bad_input::forbidden)
         .case("who_may_only_look_plans_and_is_told_the_verb_to_patch", true, bad_input::may_only_look)
         .case("a_version_that_nobody_has_seen_is_warned_of", true, bad_input::never_seen)
+        .case("a_selector_stands_for_all_that_it_selects", true, select::many)
+        .case("a_selector_that_selects_nothing_says_what_was_asked", true, select::nothing)
         .case("a_workload_of_another_controller_is_refused_with_its_name", true, bad_input::owned)
         .run()
 }

@@ -15,6 +15,7 @@ pub(super) async fn run_job(
     on: &On,
     container: &str,
     command: &[String],
+    result: bool,
 ) -> Result<Landing> {
     let object = client.object().await.map_err(unsent)?;
     if let Some(superseded) = superseded(client, cx, on, &object).await? {
@@ -28,13 +29,13 @@ pub(super) async fn run_job(
     })?;
     match client.create_job(&job).await {
         Ok(_) => Ok(Landing::Running { what: format!("job {name} was made") }),
-        Err(error) if error.kind() == ErrorKind::Conflict => ran(client, cx, &name).await,
+        Err(error) if error.kind() == ErrorKind::Conflict => ran(client, cx, &name, result).await,
         Err(error) => Err(error),
     }
 }
 
-/// What became of this step's job.
-pub(super) async fn ran(client: &Client, cx: &ActionContext, name: &str) -> Result<Landing> {
+/// What became of this step's job, with its result if that is wanted.
+pub(super) async fn ran(client: &Client, cx: &ActionContext, name: &str, result: bool) -> Result<Landing> {
     let found = match client.job(name).await {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -47,7 +48,13 @@ pub(super) async fn ran(client: &Client, cx: &ActionContext, name: &str) -> Resu
     }
     Ok(match job::end(&found) {
         End::Runs => Landing::Running { what: format!("job {name} runs") },
-        End::Done => Landing::Applied(cx.unmoved().with_output(json!({ "job": name }))),
+        End::Done => {
+            let mut output = json!({ "job": name });
+            if result {
+                output["result"] = json!(job::result(&client.pods(&job::pods(name)).await?));
+            }
+            Landing::Applied(cx.unmoved().with_output(output))
+        }
         End::Failed(why) => {
             // Its pods may be gone, or may not be read: it failed all the same.
             let codes = client.pods(&job::pods(name)).await.map(|pods| job::codes(&pods)).unwrap_or_default();

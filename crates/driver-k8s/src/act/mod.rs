@@ -5,6 +5,7 @@
 
 mod configuration;
 mod jobs;
+mod manifest;
 mod tell;
 
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
@@ -31,14 +32,16 @@ const REPLICAS: &str = "replicas";
 pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
     match action {
         K8sAction::DeletePod { on, pod, pod_uid } => return delete(client, cx, on, pod, pod_uid).await,
-        K8sAction::RunJob { on, container, command } => {
-            return run_job(client, cx, on, container, command).await;
+        K8sAction::RunJob { on, container, command, result } => {
+            return run_job(client, cx, on, container, command, *result).await;
         }
         K8sAction::PutConfigMap { on, name, was, content } => {
             return configuration::put(client, cx, on, (name, was, content)).await;
         }
         K8sAction::MakeAgain { cause, .. } => return configuration::make_again(client, cx, cause).await,
         K8sAction::TellAppliers { on, left } => return tell_appliers(client, cx, on, left.as_deref()).await,
+        K8sAction::ApplyManifest { on, objects } => return manifest::apply(client, cx, on, objects).await,
+        K8sAction::DeleteManifest { on, objects } => return manifest::delete(client, cx, on, objects).await,
         _ => {}
     }
     let kept = match action {
@@ -100,8 +103,15 @@ pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sActio
     if let K8sAction::MakeAgain { .. } = action {
         return configuration::made_again(client, cx).await;
     }
-    if let K8sAction::RunJob { on, .. } = action {
-        return ran(client, cx, &job::name(&on.workload.name, &cx.key)).await;
+    if let K8sAction::RunJob { on, result, .. } = action {
+        return ran(client, cx, &job::name(&on.workload.name, &cx.key), *result).await;
+    }
+    match action {
+        K8sAction::ApplyManifest { objects, .. } => return manifest::applied(client, cx, objects).await,
+        K8sAction::DeleteManifest { on, objects } => {
+            return manifest::deleted(client, cx, on, objects).await;
+        }
+        _ => {}
     }
     let object = match client.object().await {
         Ok(object) => object,

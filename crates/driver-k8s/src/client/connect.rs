@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rollback_core::registry::known;
 use rollback_core::{Error, ErrorKind, Result};
 
-use super::Shared;
+use crate::cluster::K8sCluster;
 use crate::config::K8sConfig;
 use crate::text::line;
 
@@ -20,10 +20,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A connection, and where it leads when nothing is said.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    pub(crate) client: kube::Client,
-    pub(crate) namespace: String,
     /// What its targets share.
-    pub(crate) shared: Shared,
+    pub(crate) cluster: K8sCluster,
+    pub(crate) namespace: String,
 }
 
 /// What decides where a connection leads.
@@ -92,7 +91,7 @@ async fn connect(way: &Way) -> Result<(Connection, String)> {
         invalid(format!("its certificates or credentials cannot be used: {}", line(&error.to_string())))
             .next("check with `kubectl version` in the same context")
     })?;
-    Ok((Connection { client, namespace, shared: Shared::default() }, server))
+    Ok((Connection { cluster: K8sCluster::new(client), namespace }, server))
 }
 
 async fn from_kubeconfig(way: &Way) -> Result<kube::Config> {

@@ -3,6 +3,7 @@
 mod connect;
 mod fault;
 mod home;
+mod objects;
 mod pulling;
 mod selected;
 mod selector;
@@ -20,6 +21,7 @@ use rollback_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 pub(crate) use self::connect::Connections;
+pub(crate) use self::objects::Place;
 pub(crate) use self::selected::selected;
 pub(crate) use self::shared::{Held, Shared};
 use self::watch::Listener;

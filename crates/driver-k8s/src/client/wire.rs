@@ -148,46 +148,56 @@ impl<'a> Call<'a> {
 
     /// Sends it, once.
     pub(crate) async fn send(&self, client: &kube::Client) -> Result<Value> {
-        let bytes = self.exchange(client, LARGEST).await?;
-        serde_json::from_slice(&bytes).map_err(|_| {
-            let kind = ErrorKind::Unavailable;
-            self.unread(kind, "the answer is no JSON")
-        })
+        json(client, &self.asked(), self.request()).await
     }
 
     /// Sends it, once, and takes the answer as a text. What is not text in it is replaced.
     pub(crate) async fn send_for_text(&self, client: &kube::Client, largest: usize) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.exchange(client, largest).await?).into_owned())
+        let bytes = exchange(client, &self.asked(), self.request(), largest).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
 
-    async fn exchange(&self, client: &kube::Client, largest: usize) -> Result<Bytes> {
-        let asked = self.asked();
-        let request = self.request().map_err(|error| {
-            Error::new(ErrorKind::Invalid, format!("ask for {}", asked.resource), error.to_string())
-        })?;
-        tracing::debug!(method = %request.method(), path = request.uri().path(), "asking the API server");
-        let answer = client.send(request).await.map_err(|error| fault::unanswered(&asked, &error))?;
-        let (parts, body) = answer.into_parts();
-        let read = Limited::new(body, largest).collect().await;
-        let bytes = read.map_err(|_| {
-            let kind = if parts.status.is_success() { ErrorKind::Unavailable } else { ErrorKind::Other };
-            self.unread(kind, "the answer could not be read to its end")
-        })?;
-        let bytes = bytes.to_bytes();
-        if parts.status.is_success() {
-            return Ok(bytes);
-        }
-        let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        Err(fault::answered(&asked, parts.status, retry_after, &json))
-    }
+/// Sends a request, once, and reads the answer.
+pub(super) async fn json(
+    client: &kube::Client,
+    asked: &Asked,
+    request: http::Result<Request<Body>>,
+) -> Result<Value> {
+    let bytes = exchange(client, asked, request, LARGEST).await?;
+    serde_json::from_slice(&bytes).map_err(|_| unread(asked, ErrorKind::Unavailable, "the answer is no JSON"))
+}
 
-    /// What it said is lost. Whether it did it is not known then, whatever the status was.
-    fn unread(&self, kind: ErrorKind, why: &str) -> Error {
-        let asked = self.asked();
-        let effect = if asked.changes() { Effect::Unknown } else { Effect::None };
-        Error::new(kind, format!("{} {}", asked.verb, asked.resource), why).with_effect(effect)
+async fn exchange(
+    client: &kube::Client,
+    asked: &Asked,
+    request: http::Result<Request<Body>>,
+    largest: usize,
+) -> Result<Bytes> {
+    let request = request.map_err(|error| {
+        Error::new(ErrorKind::Invalid, format!("ask for {}", asked.resource), error.to_string())
+    })?;
+    tracing::debug!(method = %request.method(), path = request.uri().path(), "asking the API server");
+    let answer = client.send(request).await.map_err(|error| fault::unanswered(asked, &error))?;
+    let (parts, body) = answer.into_parts();
+    let read = Limited::new(body, largest).collect().await;
+    let bytes = read.map_err(|_| {
+        let kind = if parts.status.is_success() { ErrorKind::Unavailable } else { ErrorKind::Other };
+        unread(asked, kind, "the answer could not be read to its end")
+    })?;
+    let bytes = bytes.to_bytes();
+    if parts.status.is_success() {
+        return Ok(bytes);
     }
+    let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Err(fault::answered(asked, parts.status, retry_after, &json))
+}
+
+/// What it said is lost. Whether it did it is not known then, whatever the status was.
+fn unread(asked: &Asked, kind: ErrorKind, why: &str) -> Error {
+    let effect = if asked.changes() { Effect::Unknown } else { Effect::None };
+    Error::new(kind, format!("{} {}", asked.verb, asked.resource), why).with_effect(effect)
 }
 
 /// A text as it may stand in a query.

@@ -153,10 +153,10 @@ impl Expand for K8sDriver {
         let namespace = selection.common.namespace.clone().unwrap_or_else(|| connection.namespace.clone());
         // In the wrong cluster nothing more is read.
         let expected = selection.common.namespace_uid.as_deref();
-        connection.shared.homes.uid(&connection.client, &namespace, expected).await?;
+        connection.cluster.home(&namespace, expected).await?;
         let labels = selection.labels.to_string();
         let asked = selection.kinds.iter().map(|kind| {
-            let names = client::selected(&connection.client, &namespace, *kind, &labels);
+            let names = client::selected(connection.cluster.client(), &namespace, *kind, &labels);
             async move { names.await.map(|names| (*kind, names)) }
         });
         let found = try_join_all(asked).await?;

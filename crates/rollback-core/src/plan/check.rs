@@ -25,6 +25,8 @@ pub(super) fn check(body: &PlanBody, value: &Value) -> Result<()> {
         return Err(wrong(format!("the gate {:?} has no end: a run could wait for it forever", gate.name))
             .next("give its rule a `within`"));
     }
+    check_targets(&body.components)
+        .map_err(|why| wrong(why).next("leave one of them out, here or in the configuration"))?;
     for (name, component) in &body.components {
         for (strategy, proposal) in component.proposals() {
             check_graph(proposal).map_err(|why| wrong(format!("{name}: strategy {strategy:?}: {why}")))?;
@@ -40,6 +42,17 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
         Value::Object(map) => map.values().any(inner),
         _ => false,
     }
+}
+
+/// Two components that are one target would wait for each other's lease, and each undo what the other did.
+fn check_targets(components: &BTreeMap<ComponentName, ComponentPlan>) -> Result<(), String> {
+    let mut known = BTreeMap::new();
+    for (name, component) in components {
+        if let Some(other) = known.insert(&component.target.id, name) {
+            return Err(format!("{other} and {name} are the same target, {}", component.target.id));
+        }
+    }
+    Ok(())
 }
 
 /// A proposal's steps must be a graph that can be carried out, and ask for nothing that the target cannot do.

@@ -46,6 +46,15 @@ async fn components_act_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_names_for_one_target_are_refused() {
+    let (setup, _db, _engine, _events) = two().await;
+    let again = ToyTarget::new("web", setup.world.clone()).erase();
+    let engine = setup.builder("ana").component(name("again"), again).build();
+    let error = engine.plan(&setup.request(None).component(name("again"), None)).await.unwrap_err();
+    assert!(error.message().contains("again and web are the same target"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_after_a_failure_is_not_begun() {
     let (setup, db, engine, _events) = two().await;
     db.trouble([Trouble::Refuse; 40]);

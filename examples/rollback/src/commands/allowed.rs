@@ -21,12 +21,16 @@ type Asked = (ComponentName, Result<Admission>);
 
 pub(crate) async fn run(session: &Session<'_>, args: &AllowedArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let components = session.components(&environment.name, &args.components)?;
+    let names = session.components(&environment.name, &args.components)?;
+    let spread = session.spread(&environment.name, &names).await;
+    let components = spread.names(&names);
+    let unknown = spread.failed.into_iter().map(|(block, error)| (block, Err(error)));
     let asked = components.into_iter().map(|component| async move {
         let admission = one(session, environment, &component, &args.version).await;
         (component, admission)
     });
     let mut asked: Vec<Asked> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    asked.extend(unknown);
     let refused = asked.iter().any(|(_, one)| one.as_ref().is_ok_and(|one| !one.allowed));
     let unknown = asked.iter().any(|(_, one)| one.is_err());
     let text = asked.iter().map(|one| line(session, &args.version, one)).collect::<String>();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Exit;
 use crate::args::CheckArgs;
 use crate::config::Hidden;
-use crate::destinations::choose;
+use crate::destinations::{choose, meant};
 use crate::outcome::Outcome;
 use crate::render::{check, error, markdown};
 use crate::session::{Acting, Session};
@@ -33,7 +33,7 @@ impl Checked<'_> {
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &CheckArgs) -> Result<Outcome> {
-    let asked = asked(session, args)?;
+    let (asked, unknown) = asked(session, args).await?;
     let checks = asked.into_iter().map(|(environment, component, to)| {
         let mut request = CheckRequest::default().warn_within(args.warn_within);
         request.to = to;
@@ -42,7 +42,8 @@ pub(crate) async fn run(session: &Session<'_>, args: &CheckArgs) -> Result<Outco
             Checked { environment, component, check }
         }
     });
-    let checked: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+    let mut checked: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+    checked.extend(unknown);
     let worst = checked.iter().map(Checked::verdict).max().unwrap_or(Verdict::Ready);
     let fails = worst == Verdict::Blocked || (args.strict && worst == Verdict::Warned);
     let exit = if fails { Exit::NotReady } else { Exit::Done };
@@ -56,12 +57,14 @@ pub(crate) async fn run(session: &Session<'_>, args: &CheckArgs) -> Result<Outco
 }
 
 type Asked<'a> = Vec<(&'a Environment, ComponentName, Option<Destination>)>;
+/// Blocks of which nobody could say what they stand for.
+type Unknown<'a> = Vec<Checked<'a>>;
 
 /// What is to be checked: the named components, those of the environment, or those of all environments.
-fn asked<'a>(session: &'a Session<'_>, args: &CheckArgs) -> Result<Asked<'a>> {
+async fn asked<'a>(session: &'a Session<'_>, args: &CheckArgs) -> Result<(Asked<'a>, Unknown<'a>)> {
     if !args.all {
         let environment = session.environment()?;
-        return of(session, environment, args);
+        return of(session, environment, args).await;
     }
     if let Some(named) = &session.global.environment {
         let message = format!("--all means every environment, and --environment {named} one");
@@ -69,20 +72,35 @@ fn asked<'a>(session: &'a Session<'_>, args: &CheckArgs) -> Result<Asked<'a>> {
             Error::new(ErrorKind::Invalid, "choose the components", message).next("leave one of the two out")
         );
     }
-    let mut asked = Vec::new();
+    let (mut asked, mut unknown) = (Vec::new(), Vec::new());
     for environment in session.config.environments.values() {
         // An environment without components has nothing that could be rolled back.
         if session.config.components_in(&environment.name).next().is_some() {
-            asked.extend(of(session, environment, args)?);
+            let (more, failed) = of(session, environment, args).await?;
+            asked.extend(more);
+            unknown.extend(failed);
         }
     }
-    Ok(asked)
+    Ok((asked, unknown))
 }
 
-fn of<'a>(session: &Session<'_>, environment: &'a Environment, args: &CheckArgs) -> Result<Asked<'a>> {
-    let all = session.components(&environment.name, &args.components)?;
-    let chosen: BTreeMap<_, _> = choose(&args.components, &args.to, all)?;
-    Ok(chosen.into_iter().map(|(component, to)| (environment, component, to)).collect())
+async fn of<'a>(
+    session: &Session<'_>,
+    environment: &'a Environment,
+    args: &CheckArgs,
+) -> Result<(Asked<'a>, Unknown<'a>)> {
+    let names = session.components(&environment.name, &meant(&args.components, &args.to))?;
+    let spread = session.spread(&environment.name, &names).await;
+    let named = spread.names(&args.components);
+    let all = spread.names(&names);
+    let chosen: BTreeMap<_, _> = match all.is_empty() {
+        // Only blocks, of none of which it is known what it stands for.
+        true => BTreeMap::new(),
+        false => choose(&named, &spread.to(&args.to), all)?,
+    };
+    let failed = spread.failed.into_iter();
+    let unknown = failed.map(|(component, error)| Checked { environment, component, check: Err(error) });
+    Ok((chosen.into_iter().map(|(component, to)| (environment, component, to)).collect(), unknown.collect()))
 }
 
 /// An engine for each: one that cannot be reached must not hide the others.

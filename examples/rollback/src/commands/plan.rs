@@ -12,14 +12,14 @@ use rollback_core::{
 use crate::Exit;
 use crate::agree::ask_reason;
 use crate::args::{Failure, PlanArgs, RequestArgs};
-use crate::destinations::{choose, methods};
+use crate::destinations::{choose, meant, methods};
 use crate::outcome::Outcome;
 use crate::render::{history, markdown, plan};
 use crate::session::{Acting, Session};
 
 pub(crate) async fn run(session: &Session<'_>, args: &PlanArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let mut request = request(session, environment, &args.request)?;
+    let mut request = request(session, environment, &args.request).await?;
     if environment.require_reason && request.reason.is_none() && args.out.is_some() {
         request.reason = ask_reason(session);
         if request.reason.is_none() {
@@ -59,14 +59,16 @@ fn ready(session: &Session<'_>, plan: &Plan, args: &PlanArgs, out: Option<&Path>
         .with("plan", plan)
 }
 
-/// The request that the arguments make.
-pub(super) fn request(
+/// The request that the arguments make, with what blocks stand for now.
+pub(super) async fn request(
     session: &Session<'_>,
     environment: &Environment,
     args: &RequestArgs,
 ) -> Result<Request> {
-    let all = session.components(&environment.name, &args.components)?;
-    let chosen = choose(&args.components, &args.to, all)?;
+    let names = session.components(&environment.name, &meant(&args.components, &args.to))?;
+    let spread = session.spread(&environment.name, &names).await.whole()?;
+    let named = spread.names(&args.components);
+    let chosen = choose(&named, &spread.to(&args.to), spread.names(&names))?;
     let mut request = Request::new(environment.name.clone())
         .on_failure(match args.on_failure {
             Failure::Hold => OnFailure::Hold,
@@ -76,7 +78,7 @@ pub(super) fn request(
         .allow_newer(args.allow_newer)
         .allow_quarantined(args.allow_quarantined)
         .quarantine(!args.no_quarantine);
-    request.methods = methods(chosen.keys(), &args.method)?;
+    request.methods = methods(chosen.keys(), &spread.by(&args.method))?;
     request.components = chosen;
     request.reason = args.reason.clone();
     request.actor = args.actor.clone();

@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &QuarantineArgs) -> Result<
 
 async fn list(session: &Session<'_>, args: &QuarantineListArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let components = session.components(&environment.name, &args.components)?;
+    let components = session.all(&environment.name, &args.components).await?;
     let engine = session.engine(environment, &components, Acting::default()).await?;
     let mut listed: Vec<Listed> = Vec::new();
     for component in components {

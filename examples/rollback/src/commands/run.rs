@@ -14,7 +14,7 @@ use crate::session::Session;
 
 pub(crate) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let mut request = plan::request(session, environment, &args.request)?;
+    let mut request = plan::request(session, environment, &args.request).await?;
     if environment.require_reason && request.reason.is_none() {
         request.reason = ask_reason(session);
     }

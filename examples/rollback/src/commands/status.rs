@@ -12,8 +12,10 @@ use crate::session::{Acting, Session};
 
 pub(crate) async fn run(session: &Session<'_>, args: &StatusArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let components = session.components(&environment.name, &args.components)?;
-    let mut found = Vec::new();
+    let names = session.components(&environment.name, &args.components)?;
+    let spread = session.spread(&environment.name, &names).await;
+    let components = spread.names(&names);
+    let mut found: Vec<_> = spread.failed.into_iter().map(|(block, error)| (block, Err(error))).collect();
     for component in components {
         // An engine for each: one component that cannot be reached must not hide the others.
         let status =

@@ -17,7 +17,7 @@ type Held = (ComponentName, Option<Holding>);
 
 pub(crate) async fn run(session: &Session<'_>, args: &UnlockArgs) -> Result<Outcome> {
     let environment = session.environment()?;
-    let components = session.components(&environment.name, &args.components)?;
+    let components = session.all(&environment.name, &args.components).await?;
     let engine = session.engine(environment, &components, Acting::default()).await?;
     if !session.global.quiet {
         let wait = format!("looking for signs of life, at most {} long\n", session.config.lease);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rollback_core::contents::ContentsKeys;
 use rollback_core::ledger::DEFAULT_RETENTION;
 use rollback_core::probe::Gate;
-use rollback_core::registry::known;
+use rollback_core::registry::{is_part, known};
 use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, DriverRegistry, Environment, EnvironmentName, Error, ErrorKind, Result};
 use serde_json::{Map, Value};
@@ -74,6 +74,13 @@ impl ComponentConfig {
     #[must_use]
     pub fn is_in(&self, environment: &EnvironmentName) -> bool {
         self.environments.as_ref().is_none_or(|all| all.contains(environment))
+    }
+
+    /// Whether it stands for many components somewhere.
+    fn is_many(&self, drivers: &DriverRegistry) -> bool {
+        let settings = self.overrides.keys().map(|environment| self.settings_in(environment));
+        let base = Value::Object(self.settings.clone());
+        std::iter::once(base).chain(settings).any(|settings| drivers.is_many(&self.driver, &settings))
     }
 
     /// The driver's settings in `environment`: tables are merged, everything else is replaced.
@@ -219,7 +226,7 @@ impl Config {
             gates: top.each("gates", |section| parts::gate(&section))?,
             hidden: Hidden::new(reader.read),
         };
-        parts::check_names(&config, &top)?;
+        parts::check_names(&config, &top, drivers)?;
         Ok(config)
     }
 
@@ -259,7 +266,16 @@ impl Config {
         self.environments.keys().next().cloned().unwrap_or_else(parts::unnamed)
     }
 
-    /// The components of an environment.
+    /// Whether a component is there, or could be as a part of one that stands for many.
+    fn has(&self, name: &ComponentName, drivers: &DriverRegistry) -> bool {
+        self.components.contains_key(name)
+            || self
+                .components
+                .iter()
+                .any(|(block, component)| is_part(block, name) && component.is_many(drivers))
+    }
+
+    /// The components of an environment. Those that stand for many are among them once.
     pub fn components_in<'a>(
         &'a self,
         environment: &'a EnvironmentName,

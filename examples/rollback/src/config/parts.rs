@@ -247,7 +247,7 @@ fn read_limit(section: &Section<'_>) -> Result<(String, f64)> {
 }
 
 /// Names that point from one table to another must be there.
-pub(super) fn check_names(config: &Config, top: &Section<'_>) -> Result<()> {
+pub(super) fn check_names(config: &Config, top: &Section<'_>, drivers: &DriverRegistry) -> Result<()> {
     let components: Vec<_> = config.components.keys().map(ComponentName::as_str).collect();
     let environments: Vec<_> = config.environments.keys().map(EnvironmentName::as_str).collect();
     if let Some(name) = config.environment.as_ref().filter(|name| !config.environments.contains_key(name)) {
@@ -258,7 +258,7 @@ pub(super) fn check_names(config: &Config, top: &Section<'_>) -> Result<()> {
         )));
     }
     for gate in &config.gates {
-        if !config.components.contains_key(&gate.component) {
+        if !config.has(&gate.component, drivers) {
             let message = format!("has a gate {:?} on a component that is not there", gate.name);
             let hint = known("components", gate.component.as_str(), components.iter().copied());
             return Err(top.fault("gates", &message).next(hint));
@@ -266,7 +266,7 @@ pub(super) fn check_names(config: &Config, top: &Section<'_>) -> Result<()> {
     }
     top.named("components", |name: ComponentName, section| {
         let component = &config.components[&name];
-        if let Some(first) = component.after.iter().find(|first| !config.components.contains_key(first)) {
+        if let Some(first) = component.after.iter().find(|first| !config.has(first, drivers)) {
             let hint = known("components", first.as_str(), components.iter().copied());
             return Err(section.fault("after", "names a component that is not there").next(hint));
         }

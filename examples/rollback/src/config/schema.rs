@@ -206,6 +206,11 @@ fn pointer(name: &str) -> String {
 /// The table of a component with this driver: our keys and the driver's.
 fn component(driver: &str, summary: &str, own: &Value, mut settings: Value) -> Value {
     let required = settings.get("required").cloned().unwrap_or_else(|| json!([]));
+    // Several forms, or one.
+    let mut ways =
+        settings["anyOf"].as_array().cloned().unwrap_or_else(|| vec![json!({ "required": required })]);
+    // What is required may stand in the overrides of each environment.
+    ways.push(json!({ "required": ["overrides"] }));
     let mut properties = own["properties"].as_object().cloned().unwrap_or_default();
     properties.insert("driver".to_owned(), json!({ "const": driver, "description": summary }));
     extend(&mut properties, settings["properties"].take());
@@ -214,8 +219,7 @@ fn component(driver: &str, summary: &str, own: &Value, mut settings: Value) -> V
         "description": summary,
         "properties": properties,
         "required": ["driver"],
-        // What is required may stand in the overrides of each environment.
-        "anyOf": [{ "required": required }, { "required": ["overrides"] }],
+        "anyOf": ways,
     });
     close(&mut table, &mut settings);
     table
