@@ -3,6 +3,7 @@
 mod bad_input;
 mod checks;
 mod faults;
+mod recorded;
 mod scenes;
 mod select;
 
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
         .case("who_may_not_is_told_the_verb", true, bad_input::forbidden)
         .case("who_may_only_look_plans_and_is_told_the_verb_to_patch", true, bad_input::may_only_look)
         .case("a_version_that_nobody_has_seen_is_warned_of", true, bad_input::never_seen)
+        .case("a_revision_that_was_pruned_is_made_of_what_is_kept", true, recorded::pruned)
+        .case("configuration_alone_is_put_back", true, recorded::configuration)
+        .case("a_workload_that_was_deleted_is_made_again", true, recorded::gone)
         .case("a_selector_stands_for_all_that_it_selects", true, select::many)
         .case("a_selector_that_selects_nothing_says_what_was_asked", true, select::nothing)
         .case("a_workload_of_another_controller_is_refused_with_its_name", true, bad_input::owned)

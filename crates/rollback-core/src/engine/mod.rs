@@ -11,7 +11,9 @@ mod guards;
 mod holding;
 mod quarantine;
 mod queue;
+mod record;
 mod records;
+mod remember;
 mod run;
 mod settle;
 mod steps;
@@ -29,6 +31,7 @@ pub use self::check::{Check, CheckRequest, Verdict};
 pub use self::clean::Cleaned;
 pub(crate) use self::context::Context;
 pub use self::quarantine::Admission;
+pub use self::record::Claim;
 use self::records::RunRecord;
 use self::run::Run;
 use crate::contents::{self, Kept};
@@ -154,46 +157,6 @@ pub struct RunDetails {
     pub report: Option<Report>,
 }
 
-/// A claim that what runs now is worth remembering.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Claim {
-    /// Whether it is said to be good.
-    pub good: bool,
-    /// Whether a quarantine that it is under is lifted with it.
-    pub lift_quarantine: bool,
-    /// Who says so; left out: the backend's signed-in identity, else user and host.
-    pub by: Option<String>,
-}
-
-impl Claim {
-    /// Only that it was deployed.
-    #[must_use]
-    pub fn deployed() -> Self {
-        Self::default()
-    }
-
-    /// That it is good.
-    #[must_use]
-    pub fn good() -> Self {
-        Self { good: true, ..Self::default() }
-    }
-
-    /// Lifts the quarantine that it is under, if it is.
-    #[must_use]
-    pub fn lift_quarantine(mut self, lift: bool) -> Self {
-        self.lift_quarantine = lift;
-        self
-    }
-
-    /// Says who claims it.
-    #[must_use]
-    pub fn by(mut self, who: impl Into<String>) -> Self {
-        self.by = Some(who.into());
-        self
-    }
-}
-
 impl Engine {
     /// An engine over a store.
     #[must_use]
@@ -309,75 +272,6 @@ impl Engine {
         Ok(past.candidates)
     }
 
-    /// Proves what runs now and records it as deployed, or as good. What is recorded already is only marked.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unhealthy`] when what runs cannot be proven; [`ErrorKind::Refused`] for a claim that something under
-    /// quarantine is good, unless the claim lifts it.
-    pub async fn record(&self, component: &ComponentName, claim: &Claim) -> Result<Deployment> {
-        let target = self.context.target(component)?;
-        let info = self.context.info(component).await?;
-        let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
-        let now = self.context.clock.now();
-        let by = claim.by.clone().or(info.caller).unwrap_or_else(|| self.context.leasing.holder.person());
-        let snapshot = proven(&**target).await?;
-        let identity = snapshot.info.identity;
-        let good = claim.good.then(|| GoodMark::Claimed { by: by.clone(), at: now });
-        if claim.good {
-            quarantine::clear(component, &ledger, &snapshot.info, claim, &by, now).await?;
-        }
-        let newest = ledger.deployments().await?.into_iter().next();
-        // One that was left and runs again is a deployment of its own, and so is one whose coupled state was changed.
-        let same = |newest: &Deployment| {
-            let found = &newest.snapshot.info;
-            found.identity == identity && found.coupled == snapshot.info.coupled && newest.left_by.is_none()
-        };
-        match newest.filter(same) {
-            Some(newest) => {
-                let mut told = newest.clone();
-                told.good = good.or(told.good);
-                if told.kept.is_none() {
-                    told.kept = self.keep(component, &info.id, &snapshot).await;
-                }
-                if told != newest {
-                    let write = |record: &mut Deployment| {
-                        record.good.clone_from(&told.good);
-                        record.kept.clone_from(&told.kept);
-                    };
-                    ledger.update(identity, write).await?;
-                }
-                Ok(told)
-            }
-            None => {
-                let kept = self.keep(component, &info.id, &snapshot).await;
-                let mut deployment = Deployment::new(snapshot, now, by);
-                deployment.kept = kept;
-                deployment.proven = true;
-                deployment.good = good;
-                ledger.record(&deployment).await?;
-                ledger.clean(now, self.context.retention).await?;
-                Ok(deployment)
-            }
-        }
-    }
-
-    /// Keeps contents as far as that is possible: a record without them is worth more than none.
-    async fn keep(
-        &self,
-        component: &ComponentName,
-        target: &TargetId,
-        snapshot: &SnapshotRecord,
-    ) -> Option<Kept> {
-        let found = self.context.target(component).ok()?;
-        let kept = self.context.keep(&**found, target, snapshot).await;
-        let told = |error: &Error| {
-            let message = format!("its contents are not kept: {error}");
-            self.context.emit(Event::Warning { component: component.clone(), message });
-        };
-        kept.inspect_err(told).ok().flatten()
-    }
-
     /// The deployment records and quarantine of a component.
     ///
     /// # Errors
@@ -408,25 +302,5 @@ impl Engine {
             }
         }
         Ok(copied)
-    }
-}
-
-/// What rests on the target, proven on every part.
-async fn proven(target: &dyn DynTarget) -> Result<SnapshotRecord> {
-    let unproven = |why: String| {
-        Error::new(ErrorKind::Unhealthy, "record what runs", why)
-            .next("wait until it has settled; `rollback status` shows what it does")
-    };
-    let observed = target.observe(None).await?;
-    let snapshot = match (observed.heading, observed.settled) {
-        (Some(heading), _) => return Err(unproven(format!("it is on its way to {}", heading.info.label()))),
-        (None, Reading::Known(snapshot)) => snapshot,
-        (None, Reading::Absent) => return Err(unproven("nothing is deployed".to_owned())),
-        (None, Reading::Unknown(why)) => return Err(unproven(why)),
-    };
-    let goal = Goal::runs(snapshot.clone());
-    match target.prove(&goal).await?.judge(snapshot.info.identity, &goal) {
-        Proof::Proven => Ok(snapshot),
-        Proof::NotProven { against, .. } => Err(unproven(against.join("; "))),
     }
 }

@@ -2,6 +2,7 @@
 
 mod candidate;
 mod check;
+mod compare;
 mod findings;
 mod planner;
 
@@ -14,8 +15,9 @@ use serde_json::Value;
 
 pub use self::candidate::Candidate;
 pub(crate) use self::candidate::Past;
+pub(crate) use self::compare::propose;
 pub(crate) use self::findings::artifact_findings;
-pub(crate) use self::planner::{Planner, propose, view};
+pub(crate) use self::planner::{Planner, view};
 
 use crate::digest::{Digest, canonical};
 use crate::document::Envelope;
