@@ -2,6 +2,8 @@
 
 #[path = "support/blue_green.rs"]
 mod blue_green;
+#[path = "support/stage.rs"]
+mod stage;
 mod support;
 #[path = "support/world.rs"]
 mod world;

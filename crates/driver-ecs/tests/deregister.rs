@@ -4,6 +4,8 @@
 
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "support/stage.rs"]
+mod stage;
 mod support;
 #[path = "support/world.rs"]
 #[expect(dead_code, reason = "a breaker that goes back by itself is not needed here")]

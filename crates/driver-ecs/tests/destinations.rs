@@ -4,6 +4,8 @@
 
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "support/stage.rs"]
+mod stage;
 mod support;
 #[path = "support/world.rs"]
 mod world;
@@ -23,6 +25,7 @@ use rollback_testkit::driver::{Fixture as _, Release};
 use serde_json::json;
 
 use self::clock::Fast;
+use self::stage::Stage as _;
 use self::support::{CLUSTER, SERVICE};
 use self::world::World;
 

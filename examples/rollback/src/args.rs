@@ -59,7 +59,7 @@ pub(crate) struct Global {
     /// When to colour; NO_COLOR is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-    /// Tell what happens inside, on standard error; more often, more of it
+    /// Tell what happens inside, on standard error; -vv tells more
     #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// No progress

@@ -201,8 +201,8 @@ fn tell_insides(global: &Global, console: &Console) {
     let level = match global.verbose {
         0 => return,
         1 => tracing::Level::INFO,
-        2 => tracing::Level::DEBUG,
-        _ => tracing::Level::TRACE,
+        // The finest level is not compiled into releases.
+        _ => tracing::Level::DEBUG,
     };
     let color = console.error_style(global.color).color;
     let builder =

@@ -1,19 +1,19 @@
 //! One service that CodeDeploy moves between two target groups of the scripted double, with up to three releases.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rollback_aws_support::Pacer;
-use rollback_core::{DynTarget, Error, ErrorKind, Result};
+use rollback_core::{DynTarget, Result};
 use rollback_driver_ecs::{EcsConfig, EcsTarget};
-use rollback_scripted_aws::{Behaviour, BlueGreen, Cloud, Does, Injection, Outcome, Server};
+use rollback_scripted_aws::{BlueGreen, Cloud, Server};
 use rollback_testkit::driver::{Fault, Fixture, Release};
 use rollback_testkit::sim::ManualClock;
 use serde_json::{Value, json};
 
+use crate::stage::{Pipeline, Stage, failed, refused};
 use crate::support::{CLUSTER, SECRET, SERVICE, image, session};
 
 /// The calls that change a service that CodeDeploy moves, or that would.
@@ -32,17 +32,7 @@ pub(crate) struct World {
     /// Whether the configuration names the deployment group.
     named: bool,
     made: Mutex<Option<BlueGreen>>,
-    /// The revision that each release was registered as.
-    revisions: Mutex<BTreeMap<Release, String>>,
-    deploys: AtomicU64,
-}
-
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Other, "arrange the service", error.to_string())
-}
-
-fn refused(fault: &rollback_scripted_aws::Fault) -> Error {
-    failed(format!("{fault:?}"))
+    pipeline: Pipeline,
 }
 
 impl World {
@@ -69,8 +59,8 @@ impl World {
         cloud.cluster(CLUSTER);
         let server = cloud.serve().await.map_err(failed)?;
         let settings = settings.clone();
-        let (made, revisions, deploys) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
-        Ok(Self { cloud, server, settings, named, made, revisions, deploys })
+        let (made, pipeline) = (Mutex::default(), Pipeline::default());
+        Ok(Self { cloud, server, settings, named, made, pipeline })
     }
 
     /// The driver of an engine of its own, as another process would have it.
@@ -85,30 +75,6 @@ impl World {
         Ok(EcsTarget::paced(&session(&self.server.url()), pacer, &config)?.erase())
     }
 
-    /// Registers a release, as a pipeline does once.
-    pub(crate) fn register(&self, release: Release) -> Result<String> {
-        let mut known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(arn) = known.get(&release) {
-            return Ok(arn.clone());
-        }
-        let image = image(release);
-        let container = json!({
-            "name": "web", "image": image, "memory": 128, "portMappings": [{ "containerPort": 80 }],
-            "environment": [{ "name": "API_KEY", "value": SECRET }],
-        });
-        let input = json!({ "family": "web", "networkMode": "awsvpc", "containerDefinitions": [container] });
-        {
-            let mut world = self.cloud.world();
-            let digest = world.images.digest(&image);
-            world.images.tag(image, digest);
-        }
-        let answer =
-            self.cloud.ask("ecs", "RegisterTaskDefinition", &input).map_err(|fault| refused(&fault))?;
-        let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
-        known.insert(release, arn.clone());
-        Ok(arn)
-    }
-
     pub(crate) fn made(&self) -> Option<BlueGreen> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -116,7 +82,7 @@ impl World {
     /// Makes the service with a release, or begins to deploy it as soon as CodeDeploy takes it. The id of the deployment.
     pub(crate) fn begin(&self, release: Release) -> Result<String> {
         let revision = self.register(release)?;
-        self.deploys.fetch_add(1, Ordering::Relaxed);
+        self.pipeline.deploys.fetch_add(1, Ordering::Relaxed);
         let Some(made) = self.made() else {
             let made = self.cloud.create_blue_green(CLUSTER, SERVICE, &revision, 2, &self.settings);
             *self.made.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -127,16 +93,28 @@ impl World {
         self.cloud.settle();
         self.cloud.deploy_blue_green(&made, &revision).map_err(|fault| refused(&fault))
     }
+}
 
-    fn ask(&self, operation: &str, input: &Value) -> Result<Value> {
-        self.cloud.ask("ecs", operation, input).map_err(|fault| refused(&fault))
+impl Stage for World {
+    fn cloud(&self) -> &Cloud {
+        &self.cloud
     }
 
-    fn strike(&self, does: &Does) {
-        self.cloud.no_faults();
-        for (service, operation) in CHANGES {
-            self.cloud.inject(Injection::new(service, operation, does.clone()).times(1));
-        }
+    fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    fn changes(&self) -> &'static [(&'static str, &'static str)] {
+        &CHANGES
+    }
+
+    fn start(&self, release: Release) -> Result<()> {
+        self.begin(release).map(drop)
+    }
+
+    fn lose_image(&self, release: Release) -> Result<()> {
+        self.cloud.world().images.untag(&image(release));
+        Ok(())
     }
 }
 
@@ -153,57 +131,15 @@ impl Fixture for World {
     }
 
     async fn deploy(&self, release: Release) -> Result<()> {
-        self.begin(release)?;
-        if self.cloud.settle() { Ok(()) } else { Err(failed("the service does not come to rest")) }
+        self.finish(release)
     }
 
     async fn inject(&self, fault: Fault) -> Result<bool> {
-        match fault {
-            Fault::Refuse => self.strike(&Does::Throttles),
-            Fault::LoseRequest => self.strike(&Does::LosesRequest),
-            Fault::LoseAnswer => self.strike(&Does::LosesAnswer),
-            Fault::Delay => self.strike(&Does::Delays),
-            Fault::Deliver => self.cloud.release(),
-            Fault::RemoveArtifact(release) => {
-                let revision = self.register(release)?;
-                self.ask("DeregisterTaskDefinition", &json!({ "taskDefinition": revision }))?;
-                self.cloud.world().images.untag(&image(release));
-                self.cloud.behave(&image(release), Behaviour::MissingImage);
-            }
-            Fault::ScaleToZero => {
-                let none = json!({ "cluster": CLUSTER, "service": SERVICE, "desiredCount": 0 });
-                self.ask("UpdateService", &none)?;
-                self.cloud.settle();
-            }
-            Fault::Begin(release) => {
-                self.cloud.behave(&image(release), Behaviour::SlowStart(Duration::from_secs(120)));
-                self.begin(release)?;
-                self.cloud.tick(Duration::from_secs(5));
-            }
-            // Its tasks never become healthy, and CodeDeploy gives up after an hour.
-            Fault::Fail(release) => {
-                self.cloud.behave(&image(release), Behaviour::Crash);
-                self.begin(release)?;
-                self.cloud.settle();
-            }
-            Fault::RestartPart => {
-                let listed = self.ask("ListTasks", &json!({ "cluster": CLUSTER, "serviceName": SERVICE }))?;
-                let task = listed["taskArns"][0].clone();
-                self.ask("StopTask", &json!({ "cluster": CLUSTER, "task": task }))?;
-                self.cloud.settle();
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
+        self.arrange(fault)
     }
 
     async fn effects(&self) -> Result<Option<u64>> {
-        let landed = |outcome: &Outcome| matches!(outcome, Outcome::Answered | Outcome::AnswerLost);
-        let calls = self.cloud.calls();
-        let changes = |call: &&rollback_scripted_aws::Call| {
-            CHANGES.contains(&(call.service.as_str(), call.operation.as_str())) && landed(&call.outcome)
-        };
-        Ok(Some(self.deploys.load(Ordering::Relaxed) + calls.iter().filter(changes).count() as u64))
+        Ok(Some(self.seen()))
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -22,13 +22,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a target at rest is asked for a proof before it counts as certain that it is not there.
 const PROOFS: u32 = 4;
-/// The shortest pause between two samples of a gate, whatever its rule says: without one it would do nothing else.
+/// The shortest pause between two looks or samples, however often something stirs and whatever a gate's rule says: without one it
+/// would do nothing else.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long parts may take to say that they are well.
 const HEALTHY_WITHIN: Lasting = Lasting::from_secs(60);
-
-/// The shortest pause between two looks, however often something stirs.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// What one look while settling says.
 enum Look {
@@ -84,11 +82,11 @@ impl ComponentRun {
     }
 
     /// Waits until something stirs, for as long as the pause at the most.
-    async fn wait_for(&self, changes: &Changes, what: String, pause: Duration) {
+    pub(super) async fn wait_for(&self, changes: &Changes, what: String, pause: Duration) {
         self.context.emit(Event::Waiting { component: self.name.clone(), what, pause: Lasting::new(pause) });
         let clock = &*self.context.clock;
-        clock.sleep(pause.min(BREATH)).await;
-        let _ = within(clock, pause.saturating_sub(BREATH), changes.wait()).await;
+        clock.sleep(pause.min(SHORTEST_PAUSE)).await;
+        let _ = within(clock, pause.saturating_sub(SHORTEST_PAUSE), changes.wait()).await;
     }
 
     async fn look(

@@ -17,6 +17,7 @@ use crate::lease::{Authorised, Unauthorised};
 use crate::name::IdempotencyKey;
 use crate::progress::Event;
 use crate::strategy::Proposal;
+use crate::target::Changes;
 use crate::time::Lasting;
 
 /// How often a step is sent before it counts as failed.
@@ -341,8 +342,7 @@ impl ComponentRun {
     }
 
     pub(super) async fn wait(&self, what: String, pause: Duration) {
-        self.context.emit(Event::Waiting { component: self.name.clone(), what, pause: Lasting::new(pause) });
-        self.context.clock.sleep(pause).await;
+        self.wait_for(&Changes::default(), what, pause).await;
     }
 
     /// Settles by looking what the last holder of the target had left open, before anything of our own is sent.
