@@ -3,11 +3,9 @@
 use std::sync::PoisonError;
 
 use super::component::{ComponentRun, Forward, Halt, LegEnd};
-use crate::contents::Kept;
 use crate::error::ErrorRecord;
 use crate::journal::{JournalEvent, Progressed, Purpose, counted};
 use crate::lease::{Unauthorised, held_by};
-use crate::ledger::{Deployment, Ledger, Quarantine};
 use crate::progress::{Event, Stage};
 use crate::report::{ComponentReport, State};
 use crate::snapshot::SnapshotRecord;

@@ -34,20 +34,18 @@ pub use self::quarantine::Admission;
 pub use self::record::Claim;
 use self::records::RunRecord;
 use self::run::Run;
-use crate::contents::{self, Kept};
+use crate::contents::{self};
 use crate::digest::Digest;
-use crate::erased::DynTarget;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::lease::held_by;
-use crate::ledger::{Deployment, GoodMark, Ledger, last_good};
-use crate::name::{ComponentName, RunId, TargetId};
+use crate::ledger::{Deployment, Ledger, last_good};
+use crate::name::{ComponentName, RunId};
 use crate::plan::{Candidate, Past, Plan, Planned, Planner};
-use crate::progress::Event;
 use crate::report::{Report, State};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
 use crate::store::{Condition, KeyPrefix, Records, Store, Written};
-use crate::target::{Goal, Observation, Proof, Reading, TargetInfo};
+use crate::target::{Observation, TargetInfo};
 
 /// Plans, runs, resumes and remembers rollbacks of some components. Cheap to clone.
 ///

@@ -11,7 +11,7 @@ pub use self::quarantine::{Lifted, Quarantine};
 use crate::contents::{self, Kept};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::name::{Revision, RunId, TargetId, Version};
+use crate::name::{RunId, TargetId};
 use crate::snapshot::{Identity, SnapshotInfo, SnapshotRecord};
 use crate::store::{Condition, Key, KeyPrefix, Record, Records, StoreVersion, Written};
 use crate::time::Lasting;

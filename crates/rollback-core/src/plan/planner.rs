@@ -11,17 +11,16 @@ use jiff::Timestamp;
 use super::candidate::{Chosen, Past, Resolved};
 use super::compare::{compare, coupled_changed, propose, usable};
 use super::findings::{artifact_findings, bounded_diff, look_findings, missing, no_method, restorable_until};
-use super::{ComponentPlan, Method, MethodVerdict, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
-use crate::document::Envelope;
+use super::{ComponentPlan, Method, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::engine::Context;
 use crate::engine::fresh::FreshLook;
-use crate::erased::{Considered, DynTarget};
+use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::name::ComponentName;
 use crate::request::{Destination, Request};
-use crate::snapshot::{Artifact, SnapshotInfo, SnapshotRecord};
-use crate::strategy::{Decision, Peer, Peers, Proposal, View};
+use crate::snapshot::{SnapshotInfo, SnapshotRecord};
+use crate::strategy::{Peer, Peers, View};
 use crate::target::{Finding, Goal, Inspection, Observation, Phase, Reading, TargetInfo};
 
 /// How many targets are looked at, or asked, at once. Drivers gather what is asked together, and pace it: each component waits
