@@ -132,7 +132,7 @@ async fn each_of_many_asks_no_more_than_one_alone() {
     let alone = one.asked();
     let mut fleet = Fleet::new(MANY);
     let before = peak();
-    fleet.plan().await;
+    let _plan = fleet.plan().await;
     let planned = peak() - before;
     let asked = fleet.asked();
     println!("alone {alone:?}\ntogether {asked:?}\nthe plan took {planned} MB beside {before} MB");
