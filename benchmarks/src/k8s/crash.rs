@@ -12,8 +12,11 @@ use crate::measure::{MILLIS, Samples};
 use crate::report::Table;
 use crate::{Result, Scale, site};
 
-/// What `kubectl rollout status` waits for. Without a word it is twenty times as long.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// What `kubectl rollout status` waits for, in seconds. Where nobody says it, it is twenty times as long.
+fn deadline(scale: &Scale) -> u64 {
+    if scale.smoke { 5 } else { 30 }
+}
+
 const LOOP: &str = "CrashLoopBackOff";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub(super) fn measure(plane: &ControlPlane, scale: &Scale) -> Result<Table> {
     table.note(format!(
         "{rounds} rounds in turn, medians with quartiles, from the moment that a watch of the pods shows {LOOP} until the command has ended. The \
          Deployment's progressDeadlineSeconds is {} here, and 600 where nobody sets it: that is what kubectl waits for.",
-        DEADLINE.as_secs(),
+        deadline(scale),
     ));
     Ok(table)
 }
@@ -79,7 +82,7 @@ pub(super) fn measure(plane: &ControlPlane, scale: &Scale) -> Result<Table> {
 fn run(plane: &ControlPlane, way: Way, scale: &Scale) -> Result<(Duration, String)> {
     let space = plane.namespace()?;
     scenes::deploy(&space, &["v1", "bad", "v2"])?;
-    let deadline = json!({ "spec": { "progressDeadlineSeconds": DEADLINE.as_secs() } });
+    let deadline = json!({ "spec": { "progressDeadlineSeconds": deadline(scale) } });
     space.patch("deployments", scenes::NAME, &deadline)?;
     scenes::seen(&space, "deployments")?;
     // The first time that it was deployed must not be taken for this one.

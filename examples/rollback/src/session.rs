@@ -7,7 +7,9 @@ use rollback_core::probe::Gate;
 use rollback_core::progress::Progress;
 use rollback_core::registry::known;
 use rollback_core::store::MemoryStore;
-use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Error, ErrorKind, Result, Store};
+use rollback_core::{
+    ComponentName, Engine, EngineBuilder, Environment, EnvironmentName, Error, ErrorKind, Result, Store,
+};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -175,6 +177,15 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        builder = self.with_gates(builder, &present)?;
+        if let Some(reason) = acting.break_glass {
+            builder = builder.break_glass(self.local_journal().await, reason);
+        }
+        Ok(builder.build())
+    }
+
+    /// The gate of a block is asked for each of its parts.
+    fn with_gates(&self, mut builder: EngineBuilder, present: &Present<'_>) -> Result<EngineBuilder> {
         for gate in &self.config.gates {
             let components = present.of(&gate.component);
             if !components.is_empty() {
@@ -184,10 +195,7 @@ impl<'a> Session<'a> {
                 builder = builder.gate(Gate { component: component.clone(), ..gate.clone() });
             }
         }
-        if let Some(reason) = acting.break_glass {
-            builder = builder.break_glass(self.local_journal().await, reason);
-        }
-        Ok(builder.build())
+        Ok(builder)
     }
 
     /// The store. With break-glass one that cannot be opened is no reason to stop.

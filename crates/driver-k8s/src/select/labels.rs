@@ -180,6 +180,8 @@ mod tests {
             "=b",
             "a=b=c",
             "a=b&limit=1",
+            "a=b&c",
+            "a&b",
             "a=b#",
             "a=b\r\nHost: x",
             "a/b/c=d",

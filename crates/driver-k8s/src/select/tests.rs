@@ -1,3 +1,8 @@
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+use kube::client::Body;
+
 use super::*;
 
 fn component() -> ComponentName {
@@ -95,4 +100,54 @@ fn the_schema_knows_both_forms() {
     );
     assert_eq!(schema["anyOf"].as_array().unwrap().len(), 3);
     assert_eq!(schema["additionalProperties"], json!(false));
+}
+
+/// A client whose API server gives these answers, one after the other, and what it was asked.
+fn answering(answers: Vec<Value>) -> (kube::Client, Arc<Mutex<Vec<String>>>) {
+    let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for answer in answers {
+            let Some((request, send)) = handle.next_request().await else { return };
+            seen.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+            send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
+        }
+    });
+    (kube::Client::new(service, "shop"), asked)
+}
+
+fn page(names: &[&str], more: &str) -> Value {
+    let items: Vec<_> = names.iter().map(|name| json!({ "metadata": { "name": name } })).collect();
+    json!({ "items": items, "metadata": { "continue": more } })
+}
+
+#[tokio::test]
+async fn what_is_selected_is_read_page_by_page() {
+    let (client, asked) = answering(vec![page(&["api", "web"], "a/b&c"), page(&["worker"], "")]);
+    let labels = read(&config()).unwrap().labels.to_string();
+    let names = client::selected(&client, "shop", Kind::Deployment, &labels).await.unwrap();
+    assert_eq!(names, ["api", "web", "worker"]);
+    let first = "GET /apis/apps/v1/namespaces/shop/deployments?labelSelector=part-of%3Dshop&limit=500";
+    assert_eq!(*asked.lock().unwrap(), [first.to_owned(), format!("{first}&continue=a%2Fb%26c")]);
+    assert_eq!(crate::selecting(Kind::Deployment).verbs, ["list"]);
+}
+
+#[tokio::test]
+async fn names_that_would_lead_elsewhere_are_not_taken() {
+    let (client, _asked) = answering(vec![page(&["../web"], "")]);
+    let error = client::selected(&client, "shop", Kind::Deployment, "a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_selection_of_nothing_says_what_was_asked_and_where() {
+    let mut config = config();
+    config["context"] = json!("prod");
+    let error = read(&config).unwrap().nothing("shop");
+    assert_eq!(
+        error.message(),
+        "the selector part-of=shop selects none of the deployments in namespace shop of the context prod"
+    );
+    assert!(error.next_step().unwrap().contains("kubectl get deployments --namespace shop --show-labels"));
 }
