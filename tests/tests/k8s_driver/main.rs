@@ -12,6 +12,7 @@ use rollback_testkit::harness::{CaseResult, Failure, Suite, ensure, equal};
 use rollback_tests::kubernetes::{ControlPlane, EXIT_CODE, LAST_WORDS, Space};
 use rollback_tests::servers::need;
 use rollback_tests::{Binaries, Ran, Site};
+use serde_json::json;
 
 const BINARIES: Binaries = rollback_tests::binaries!();
 const BACK: &str = "run web --to previous --yes";
@@ -138,6 +139,20 @@ async fn to_crashing() -> CaseResult {
         ensure(told.contains(words), format!("{words:?} is not said: {told}"))?;
     }
     Ok(())
+}
+
+/// The condition of the bad release stays while the earlier one comes back, and `rollout status` fails by it at once.
+async fn after_a_missed_deadline() -> CaseResult {
+    let shop = Shop::new()?;
+    rollback_tests::kubernetes::scenes::deploy(&shop.space, &["v1"])?;
+    shop.space.patch("deployments", "web", &json!({ "spec": { "progressDeadlineSeconds": 1 } }))?;
+    shop.space.set_image("deployments", "web", "bad")?;
+    shop.space.until_one("the deadline to be over", "deployments", "web", |web| {
+        let conditions = web["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|one| one["reason"] == "ProgressDeadlineExceeded")
+    })?;
+    shop.run(BACK, 0)?;
+    shop.runs("deployments", "v1", 2)
 }
 
 async fn to_what_no_registry_has() -> CaseResult {

@@ -245,6 +245,17 @@ fn the_deadline_and_its_reason_are_told() {
 }
 
 #[test]
+fn the_deadline_of_a_release_that_was_left_is_not_that_of_the_way_back() {
+    let over = |name: &str| {
+        let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
+        let condition = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message });
+        in_flight(Kind::Deployment, &json!({})).status(&json!({ "conditions": [condition] })).look()
+    };
+    assert!(matches!(runs(&over("web-3")).2, Phase::Failed(_)));
+    assert!(matches!(runs(&over("web-2")).2, Phase::Progressing(_)));
+}
+
+#[test]
 fn what_a_witness_said_is_part_of_the_reason_and_nobody_is_one_where_nothing_failed() {
     for kind in KINDS {
         let mut look = in_flight(kind, &crashing()).look();
