@@ -256,11 +256,12 @@ impl Look {
         Some((pod, pod.witness.as_ref()?))
     }
 
-    /// How many pods there are of how many that there should be, where too few are there and no status says why: StatefulSets and
-    /// DaemonSets tell that in events only.
+    /// How many pods there are, and how many updated ones, where too few are there and no status says why: StatefulSets and DaemonSets
+    /// tell that in events only. Their own counts may be those from before they could not make one.
     pub(crate) fn shortage(&self) -> Option<(u64, u64)> {
-        let Counts { wanted, all, updated, .. } = Counts::of(self.workload.kind, &self.object);
-        let silent = self.workload.kind != Kind::Deployment && self.trouble().is_none();
+        let Counts { wanted, updated, .. } = Counts::of(self.workload.kind, &self.object);
+        let all = self.pods.len() as u64;
+        let silent = self.workload.kind != Kind::Deployment && self.trouble().is_none() && !self.stops;
         let acts = self.is_observed() && !self.is_paused();
         (silent && acts && all < wanted).then_some((all, updated))
     }
