@@ -228,7 +228,7 @@ async fn a_quota_that_lets_no_pod_be_made_is_told_and_waited_for() -> Result<()>
 /// What the controller says when the deadline of the ReplicaSet with this version is over.
 fn over(site: &Site, version: &str) -> serde_json::Value {
     let sets = site.cluster.list("replicasets", NAMESPACE);
-    let set = sets.iter().find(|set| set.to_string().contains(&image(version))).unwrap();
+    let set = sets.iter().find(|set| set.to_string().contains(&image(version))).expect("it ran");
     let message = format!("ReplicaSet {} has timed out progressing.", set["metadata"]["name"]);
     json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message }])
 }

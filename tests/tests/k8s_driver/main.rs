@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             true,
             to_what_no_registry_has,
         )
+        .case("a_release_that_missed_its_deadline_is_left_all_the_same", true, after_a_missed_deadline)
         .case("where_kubectl_fails_its_users", true, scenes::all)
         .case("two_bad_releases_and_one_that_was_recorded_as_good", true, scenes::last_good)
         .case("controllers_that_lag_do_not_mislead", true, scenes::lag)
