@@ -225,16 +225,41 @@ async fn a_quota_that_lets_no_pod_be_made_is_told_and_waited_for() -> Result<()>
     Ok(())
 }
 
+/// What the controller says when the deadline of the ReplicaSet with this version is over.
+fn over(site: &Site, version: &str) -> serde_json::Value {
+    let sets = site.cluster.list("replicasets", NAMESPACE);
+    let set = sets.iter().find(|set| set.to_string().contains(&image(version))).expect("it ran");
+    let message = format!("ReplicaSet {} has timed out progressing.", set["metadata"]["name"]);
+    json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message }])
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_is_over_is_the_end_with_its_reason() -> Result<()> {
     let site = site(Kind::Deployment, Behaviour::NeverReady);
-    let over = json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
-        "message": "ReplicaSet \"web-1\" has timed out progressing." }]);
+    let over = over(&site, "v1");
     let (report, took) =
         back_while(&site, || site.change(|object| object["status"]["conditions"] = over)).await?;
-    for words in ["ProgressDeadlineExceeded: ReplicaSet \"web-1\" has timed out", "readiness probe"] {
+    for words in ["ProgressDeadlineExceeded: ReplicaSet", "has timed out", "readiness probe"] {
         assert!(told(&report).contains(words), "{}", told(&report));
     }
     assert!(took < Duration::from_secs(60), "{took:?}");
+    Ok(())
+}
+
+/// Its condition stays until there is progress, and kubectl's `rollout status` fails by it at once.
+#[tokio::test(start_paused = true)]
+async fn a_release_that_missed_its_deadline_is_left_all_the_same() -> Result<()> {
+    let site = Site::new(Kind::Deployment, &["v1"]);
+    site.cluster.behave(&image("bad"), Behaviour::NeverReady);
+    site.deploy("bad");
+    let over = over(&site, "bad");
+    site.change(|object| object["status"]["conditions"] = over);
+    // What comes back takes a while.
+    site.cluster.behave(&image("v1"), Behaviour::Slow(20));
+    let pods = site.cluster.list("pods", NAMESPACE);
+    let one = pods.iter().find(|pod| pod["spec"]["containers"][0]["image"] == image("v1")).unwrap();
+    site.cluster.remove("pods", NAMESPACE, one["metadata"]["name"].as_str().unwrap_or_default());
+    let report = site.go("previous").await?;
+    assert_eq!(report.state, State::Restored, "{}", told(&report));
     Ok(())
 }

@@ -11,9 +11,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rollback_testkit::harness::{CaseResult, Failure, Suite, ensure, equal};
-use rollback_tests::kubernetes::{ControlPlane, EXIT_CODE, LAST_WORDS, Space};
+use rollback_tests::kubernetes::{ControlPlane, EXIT_CODE, LAST_WORDS, SLOW, Space};
 use rollback_tests::servers::need;
 use rollback_tests::{Binaries, Ran, Site};
+use serde_json::json;
 
 const BINARIES: Binaries = rollback_tests::binaries!();
 const BACK: &str = "run web --to previous --yes";
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
             true,
             to_what_no_registry_has,
         )
+        .case("a_release_that_missed_its_deadline_is_left_all_the_same", true, after_a_missed_deadline)
         .case("where_kubectl_fails_its_users", true, scenes::all)
         .case("two_bad_releases_and_one_that_was_recorded_as_good", true, scenes::last_good)
         .case("controllers_that_lag_do_not_mislead", true, scenes::lag)
@@ -145,6 +147,23 @@ async fn to_crashing() -> CaseResult {
         ensure(told.contains(words), format!("{words:?} is not said: {told}"))?;
     }
     Ok(())
+}
+
+/// The condition of the bad release stays while the earlier one comes back, and `rollout status` fails by it at once.
+async fn after_a_missed_deadline() -> CaseResult {
+    let shop = Shop::new()?;
+    rollback_tests::kubernetes::scenes::deploy(&shop.space, &["slow"])?;
+    let pace = json!({ "rollingUpdate": { "maxUnavailable": 1 } });
+    // Longer than the way back takes.
+    let spec = json!({ "progressDeadlineSeconds": 2 * SLOW.as_secs().max(2), "strategy": pace });
+    shop.space.patch("deployments", "web", &json!({ "spec": spec }))?;
+    shop.space.set_image("deployments", "web", "bad")?;
+    shop.space.until_one("the deadline to be over", "deployments", "web", |web| {
+        let conditions = web["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|one| one["reason"] == "ProgressDeadlineExceeded")
+    })?;
+    shop.run(BACK, 0)?;
+    shop.runs("deployments", "slow", 2)
 }
 
 async fn to_what_no_registry_has() -> CaseResult {

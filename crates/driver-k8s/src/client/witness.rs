@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const IN_A_HURRY: Duration = Duration::from_millis(500);
 /// How much of a log is read, and how much of that is told.
 const LINES_READ: u32 = 20;
-const BYTES_READ: u32 = 16 * 1024;
+const BYTES_READ: usize = 16 * 1024;
 const LINES_TOLD: usize = 6;
 const CHARACTERS_TOLD: usize = 1_000;
 /// What the API server may answer on top of that, when it does not count as it should.
@@ -154,7 +154,11 @@ fn reason(error: &Error) -> String {
 /// The last lines, short and harmless, the newest at the end.
 fn shown(log: &str) -> String {
     let (mut told, mut length) = (Vec::new(), 0);
-    let lines = log.lines().rev().map(|one| masked(&line(one))).filter(|one| !one.is_empty());
+    // No more was asked for: its end may be missing.
+    let is_cut = log.len() >= BYTES_READ && !log.ends_with('\n');
+    // Masked before it is shortened, or the end of what has to be masked might not be seen.
+    let lines = log.lines().rev().enumerate().map(|(index, one)| line(&masked(one, is_cut && index == 0)));
+    let lines = lines.filter(|one| !one.is_empty());
     for one in lines.take(LINES_TOLD) {
         length += one.chars().count() + 3;
         if length > CHARACTERS_TOLD && !told.is_empty() {
@@ -166,8 +170,9 @@ fn shown(log: &str) -> String {
     told.join(" | ")
 }
 
-/// Without the user and password of an address: whoever cannot connect often writes where to.
-fn masked(line: &str) -> String {
+/// Without the user and password of an address: whoever cannot connect often writes where to. Of a line whose end is missing, what may
+/// be the beginning of a password is left out.
+fn masked(line: &str, is_cut: bool) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = rest.find("://") {
@@ -180,6 +185,7 @@ fn masked(line: &str) -> String {
                 out.push_str("***");
                 &after[at..]
             }
+            None if is_cut && end.is_none() => "***",
             None => after,
         };
     }
@@ -207,15 +213,22 @@ mod tests {
 
     #[test]
     fn passwords_in_addresses_are_not_told() {
-        let told = masked(
+        let whole = |line| masked(line, false);
+        let told = whole(
             "cannot reach postgres://shop:hunter2@db:5432/shop or \"amqp://a:p@ss@mq\", see https://help/@me",
         );
         assert_eq!(
             told,
             "cannot reach postgres://***@db:5432/shop or \"amqp://***@mq\", see https://help/@me"
         );
-        assert_eq!(masked("://"), "://");
-        assert_eq!(masked("redis://:p\u{e4}@x ://@"), "redis://***@x ://***@");
+        assert_eq!(whole("://"), "://");
+        assert_eq!(whole("redis://:p\u{e4}@x ://@"), "redis://***@x ://***@");
+        // Shortened, and cut off by the API server.
+        let long = format!("{} postgres://shop:{}@db\n", "x".repeat(280), "hunter2".repeat(40));
+        assert!(!shown(&long).contains("hunter2"), "{}", shown(&long));
+        let cut = format!("{}\npostgres://shop:hunter2", "x".repeat(BYTES_READ));
+        assert!(shown(&cut).ends_with("postgres://***"), "{}", shown(&cut));
+        assert_eq!(masked("see https://help.example/page", true), "see https://help.example/page");
     }
 
     #[test]

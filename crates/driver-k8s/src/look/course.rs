@@ -209,10 +209,7 @@ impl Look {
             }
             return Some(why);
         }
-        let stalled = self.condition("Progressing").filter(|condition| {
-            text(condition, "/status") == Some("False")
-                && text(condition, "/reason") == Some("ProgressDeadlineExceeded")
-        })?;
+        let stalled = self.stalled()?;
         let why = self.refused().or_else(|| text(stalled, "/message"));
         let mut why =
             format!("ProgressDeadlineExceeded: {}", line(why.unwrap_or("no progress within the deadline")));
@@ -221,6 +218,19 @@ impl Look {
             why.push_str(&format!("; {trouble}"));
         }
         Some(why)
+    }
+
+    /// The condition that says that the deadline of this very rollout is over.
+    fn stalled(&self) -> Option<&Value> {
+        let condition = self.condition("Progressing")?;
+        let is_over = text(condition, "/status") == Some("False")
+            && text(condition, "/reason") == Some("ProgressDeadlineExceeded");
+        // That of a release that was left stays, under its name, until there is progress: also after its controller has seen the change.
+        let message = text(condition, "/message").unwrap_or_default();
+        let desired = self.desired_entry().map(|entry| format!("\"{}\"", entry.name));
+        let is_this =
+            !message.contains("ReplicaSet \"") || desired.is_some_and(|name| message.contains(&name));
+        (is_over && is_this).then_some(condition)
     }
 
     /// Why pods cannot be made, as a Deployment's status has it: a quota, a policy.
@@ -246,11 +256,12 @@ impl Look {
         Some((pod, pod.witness.as_ref()?))
     }
 
-    /// How many pods there are of how many that there should be, where too few are there and no status says why: StatefulSets and
-    /// DaemonSets tell that in events only.
+    /// How many pods there are, and how many updated ones, where too few are there and no status says why: StatefulSets and DaemonSets
+    /// tell that in events only. Their own counts may be those from before they could not make one.
     pub(crate) fn shortage(&self) -> Option<(u64, u64)> {
-        let Counts { wanted, all, updated, .. } = Counts::of(self.workload.kind, &self.object);
-        let silent = self.workload.kind != Kind::Deployment && self.trouble().is_none();
+        let Counts { wanted, updated, .. } = Counts::of(self.workload.kind, &self.object);
+        let all = self.pods.len() as u64;
+        let silent = self.workload.kind != Kind::Deployment && self.trouble().is_none() && !self.stops;
         let acts = self.is_observed() && !self.is_paused();
         (silent && acts && all < wanted).then_some((all, updated))
     }

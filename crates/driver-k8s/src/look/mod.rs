@@ -31,6 +31,8 @@ pub(crate) struct Look {
     /// Newest first, each controlled by the workload.
     pub(crate) entries: Vec<Entry>,
     pub(crate) pods: Vec<Pod>,
+    /// Pods of it are stopping: the next ones wait for that.
+    pub(crate) stops: bool,
     /// What it is set to.
     pub(crate) desired: Template,
     /// What somebody else said of what is wrong: a container's log, events.
@@ -67,6 +69,11 @@ impl Look {
         let entries = history.iter().filter_map(|entry| Entry::read(workload.kind, entry, &uid, key));
         let mut entries: Vec<_> = entries.collect();
         entries.sort_by(|a, b| (b.number, &b.name).cmp(&(a.number, &a.name)));
+        let is_stopping = |pod: &Value| {
+            let owner = controller(pod).and_then(|owner| text(owner, "/uid"));
+            pod.pointer("/metadata/deletionTimestamp").is_some() && owner == Some(uid.as_str())
+        };
+        let stops = pods.iter().any(is_stopping);
         let mut pods: Vec<_> = pods.iter().filter_map(Pod::read).collect();
         let ours = |pod: &Pod| match workload.kind {
             Kind::Deployment => entries.iter().any(|entry| entry.uid == pod.owner),
@@ -75,7 +82,8 @@ impl Look {
         pods.retain(ours);
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         let token = token(&object, key);
-        Ok(Self { workload: workload.clone(), object, entries, pods, desired, testimony: None, exact, token })
+        let (workload, testimony) = (workload.clone(), None);
+        Ok(Self { workload, object, entries, pods, stops, desired, testimony, exact, token })
     }
 
     pub(crate) fn uid(&self) -> &str {

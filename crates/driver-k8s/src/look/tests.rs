@@ -245,6 +245,17 @@ fn the_deadline_and_its_reason_are_told() {
 }
 
 #[test]
+fn the_deadline_of_a_release_that_was_left_is_not_that_of_the_way_back() {
+    let over = |name: &str| {
+        let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
+        let condition = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message });
+        in_flight(Kind::Deployment, &json!({})).status(&json!({ "conditions": [condition] })).look()
+    };
+    assert!(matches!(runs(&over("web-3")).2, Phase::Failed(_)));
+    assert!(matches!(runs(&over("web-2")).2, Phase::Progressing(_)));
+}
+
+#[test]
 fn what_a_witness_said_is_part_of_the_reason_and_nobody_is_one_where_nothing_failed() {
     for kind in KINDS {
         let mut look = in_flight(kind, &crashing()).look();
@@ -261,15 +272,22 @@ fn what_a_witness_said_is_part_of_the_reason_and_nobody_is_one_where_nothing_fai
 #[test]
 fn missing_pods_are_asked_about_where_no_status_says_why() {
     for kind in KINDS {
-        let fewer = json!({ "replicas": 2, "currentNumberScheduled": 2 });
-        let mut look = in_flight(kind, &json!({})).status(&fewer).look();
+        // Whatever its own counts are: they are from before.
+        let fewer = || {
+            let mut bed = in_flight(kind, &json!({}));
+            bed.pods.pop();
+            bed
+        };
+        let mut look = fewer().look();
         assert_eq!(look.shortage(), (kind != Kind::Deployment).then_some((2, 1)), "{kind}");
         look.testimony = Some("exceeded quota".into());
         let Phase::Progressing(what) = runs(&look).2 else { panic!("{kind}") };
         assert_eq!(what.contains("pods cannot be made: exceeded quota"), kind != Kind::Deployment, "{what}");
         // It is clear then what it waits for.
-        let paused = in_flight(kind, &json!({})).status(&fewer).set("/spec/paused", json!(true));
-        assert_eq!(paused.look().shortage(), None, "{kind}");
+        assert_eq!(fewer().set("/spec/paused", json!(true)).look().shortage(), None, "{kind}");
+        let mut bed = in_flight(kind, &json!({}));
+        bed.pods[2]["metadata"]["deletionTimestamp"] = json!("2026-11-21T10:00:00Z");
+        assert_eq!(bed.look().shortage(), None, "{kind}");
     }
 }
 
