@@ -57,9 +57,10 @@ pub(super) async fn pruned() -> CaseResult {
     let shop = recorded(0)?;
     configure(&shop, BAD)?;
     let deployed = json!({ "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 1, "containers": [
-        { "name": "web", "image": manifest::image("bad"), "envFrom": null } ] } } } });
+        { "name": "web", "image": manifest::image("v2"), "envFrom": null } ] } } } });
     shop.space.patch("deployments", "web", &deployed)?;
-    shop.space.until_waiting("web", "CrashLoopBackOff")?;
+    shop.space.until_rolled_out("deployments", "web")?;
+    shop.space.until("only the newest is kept", "replicasets", |all| all.len() == 1)?;
     let kubectl = shop.space.kubectl(&["rollout", "undo", "deployment/web"])?;
     ensure(kubectl.code != Some(0), format!("kubectl: {kubectl}"))?;
     let ran = shop.run("run web --yes --output json", 0)?;
@@ -91,7 +92,7 @@ pub(super) async fn gone() -> CaseResult {
     let shop = recorded(10)?;
     shop.space.delete("deployments", "web")?;
     shop.space.delete("configmaps", "web")?;
-    shop.space.until("the pods are gone", "pods", |pods| pods.is_empty())?;
+    shop.space.until("the pods are gone", "pods", <[Value]>::is_empty)?;
     let ran = shop.run("run web --yes", 0)?;
     ensure(ran.out.contains("restored"), format!("{ran}"))?;
     shop.runs("deployments", "v1", 2)?;

@@ -34,9 +34,9 @@ pub use self::quarantine::Admission;
 pub use self::record::Claim;
 use self::records::RunRecord;
 use self::run::Run;
-use crate::contents::{self};
+use crate::contents;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::lease::held_by;
 use crate::ledger::{Deployment, Ledger, last_good};
 use crate::name::{ComponentName, RunId};
@@ -45,7 +45,7 @@ use crate::report::{Report, State};
 use crate::request::Request;
 use crate::snapshot::SnapshotRecord;
 use crate::store::{Condition, KeyPrefix, Records, Store, Written};
-use crate::target::{Observation, TargetInfo};
+use crate::target::{Observation, Phase, Reading, TargetInfo};
 
 /// Plans, runs, resumes and remembers rollbacks of some components. Cheap to clone.
 ///
@@ -242,6 +242,13 @@ impl Engine {
         let info = self.context.info(component).await?;
         let observed = target.observe(None).await?;
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
+        let deployments = ledger.deployments().await?;
+        // Of something that nobody ever recorded, a wrong name is likelier than that it was deleted.
+        if let (Reading::Absent, None, Phase::Failed(why), true) =
+            (&observed.settled, &observed.heading, &observed.phase, deployments.is_empty())
+        {
+            return Err(Error::new(ErrorKind::NotFound, format!("look at {component}"), why.clone()));
+        }
         let runs = observed.heading.as_ref().or(observed.settled.known()).map(|record| record.info.identity);
         let quarantined = ledger.quarantined().await?;
         let entry = quarantined.iter().find(|entry| Some(entry.identity) == runs);
@@ -249,7 +256,7 @@ impl Engine {
         let holder = head.and_then(|head| Some(format!("{} for run {}", head.holder?, head.run)));
         Ok(Status {
             driver: target.driver().to_owned(),
-            last_good: last_good(&ledger.deployments().await?, &quarantined).cloned(),
+            last_good: last_good(&deployments, &quarantined).cloned(),
             quarantined: entry.map(|entry| entry.reason.clone()),
             held_by: holder,
             target: info,
