@@ -8,6 +8,9 @@ mod config;
 mod error;
 mod evidence;
 mod inspect;
+#[cfg(test)]
+#[path = "../tests/support/site.rs"]
+mod site;
 mod snapshot;
 pub mod strategy;
 mod target;

@@ -1,11 +1,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
-use self::site::Site;
 use super::*;
-
-#[path = "../../tests/support/site.rs"]
-mod site;
+use crate::site::Site;
 
 impl Site {
     /// Releases v1 and v2, `current` at v2.

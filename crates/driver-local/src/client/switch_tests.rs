@@ -2,9 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-
-#[path = "../../tests/support/site.rs"]
-mod site;
+use crate::site;
 
 struct Site {
     _keep: site::Site,
