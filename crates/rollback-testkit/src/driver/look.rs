@@ -1,7 +1,7 @@
 //! Looking: info, observe, inspect.
 
 use rollback_core::target::{HistoryQuery, Severity};
-use rollback_core::{Reading, Result};
+use rollback_core::{ErrorKind, Reading, Result};
 
 use super::bench::Bench;
 use super::case::{Case, Needs, Verdict, arrange, case, keep};
@@ -94,6 +94,13 @@ pub(super) fn cases() -> Vec<Case> {
             denied_is_not_absent
         ),
         case!(
+            "contents-are-of-the-state",
+            "contents that are kept are those of the state that is asked for, or an error",
+            "compare the identity of what is there with the snapshot's before anything of it is given out; another one is `ErrorKind::Stale`",
+            Needs::Nothing,
+            contents_are_of_the_state
+        ),
+        case!(
             "secrets-stay-out",
             "no secret shows in anything that is read",
             "use `Shown::Redacted` and keyed digests; derive no `Debug` on what holds a secret",
@@ -146,7 +153,7 @@ async fn denied_is_not_absent(bench: &Bench) -> Result<Verdict> {
         Ok(found) => found,
         Err(error) => {
             let kind = error.kind();
-            keep!(kind == rollback_core::ErrorKind::Denied, "inspect fails as {kind:?}, not as denied");
+            keep!(kind == ErrorKind::Denied, "inspect fails as {kind:?}, not as denied");
             return Ok(Verdict::Kept);
         }
     };
@@ -259,6 +266,30 @@ async fn missing_artifacts_are_seen(bench: &Bench) -> Result<Verdict> {
         absent || blocked,
         "what it is made of is gone, and inspect shows neither an absent artifact nor a blocker"
     );
+    Ok(Verdict::Kept)
+}
+
+async fn contents_are_of_the_state(bench: &Bench) -> Result<Verdict> {
+    let Some(contents) = bench.target.contents(&bench.two).await? else {
+        return Ok(Verdict::Ignored("the driver keeps no contents".to_owned()));
+    };
+    let shown = format!("{contents:?}");
+    let told = (1..).zip(bench.fixture.secrets()).find(|(_, secret)| shown.contains(secret.as_str()));
+    keep!(
+        told.is_none(),
+        "what is kept shows secret {} of the fixture",
+        told.map_or(0, |(number, _)| number)
+    );
+    match bench.target.contents(&bench.one).await {
+        Ok(None) => {}
+        Ok(Some(_)) => keep!(false, "asked for release 1 while release 2 runs, it gives something out"),
+        Err(error) => keep!(
+            error.kind() == ErrorKind::Stale,
+            "asked for release 1 while release 2 runs, its error is {:?} and not Stale: {}",
+            error.kind(),
+            error.message()
+        ),
+    }
     Ok(Verdict::Kept)
 }
 

@@ -60,6 +60,7 @@ flaws! {
     SkipsArtifacts: "`inspect` says nothing of what the destination is made of.",
     SeesNoGaps: "`inspect` does not see that an artifact is gone.",
     DeniedIsAbsent: "`inspect` calls gone what it may not read.",
+    KeepsAnyContents: "It keeps the contents of whatever is there, under the name of what is asked for.",
     TellsSecrets: "`inspect` shows secrets as they are.",
     TellsSecretsInErrors: "Errors quote the request with its secret.",
     AcceptsAnything: "Envelopes are not checked.",

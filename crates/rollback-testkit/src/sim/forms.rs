@@ -81,6 +81,24 @@ impl Snapshot for ToySnapshot {
     }
 }
 
+/// All that a release consists of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToyContents {
+    /// Its number.
+    pub release: u32,
+    /// Its secret setting, if it has one.
+    pub secret: Option<String>,
+}
+
+impl Document for ToyContents {
+    const SCHEMA: &'static str = "toy-contents/1";
+
+    fn decode(schema: &str, body: Value) -> Result<Self> {
+        decode_exact(schema, body)
+    }
+}
+
 /// What the toy driver can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]

@@ -38,7 +38,7 @@ pub use self::clock::ManualClock;
 pub use self::fault_store::{FaultStore, Weather};
 pub use self::fault_target::{FaultGap, FaultTarget};
 pub use self::flaw::Flaw;
-pub use self::forms::{ToyAction, ToySnapshot};
+pub use self::forms::{ToyAction, ToyContents, ToySnapshot};
 pub use self::process::{Aimed, Blow, Fuse, Place, Process};
 pub use self::random::{Random, SeededEntropy};
 pub use self::scenario::{Outcome, scenario, traced_scenario};

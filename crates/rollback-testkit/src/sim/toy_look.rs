@@ -1,10 +1,11 @@
-//! What the toy driver tells of the past, and of what restoring would mean.
+//! What the toy driver tells of the past, of what restoring would mean, and what is kept of a release.
 
+use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
-use rollback_core::{Artifact, Finding, Reading, Snapshot as _};
+use rollback_core::{Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Result, Snapshot as _};
 
 use super::flaw::Flaw;
-use super::forms::ToySnapshot;
+use super::forms::{ToyContents, ToySnapshot};
 use super::toy::ToyTarget;
 
 impl ToyTarget {
@@ -79,5 +80,21 @@ impl ToyTarget {
             true => Shown::Plain(secret.to_owned()),
             false => Shown::Redacted,
         }
+    }
+}
+
+#[async_trait]
+impl KeepsContents for ToyTarget {
+    type Contents = ToyContents;
+
+    async fn contents(&self, snapshot: &ToySnapshot) -> Result<Option<ToyContents>> {
+        let picture = self.world.look();
+        let rests = picture.heading.is_none() && picture.settled == snapshot.release;
+        if !rests && !self.has(Flaw::KeepsAnyContents) {
+            let why = format!("it is at r{} by now", picture.heading.unwrap_or(picture.settled));
+            return Err(Error::new(ErrorKind::Stale, format!("keep r{}", snapshot.release), why)
+                .next("record it once it rests"));
+        }
+        Ok(Some(ToyContents { release: snapshot.release, secret: self.secret.clone() }))
     }
 }
