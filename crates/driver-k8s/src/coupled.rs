@@ -109,14 +109,20 @@ impl Coupled {
     /// A Secret that was changed is told ([`changed`](Self::changed)), and never put back.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
+        self.digest_for(self)
+    }
+
+    /// The same for the ConfigMaps that there were in `then`. One that an optional reference has found since is no part of that: it was
+    /// not there to be put back, and nothing is deleted.
+    pub(crate) fn digest_for(&self, then: &Self) -> Option<Digest> {
         let prefix = format!("{}/", Referenced::ConfigMap.name());
-        let is_map = |place: &String| place.starts_with(&prefix);
-        let mut maps = self.objects.iter().filter(|(place, _)| is_map(place)).peekable();
+        let mut maps = then.objects.iter().filter(|(place, _)| place.starts_with(&prefix)).peekable();
         if self.is_unread() || maps.peek().is_none() {
             return None;
         }
+        let held = |place| self.objects.get(place).and_then(Option::as_ref).map(|content| &content.digest);
         let maps: BTreeMap<_, _> =
-            maps.map(|(place, content)| (place, content.as_ref().map(|content| &content.digest))).collect();
+            maps.map(|(place, was)| (place, was.as_ref().and_then(|_| held(place)))).collect();
         Some(Digest::of_bytes(canonical(&serde_json::json!(maps)).as_bytes()))
     }
 

@@ -215,7 +215,7 @@ impl K8sTarget {
     async fn with_configuration(&self, evidence: Evidence, goal: &K8sSnapshot) -> Result<Evidence> {
         let read = self.client.references(&goal.template).await;
         let now = self.client.coupled(&self.client.home().await?.key, &read);
-        let evidence = match now.digest() {
+        let evidence = match now.digest_for(goal.coupled.as_ref().unwrap_or(&now)) {
             Some(digest) => evidence.coupled(digest),
             None => evidence.unread("what its ConfigMaps hold"),
         };

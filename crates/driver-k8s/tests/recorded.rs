@@ -284,6 +284,26 @@ async fn an_immutable_configmap_is_respected() -> Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_configmap_that_came_since_is_left() -> Result<()> {
+    let bed = Bed::new(Kind::Deployment).await?;
+    // Optional, and not there.
+    bed.site.change(|object| {
+        let sources = &mut object["spec"]["template"]["spec"]["containers"][0]["envFrom"];
+        sources.as_array_mut().unwrap().push(json!({ "configMapRef": { "name": "more", "optional": true } }));
+    });
+    bed.site.cluster.settle();
+    bed.engine()?.record(&name()?, &Claim::good().by("ana")).await?;
+    let more = json!({ "kind": "ConfigMap", "metadata": { "name": "more" }, "data": { "a": "b" } });
+    bed.site.cluster.create(NAMESPACE, &more);
+    assert!(bed.plan(None).await?.components[&name()?].already_there);
+    bed.configure(BAD);
+    ended(&bed.back().await?.1, State::Restored);
+    assert_eq!(bed.holds().as_deref(), Some(GOOD));
+    assert!(bed.site.cluster.get("configmaps", NAMESPACE, "more").is_some());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_was_changed_is_told_and_left() -> Result<()> {
     let bed = Bed::new(Kind::Deployment).await?;
     bed.configure(BAD);
