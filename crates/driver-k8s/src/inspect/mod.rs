@@ -36,13 +36,17 @@ pub(crate) async fn inspect(
     to: &K8sSnapshot,
 ) -> Result<Inspection> {
     let mut inspection = Inspection::default();
-    let held = history_entry(client, to).await;
     inspection.diff = from.map_or(&look.desired, |from| &from.template).diff(&to.template);
     let images: Vec<_> = to.info().artifacts.into_iter().filter(|one| one.kind == "image").collect();
     let names: Vec<_> = images.iter().map(|image| image.name.clone()).collect();
-    let ((sent, references, autoscalers, quotas, may_delete), budgets, (presence, on_nodes)) = join3(
+    let (((held, sent), references, autoscalers, quotas, may_delete), budgets, (presence, on_nodes)) = join3(
         join5(
-            rehearse(client, look, resume, to, held.as_ref().and_then(|held| held.as_ref().ok())),
+            async {
+                let held = history_entry(client, to).await;
+                let entry = held.as_ref().and_then(|held| held.as_ref().ok());
+                let sent = rehearse(client, look, resume, to, entry).await;
+                (held, sent)
+            },
             client.references(&to.template),
             client.all(AUTOSCALERS),
             client.all(Resource::core("resourcequotas")),
