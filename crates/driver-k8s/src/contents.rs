@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::client::Client;
-use crate::coupled::Coupled;
+use crate::coupled::{Coupled, map_place};
 use crate::patch::{MARK, REPLICAS_BEFORE};
 use crate::snapshot::K8sSnapshot;
 use crate::template::{Referenced, Template};
@@ -81,17 +81,12 @@ impl K8sContents {
     /// A ConfigMap whose content has this digest.
     pub(crate) fn config_map(&self, name: &str, digest: &str, key: &FingerprintKey) -> Result<&Value> {
         let found = self.config_maps.get(name);
-        found.filter(|found| Coupled::content(&place(name), found, key) == digest).ok_or_else(|| {
+        found.filter(|found| Coupled::content(&map_place(name), found, key) == digest).ok_or_else(|| {
             let why = format!("what is kept holds no ConfigMap {name} with the content that was planned");
             Error::new(ErrorKind::Conflict, "put a ConfigMap back", why)
                 .next("make a new plan, with the same fingerprint key")
         })
     }
-}
-
-/// Where a ConfigMap stands in coupled state.
-pub(crate) fn place(name: &str) -> String {
-    format!("{}/{name}", Referenced::ConfigMap.name())
 }
 
 /// What of a ConfigMap is its own.

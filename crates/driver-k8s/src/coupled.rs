@@ -41,9 +41,23 @@ pub struct Content {
     pub immutable: bool,
 }
 
+fn place(kind: Referenced, name: &str) -> String {
+    format!("{}/{name}", kind.name())
+}
+
+/// Where a ConfigMap stands among the objects of a state.
+pub(crate) fn map_place(name: &str) -> String {
+    place(Referenced::ConfigMap, name)
+}
+
+/// The name of the ConfigMap that stands there, if it is one.
+pub(crate) fn map_name(place: &str) -> Option<&str> {
+    place.strip_prefix(Referenced::ConfigMap.name())?.strip_prefix('/')
+}
+
 impl Coupled {
     pub(crate) fn place(reference: &Reference) -> String {
-        format!("{}/{}", reference.kind.name(), reference.name)
+        place(reference.kind, &reference.name)
     }
 
     /// Whether objects of this kind belong to a state.
@@ -73,25 +87,21 @@ impl Coupled {
 
     /// The ConfigMaps that were there, by name, with the digests of what they held.
     pub(crate) fn config_maps(&self) -> BTreeMap<&str, &str> {
-        let prefix = format!("{}/", Referenced::ConfigMap.name());
         self.objects
             .iter()
-            .filter_map(|(place, content)| {
-                Some((place.strip_prefix(&prefix)?, content.as_ref()?.digest.as_deref()?))
-            })
+            .filter_map(|(place, content)| Some((map_name(place)?, content.as_ref()?.digest.as_deref()?)))
             .collect()
     }
 
     /// Whether a ConfigMap could not be changed in place.
     pub(crate) fn is_immutable(&self, name: &str) -> bool {
-        let found = self.objects.get(&format!("{}/{name}", Referenced::ConfigMap.name()));
+        let found = self.objects.get(&map_place(name));
         found.and_then(Option::as_ref).is_some_and(|content| content.immutable)
     }
 
     /// Whether a ConfigMap could not be read.
     pub(crate) fn is_unread(&self) -> bool {
-        let prefix = format!("{}/", Referenced::ConfigMap.name());
-        self.unread.iter().any(|place| place.starts_with(&prefix))
+        self.unread.iter().any(|place| map_name(place).is_some())
     }
 
     /// Adds an object that does not exist.
@@ -115,8 +125,7 @@ impl Coupled {
     /// The same for the ConfigMaps that there were in `then`. One that an optional reference has found since is no part of that: it was
     /// not there to be put back, and nothing is deleted.
     pub(crate) fn digest_for(&self, then: &Self) -> Option<Digest> {
-        let prefix = format!("{}/", Referenced::ConfigMap.name());
-        let mut maps = then.objects.iter().filter(|(place, _)| place.starts_with(&prefix)).peekable();
+        let mut maps = then.objects.iter().filter(|(place, _)| map_name(place).is_some()).peekable();
         if self.is_unread() || maps.peek().is_none() {
             return None;
         }

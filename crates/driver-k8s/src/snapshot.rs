@@ -111,6 +111,14 @@ impl K8sSnapshot {
         }
     }
 
+    /// The ReplicaSet or ControllerRevision that holds it, if one should.
+    pub(crate) fn held_by(&self) -> Option<Artifact> {
+        match &self.source {
+            Source::History { name, .. } => Some(Artifact::new(self.workload.kind.history_name(), name)),
+            Source::Workload | Source::Images => None,
+        }
+    }
+
     /// The image tag of the main container.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
@@ -141,9 +149,7 @@ impl Snapshot for K8sSnapshot {
         info.artifacts.extend(needed.map(|reference| Artifact::new(reference.kind.name(), reference.name)));
         info.version = self.version();
         info.made_at = self.made_at;
-        if let Source::History { name, .. } = &self.source {
-            info.artifacts.push(Artifact::new(self.workload.kind.history_name(), name));
-        }
+        info.artifacts.extend(self.held_by());
         info.coupled = self.coupled.as_ref().and_then(Coupled::digest);
         info
     }

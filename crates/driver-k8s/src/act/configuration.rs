@@ -1,4 +1,4 @@
-//! Putting a ConfigMap back.
+//! Putting back what is kept: ConfigMaps, and workloads that are gone.
 
 use rollback_core::{ActionContext, Error, ErrorKind, Landing, Receipt, Result};
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{SENDINGS, superseded, unsent};
 use crate::action::{On, Was};
 use crate::client::Client;
-use crate::contents::{K8sContents, place};
-use crate::coupled::Coupled;
+use crate::contents::K8sContents;
+use crate::coupled::{Coupled, map_place};
 use crate::patch::{self, mark};
 use crate::text::flag;
 
@@ -32,7 +32,7 @@ pub(super) async fn put(
         let sent = match client.config_map(name).await {
             Ok(now) if is_ours(&now, cx) => return Ok(Landing::Applied(cx.unmoved())),
             Ok(now) => {
-                let found = Coupled::content(&place(name), &now, key);
+                let found = Coupled::content(&map_place(name), &now, key);
                 if found == content {
                     let output = json!({ "config-map": "was so already" });
                     return Ok(Landing::Applied(cx.unmoved().with_output(output)));
@@ -74,7 +74,7 @@ pub(super) async fn stands(
     let key = &client.home().await?.key;
     Ok(match client.config_map(name).await {
         Ok(now) if is_ours(&now, cx) => Landing::Applied(cx.unmoved()),
-        Ok(now) if Coupled::content(&place(name), &now, key) == content => {
+        Ok(now) if Coupled::content(&map_place(name), &now, key) == content => {
             Landing::Applied(cx.unmoved().presumed())
         }
         Ok(_) => Landing::NotApplied { why: format!("ConfigMap {name} has another content") },

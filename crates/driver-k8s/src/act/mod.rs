@@ -85,28 +85,26 @@ pub(crate) async fn apply(client: &Client, cx: &ActionContext, action: &K8sActio
 
 /// Finds out what became of an action.
 pub(crate) async fn probe(client: &Client, cx: &ActionContext, action: &K8sAction) -> Result<Landing> {
-    if let K8sAction::DeletePod { pod, pod_uid, .. } = action {
-        return Ok(match standing(client, pod, pod_uid).await? {
-            None => Landing::Applied(cx.unmoved().presumed()),
-            Some(_) => Landing::NotApplied { why: format!("pod {pod} is still there") },
-        });
-    }
-    if let K8sAction::TellAppliers { left, .. } = action {
-        return Ok(match to_mend(client, &client.object().await?, left.as_deref()).await?.is_empty() {
-            true => Landing::Applied(cx.unmoved().presumed()),
-            false => Landing::NotApplied { why: "what tools remember is as it was".to_owned() },
-        });
-    }
-    if let K8sAction::PutConfigMap { name, content, .. } = action {
-        return configuration::stands(client, cx, name, content).await;
-    }
-    if let K8sAction::MakeAgain { .. } = action {
-        return configuration::made_again(client, cx).await;
-    }
-    if let K8sAction::RunJob { on, result, .. } = action {
-        return ran(client, cx, &job::name(&on.workload.name, &cx.key), *result).await;
-    }
     match action {
+        K8sAction::DeletePod { pod, pod_uid, .. } => {
+            return Ok(match standing(client, pod, pod_uid).await? {
+                None => Landing::Applied(cx.unmoved().presumed()),
+                Some(_) => Landing::NotApplied { why: format!("pod {pod} is still there") },
+            });
+        }
+        K8sAction::TellAppliers { left, .. } => {
+            return Ok(match to_mend(client, &client.object().await?, left.as_deref()).await?.is_empty() {
+                true => Landing::Applied(cx.unmoved().presumed()),
+                false => Landing::NotApplied { why: "what tools remember is as it was".to_owned() },
+            });
+        }
+        K8sAction::PutConfigMap { name, content, .. } => {
+            return configuration::stands(client, cx, name, content).await;
+        }
+        K8sAction::MakeAgain { .. } => return configuration::made_again(client, cx).await,
+        K8sAction::RunJob { on, result, .. } => {
+            return ran(client, cx, &job::name(&on.workload.name, &cx.key), *result).await;
+        }
         K8sAction::ApplyManifest { objects, .. } => return manifest::applied(client, cx, objects).await,
         K8sAction::DeleteManifest { on, objects } => {
             return manifest::deleted(client, cx, on, objects).await;

@@ -15,11 +15,11 @@ use rollback_core::{Artifact, ErrorKind, IdempotencyKey, Reading, Result, Snapsh
 use serde_json::{Value, json};
 
 use crate::client::{Client, Resource};
-use crate::coupled::Coupled;
+use crate::coupled::{self, Coupled};
 use crate::look::{Look, raw_template};
 use crate::patch::{self, Change};
 use crate::snapshot::{K8sSnapshot, Source};
-use crate::template::{Reference, Referenced, Template};
+use crate::template::{Reference, Template};
 
 /// Under which fact strategies find what belongs to the destination, as it is now.
 pub(crate) const COUPLED: &str = "coupled";
@@ -67,8 +67,7 @@ pub(crate) async fn inspect(
     let now = client.coupled(&client.home().await?.key, &references);
     inspection.findings.extend(configuration(client, to, &now).await);
     inspection.facts = json!({ COUPLED: now });
-    if let (Some(held), Source::History { name, .. }) = (&held, &to.source) {
-        let artifact = Artifact::new(to.workload.kind.history_name(), name);
+    if let (Some(held), Some(artifact)) = (&held, to.held_by()) {
         inspection.artifacts.push(inspection_entry(artifact, checks::presence(held)));
         inspection.findings.extend(held.as_ref().err().and_then(checks::another));
     }
@@ -89,11 +88,8 @@ pub(crate) async fn of_nothing(client: &Client, to: &K8sSnapshot) -> Result<Insp
     let others = to.info().artifacts.into_iter();
     let images = others.filter(|one| one.kind == "image").map(|one| inspection_entry(one, unasked()));
     inspection.artifacts.extend(images);
-    if let Source::History { name, .. } = &to.source {
-        // What controls nothing any more is collected.
-        let entry = Artifact::new(to.workload.kind.history_name(), name);
-        inspection.artifacts.push(inspection_entry(entry, Reading::Absent));
-    }
+    // What controls nothing any more is collected.
+    inspection.artifacts.extend(to.held_by().map(|entry| inspection_entry(entry, Reading::Absent)));
     Ok(inspection)
 }
 
@@ -155,8 +151,7 @@ async fn configuration(client: &Client, to: &K8sSnapshot, now: &Coupled) -> Vec<
     let next = "`apply-recorded` and `restore-configuration` put ConfigMaps back whose contents are kept; every other method leaves them, \
                 and Secrets are never put back";
     let mut findings = vec![Finding::warning("configuration-changed", message).next(next)];
-    let is_map = |place: &String| place.starts_with(Referenced::ConfigMap.name());
-    if changed.iter().any(is_map)
+    if changed.iter().any(|place| coupled::map_name(place).is_some())
         && matches!(client.may("patch", Resource::core("configmaps")).await, Ok(false))
     {
         let message =

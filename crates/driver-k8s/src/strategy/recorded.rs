@@ -7,7 +7,7 @@ use rollback_core::{Artifact, Decision, Proposal, Risk, Snapshot as _, Step, Ste
 use super::{Choices, Question, REQUEST, decide};
 use crate::action::{K8sAction, On, Was};
 use crate::coupled::Coupled;
-use crate::snapshot::{K8sSnapshot, Source};
+use crate::snapshot::K8sSnapshot;
 use crate::template::Referenced;
 
 /// Puts back what is kept of a recorded state: when its revision was pruned, when ConfigMaps were changed with it, or when the
@@ -164,12 +164,8 @@ fn now(view: &View<K8sSnapshot>) -> Option<Coupled> {
 /// What is made again need not exist.
 fn brings(proposal: Proposal<K8sAction>, goal: &K8sSnapshot) -> Proposal<K8sAction> {
     let maps = goal.coupled.iter().flat_map(|coupled| coupled.config_maps().into_keys());
-    let mut proposal = maps.fold(proposal.coupled(), |proposal, name| {
-        proposal.brings(Artifact::new(Referenced::ConfigMap.name(), name))
-    });
-    if let Source::History { name, .. } = &goal.source {
-        proposal = proposal.brings(Artifact::new(goal.workload.kind.history_name(), name));
-    }
+    let maps = maps.map(|name| Artifact::new(Referenced::ConfigMap.name(), name));
+    let proposal = maps.chain(goal.held_by()).fold(proposal.coupled(), Proposal::brings);
     proposal.precondition("Secrets that it refers to hold what they hold today: they are not kept")
 }
 

@@ -31,10 +31,10 @@ impl RevisionUndo {
             return Err(format!("no {kind} holds {}", goal.info().label()));
         };
         question.not_there_yet()?;
-        let entry = (goal.workload.kind.history_name(), name.as_str());
+        let entry = goal.held_by();
         let mut gone = view.inspection.artifacts.iter().filter(|one| one.presence == Reading::Absent);
-        if gone.any(|one| (one.artifact.kind.as_str(), one.artifact.name.as_str()) == entry) {
-            return Err(format!("{} {name} does not exist any more", entry.0));
+        if gone.any(|one| Some(&one.artifact) == entry.as_ref()) {
+            return Err(format!("{} {name} does not exist any more", goal.workload.kind.history_name()));
         }
         let action = K8sAction::SetTemplate {
             on: question.on(),

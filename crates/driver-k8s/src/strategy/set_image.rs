@@ -1,6 +1,6 @@
 //! Set other images, and leave everything else.
 
-use rollback_core::{Artifact, Decision, Proposal, Snapshot as _, Step, StepId, Strategy, View};
+use rollback_core::{Decision, Proposal, Snapshot as _, Step, StepId, Strategy, View};
 
 use super::{Choices, Question, REQUEST, decide};
 use crate::action::K8sAction;
@@ -40,15 +40,13 @@ impl SetImage {
         let title = format!("set the image of {} in {}", told.join(", "), goal.workload);
         let step = Step::single(StepId::from_static("set-images"), title, action).timeout(REQUEST);
         let proposal = question.proposal(Some(step));
-        Ok(match &goal.source {
+        // Nobody needs the entry that held it.
+        let proposal = goal.held_by().into_iter().fold(proposal, Proposal::brings);
+        Ok(match goal.source {
             Source::Images => {
                 proposal.precondition("the earlier version ran with the configuration of today")
             }
-            // Nobody needs the entry that held it.
-            Source::History { name, .. } => {
-                proposal.brings(Artifact::new(goal.workload.kind.history_name(), name))
-            }
-            Source::Workload => proposal,
+            Source::History { .. } | Source::Workload => proposal,
         })
     }
 }
