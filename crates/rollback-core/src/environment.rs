@@ -33,6 +33,12 @@ pub struct Environment {
     pub single_operator: bool,
     /// How long a plan may be applied.
     pub plan_expires_after: Lasting,
+    /// For how long what was proven is watched, and must stay well, before it counts as restored; left out: not at all.
+    ///
+    /// Something that crashes a few seconds after it was ready has passed every look until then. Components that come after do
+    /// not wait for it; what a rollback tidies up does, and so does the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<Lasting>,
 }
 
 impl Environment {
@@ -49,6 +55,7 @@ impl Environment {
             contacts: Vec::new(),
             single_operator: false,
             plan_expires_after: Lasting::from_secs(3_600),
+            soak: None,
         }
     }
 
@@ -105,6 +112,13 @@ impl Environment {
     #[must_use]
     pub fn plan_expires_after(mut self, expiry: Lasting) -> Self {
         self.plan_expires_after = expiry;
+        self
+    }
+
+    /// Sets for how long what was proven must stay well.
+    #[must_use]
+    pub fn soak(mut self, soak: Lasting) -> Self {
+        self.soak = Some(soak);
         self
     }
 

@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod action;
+mod checked_text;
 pub mod condition;
 pub mod contents;
 pub mod digest;
@@ -11,6 +12,7 @@ pub mod environment;
 pub mod erased;
 pub mod error;
 pub mod fingerprint;
+pub mod foreign;
 mod graph;
 mod journal;
 pub mod layer;

@@ -49,67 +49,7 @@ fn check_slug(what: &'static str, text: &str, longest: usize) -> Result<()> {
 
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $what:literal, $check:ident, $longest:literal) => {
-        $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Parses it.
-            ///
-            /// # Errors
-            ///
-            /// [`ErrorKind::Invalid`] when the text breaks the rules of this type.
-            pub fn new(text: impl Into<String>) -> Result<Self> {
-                let text = text.into();
-                $check($what, &text, $longest)?;
-                Ok(Self(text))
-            }
-
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = Error;
-            fn from_str(text: &str) -> Result<Self> {
-                Self::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Error;
-            fn try_from(text: String) -> Result<Self> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
-            }
-        }
+        crate::checked_text!($(#[$meta])* $name, |text| $check($what, text, $longest));
     };
 }
 

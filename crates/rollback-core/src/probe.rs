@@ -66,6 +66,15 @@ pub struct ProbeSpec {
     pub config: serde_json::Map<String, Value>,
 }
 
+/// What the parts say of themselves, as a gate.
+pub(crate) const PARTS: &str = "parts";
+
+/// Whether what was proven stayed well, as a gate.
+pub(crate) const SOAK: &str = "soak";
+
+/// Names that no gate of the configuration may have: in a report they would be taken for each other.
+pub(crate) const OWN_GATES: [&str; 2] = [PARTS, SOAK];
+
 /// A probe with the rule that its samples must meet after a rollback.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

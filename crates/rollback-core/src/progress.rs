@@ -125,6 +125,8 @@ pub enum Stage {
     Proving,
     /// Asking the gates.
     Gates,
+    /// Watching whether it stays well.
+    Soaking,
     /// Going back to the origin.
     GoingBack,
     /// Doing what is left once everything is proven.
@@ -141,6 +143,7 @@ impl std::fmt::Display for Stage {
             Self::Settling => "settling",
             Self::Proving => "proving",
             Self::Gates => "gates",
+            Self::Soaking => "soaking",
             Self::GoingBack => "going back",
             Self::Tidying => "tidying up",
         })

@@ -166,6 +166,10 @@ pub struct Request {
     /// taken back this is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub urgent: bool,
+    /// For how long what was proven must stay well, where that is not to be what the [environment](crate::Environment::soak)
+    /// says; zero: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<Lasting>,
 }
 
 fn yes() -> bool {
@@ -188,6 +192,7 @@ impl Request {
             quarantine: true,
             automatic: false,
             urgent: false,
+            soak: None,
         }
     }
 
@@ -242,6 +247,13 @@ impl Request {
     #[must_use]
     pub fn urgent(mut self, urgent: bool) -> Self {
         self.urgent = urgent;
+        self
+    }
+
+    /// Watches what was proven for this long, whatever the environment says.
+    #[must_use]
+    pub fn soak(mut self, soak: Option<Lasting>) -> Self {
+        self.soak = soak;
         self
     }
 

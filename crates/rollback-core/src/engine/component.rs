@@ -26,6 +26,7 @@ use crate::request::Request;
 use crate::snapshot::{SnapshotInfo, SnapshotRecord};
 use crate::strategy::{Decision, Peers, Proposal};
 use crate::target::{Evidence, Finding, Inspection, Observation, Severity};
+use crate::time::Lasting;
 
 /// How many repairs are tried.
 const REPAIRS: usize = 2;
@@ -40,6 +41,8 @@ pub(super) struct ComponentRun {
     pub(super) plan: ComponentPlan,
     /// What must hold after the proof.
     pub(super) gates: Vec<Gate>,
+    /// For how long it is watched once it is proven.
+    pub(super) soak: Option<Lasting>,
     pub(super) target: Arc<dyn DynTarget>,
     pub(super) journal: Mutex<Journal>,
     /// `None` before it was taken, and under break-glass.
@@ -71,8 +74,8 @@ pub(super) enum Halt {
 /// How far a component came towards its destination.
 #[derive(Debug)]
 pub(super) enum Forward {
-    /// Proven, and whether every gate passed.
-    Reached { evidence: Evidence, healthy: bool },
+    /// Proven, whether every gate passed, and for how long it was watched since.
+    Reached { evidence: Evidence, healthy: bool, soaked: Option<Lasting> },
     /// It was there before anything was done.
     AlreadyThere { evidence: Evidence },
     /// Nothing was done.

@@ -77,6 +77,24 @@ impl Context {
         kept.await.map(Some)
     }
 
+    /// Keeps contents as far as that is possible: a record without them is worth more than none.
+    pub(crate) async fn try_keep(
+        &self,
+        component: &ComponentName,
+        id: &TargetId,
+        snapshot: &SnapshotRecord,
+    ) -> Option<Kept> {
+        let kept = match self.target(component) {
+            Ok(target) => self.keep(&**target, id, snapshot).await,
+            Err(error) => Err(error),
+        };
+        let told = |error: &Error| {
+            let message = format!("its contents are not kept: {error}");
+            self.emit(Event::Warning { component: component.clone(), message });
+        };
+        kept.inspect_err(told).ok().flatten()
+    }
+
     /// The components that are configured to come before `name`.
     pub(crate) fn order(&self, name: &ComponentName) -> &[ComponentName] {
         self.after.get(name).map_or(&[], Vec::as_slice)

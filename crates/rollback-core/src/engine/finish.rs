@@ -10,6 +10,7 @@ use crate::progress::{Event, Stage};
 use crate::report::{ComponentReport, State};
 use crate::snapshot::SnapshotRecord;
 use crate::target::{Evidence, Finding, Goal, Proof};
+use crate::time::Lasting;
 
 /// A component's end in the making.
 struct Ending {
@@ -112,7 +113,9 @@ impl ComponentRun {
                 ending.error = error;
                 ending
             }
-            Forward::Reached { evidence, healthy } if !back => reached(&goal, evidence, healthy),
+            Forward::Reached { evidence, healthy, soaked } if !back => {
+                reached(&goal, evidence, healthy, soaked)
+            }
             Forward::Reached { .. } => self.go_back("the other components did not arrive".to_owned()).await,
             Forward::Failed { why } if back => self.go_back(why).await,
             Forward::Failed { why } => self.ascertain(why).await,
@@ -175,6 +178,23 @@ impl ComponentRun {
         })
     }
 
+    /// It is proven, and the run had given up: it came too late to be waited for, or what it comes after did not arrive.
+    async fn arrived_after_all(&self, why: &str) -> Ending {
+        let goal = self.plan.to.info.label();
+        let wanted = self.gates.len() + usize::from(self.soak.is_some());
+        let (asked, failed) =
+            self.state(|state| (state.gates.len(), state.gates.values().any(|gate| !gate.passed))).await;
+        let late = format!("{goal} is proven, but only after the run had given up ({why})");
+        match (wanted > 0 && asked >= wanted, failed) {
+            (true, false) => {
+                Ending::new(State::Restored, format!("{goal} is proven, as its gates passed before ({why})"))
+            }
+            (_, true) => Ending::new(State::RestoredUnhealthy, format!("{late}, and a gate failed")),
+            (false, false) => Ending::new(State::RestoredUnhealthy, late)
+                .next("its gates were not asked: check the service"),
+        }
+    }
+
     /// The destination was not reached by any way: finds out what is true of the world.
     async fn ascertain(&self, why: String) -> Ending {
         let open = self.has_open().await;
@@ -183,12 +203,7 @@ impl ComponentRun {
         if let Ok((evidence, Proof::Proven)) = &at_goal
             && !open
         {
-            // It arrived after all, too late for the run to have waited.
-            let summary =
-                format!("{} is proven, but only after the run had given up ({why})", goal.info.label());
-            return Ending::new(State::RestoredUnhealthy, summary)
-                .evidence(Some(evidence.clone()))
-                .next("its gates were not asked: check the service");
+            return self.arrived_after_all(&why).await.evidence(Some(evidence.clone()));
         }
         let at_origin = match self.plan.from.known() {
             Some(origin) => Some(self.prove_goal(&Goal::runs(origin.clone())).await),
@@ -311,10 +326,11 @@ impl ComponentRun {
     }
 }
 
-fn reached(goal: &str, evidence: Evidence, healthy: bool) -> Ending {
+fn reached(goal: &str, evidence: Evidence, healthy: bool, soaked: Option<Lasting>) -> Ending {
     let parts = counted(evidence.parts.len() as u64, "part");
     let ending = if healthy {
-        Ending::new(State::Restored, format!("{goal} runs on {parts}, proven"))
+        let still = soaked.map_or(String::new(), |lasting| format!(", and again after {lasting}"));
+        Ending::new(State::Restored, format!("{goal} runs on {parts}, proven{still}"))
     } else {
         Ending::new(State::RestoredUnhealthy, format!("{goal} runs on {parts}, proven, but a gate failed"))
             .next("the destination may be bad too: choose another, or look at what it depends on")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::lease::Head;
 use crate::name::ComponentName;
 use crate::snapshot::{Identity, SnapshotRecord};
 use crate::target::{Inspection, Observation, TargetInfo};
@@ -28,14 +29,25 @@ pub(crate) struct FreshLook {
     /// What was inspected for this destination; `None` for an urgent plan.
     pub(crate) inspection: Option<Inspection>,
     pub(crate) to: Identity,
+    /// How often its lease had been taken then; `None` if somebody held it.
+    pub(crate) epoch: Option<u64>,
+}
+
+impl FreshLook {
+    /// Whether nobody held the lease between the look and now, who holds it and found this head.
+    pub(crate) fn is_undisturbed(&self, found: Option<&Head>) -> bool {
+        self.epoch == Some(found.map_or(0, |head| head.epoch))
+    }
 }
 
 impl FreshLooks {
-    /// Keeps a look that belongs to a plan of so many components.
-    pub(crate) fn keep(&self, name: &ComponentName, components: usize, look: impl FnOnce() -> FreshLook) {
-        if components <= MOST {
-            self.lock().insert(name.clone(), look());
-        }
+    /// Whether looks of a plan of so many components are kept.
+    pub(crate) fn are_kept(components: usize) -> bool {
+        components <= MOST
+    }
+
+    pub(crate) fn keep(&self, name: &ComponentName, look: FreshLook) {
+        self.lock().insert(name.clone(), look);
     }
 
     /// The look at a component for this destination, if it is fresh. It is given once.

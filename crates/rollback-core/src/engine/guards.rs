@@ -133,11 +133,14 @@ impl ComponentRun {
         let record = |error: Error| error.to_record();
         let now = self.context.clock.monotonic();
         let fresh = self.context.fresh.take(&self.name, self.plan.to.info.identity, now);
-        // It is the look that this very plan was made from: of its target, at its token, and inspected unless it is urgent.
+        // It is the look that this very plan was made from: of its target, at its token, and inspected unless it is urgent. Another
+        // run that ended since may have done what this one is for.
+        let found = self.lease.as_ref().and_then(|lease| lease.found.as_ref());
         let same = |fresh: &FreshLook| {
             let planned = &self.plan.target;
             let there = fresh.target.id == planned.id && fresh.target.account == planned.account;
             there
+                && (self.lease.is_none() || fresh.is_undisturbed(found))
                 && fresh.observed.token == self.plan.token
                 && (fresh.inspection.is_some() || self.request.urgent)
         };

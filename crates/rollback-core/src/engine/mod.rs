@@ -16,6 +16,7 @@ mod records;
 mod remember;
 mod run;
 mod settle;
+mod soak;
 mod steps;
 mod tidy;
 

@@ -1,12 +1,10 @@
 //! Recording what runs: `rollback record`.
 
 use super::{Engine, quarantine};
-use crate::contents::Kept;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Deployment, GoodMark, Ledger};
-use crate::name::{ComponentName, TargetId};
-use crate::progress::Event;
+use crate::name::ComponentName;
 use crate::snapshot::SnapshotRecord;
 use crate::target::{Goal, Proof, Reading};
 
@@ -80,7 +78,7 @@ impl Engine {
                 let mut told = newest.clone();
                 told.good = good.or(told.good);
                 if told.kept.is_none() {
-                    told.kept = self.keep(component, &info.id, &snapshot).await;
+                    told.kept = self.context.try_keep(component, &info.id, &snapshot).await;
                 }
                 if told != newest {
                     let write = |record: &mut Deployment| {
@@ -92,7 +90,7 @@ impl Engine {
                 Ok(told)
             }
             None => {
-                let kept = self.keep(component, &info.id, &snapshot).await;
+                let kept = self.context.try_keep(component, &info.id, &snapshot).await;
                 let mut deployment = Deployment::new(snapshot, now, by);
                 deployment.kept = kept;
                 deployment.proven = true;
@@ -102,22 +100,6 @@ impl Engine {
                 Ok(deployment)
             }
         }
-    }
-
-    /// Keeps contents as far as that is possible: a record without them is worth more than none.
-    async fn keep(
-        &self,
-        component: &ComponentName,
-        target: &TargetId,
-        snapshot: &SnapshotRecord,
-    ) -> Option<Kept> {
-        let found = self.context.target(component).ok()?;
-        let kept = self.context.keep(&**found, target, snapshot).await;
-        let told = |error: &Error| {
-            let message = format!("its contents are not kept: {error}");
-            self.context.emit(Event::Warning { component: component.clone(), message });
-        };
-        kept.inspect_err(told).ok().flatten()
     }
 }
 

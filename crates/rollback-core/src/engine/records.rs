@@ -169,8 +169,7 @@ impl RunRecord {
         let mut journal = BTreeMap::new();
         for name in plan.components.keys() {
             let events = Journal::open(records.clone(), self.run, name).await?;
-            let lines = events.entries().iter().map(|entry| (entry.at, entry.event.describe()));
-            journal.insert(name.clone(), lines.collect());
+            journal.insert(name.clone(), events.lines());
         }
         let report = self.report(records).await?;
         Ok(RunDetails { summary: self.summary(), plan, journal, report })

@@ -2,10 +2,12 @@
 
 use super::component::ComponentRun;
 use crate::contents::Kept;
-use crate::ledger::{Deployment, Ledger, Quarantine};
+use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine};
+use crate::probe::SOAK;
 use crate::report::{ComponentReport, State};
 use crate::snapshot::SnapshotRecord;
 use crate::target::Finding;
+use crate::time::Lasting;
 
 impl ComponentRun {
     /// Writes down what follows from a proven rollback. What fails here is told, and does not change what is true.
@@ -13,7 +15,9 @@ impl ComponentRun {
         if !matches!(report.state, State::Restored | State::RestoredUnhealthy) {
             return;
         }
-        if let Err(error) = self.write_records(report.state).await {
+        let soaked = report.gates.iter().any(|gate| gate.name == SOAK && gate.passed);
+        let soaked = self.soak.filter(|_| soaked && report.state == State::Restored);
+        if let Err(error) = self.write_records(report.state, soaked).await {
             report.findings.push(
                 Finding::warning(
                     "not-recorded",
@@ -24,7 +28,7 @@ impl ComponentRun {
         }
     }
 
-    async fn write_records(&self, state: State) -> crate::error::Result<()> {
+    async fn write_records(&self, state: State, soaked: Option<Lasting>) -> crate::error::Result<()> {
         let now = self.context.clock.now();
         let ledger = Ledger::new(self.context.records.clone(), &self.plan.target.id)?;
         let known = ledger.deployments().await?;
@@ -43,6 +47,7 @@ impl ComponentRun {
             deployment.kept = kept;
             deployment.made_by = Some(self.run);
             deployment.proven = true;
+            deployment.good = soaked.map(|lasting| GoodMark::Soaked { lasting, at: now });
             ledger.record(&deployment).await?;
         }
         let Some(left) = left else {
@@ -74,9 +79,8 @@ impl ComponentRun {
         let Some(now) = now.filter(|now| now.info.identity == to.info.identity) else {
             return (to.clone(), None);
         };
-        let kept = self.context.keep(&*self.target, &self.plan.target.id, &now).await;
-        let kept = kept.inspect_err(|error| self.warn(format!("its contents are not kept: {error}")));
-        (now, kept.ok().flatten())
+        let kept = self.context.try_keep(&self.name, &self.plan.target.id, &now).await;
+        (now, kept)
     }
 
     /// Records what is to be left with its contents, before what belongs to it is put back: it would be gone.

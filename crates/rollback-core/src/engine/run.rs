@@ -65,6 +65,7 @@ impl Run {
                 request: Arc::clone(&request),
                 plan: planned.clone(),
                 gates: plan.gates.iter().filter(|gate| gate.component == *name).cloned().collect(),
+                soak: plan.soak(),
                 target: Arc::clone(context.target(name)?),
                 journal: Mutex::new(journal),
                 lease: None,
@@ -180,7 +181,8 @@ impl Run {
                 if let Some(signal) = signals.get(name) {
                     signal.send_replace(Some(arrived(&end)));
                 }
-                (name.clone(), end)
+                // Whoever waits for it goes on: in an outage nobody has the time to watch one after the other.
+                (name.clone(), component.soak(end).await)
             }
             .boxed()
         }))

@@ -10,11 +10,12 @@ use crate::condition::{Condition, Rule, Verdict};
 use crate::document::Envelope;
 use crate::error::ErrorRecord;
 use crate::journal::{JournalEvent, counted};
-use crate::probe::Gate;
+use crate::name::Token;
+use crate::probe::{Gate, PARTS};
 use crate::progress::{Event, Stage};
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::Proposal;
-use crate::target::{Changes, Evidence, Goal, Health, Observation, Phase, Proof};
+use crate::target::{Changes, Evidence, Goal, Health, Observation, PartState, Phase, Proof};
 use crate::time::{Lasting, within};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -24,15 +25,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PROOFS: u32 = 4;
 /// The shortest pause between two looks or samples, however often something stirs and whatever a gate's rule says: without one it
 /// would do nothing else.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long parts may take to say that they are well.
-const HEALTHY_WITHIN: Lasting = Lasting::from_secs(60);
+pub(super) const HEALTHY_WITHIN: Lasting = Lasting::from_secs(60);
 
-/// What one look while settling says.
-enum Look {
+/// What one look after the last action says.
+pub(super) enum Look {
     Wait(String),
     Prove,
     Fail(String),
+}
+
+/// One look after the last action.
+pub(super) struct Seen {
+    pub(super) look: Look,
+    pub(super) parts: Vec<PartState>,
 }
 
 impl ComponentRun {
@@ -54,9 +61,9 @@ impl ComponentRun {
             let late = clock.monotonic().saturating_sub(started) >= lag;
             let mut changes = Changes::default();
             let (waiting, error) = match self.look(goal, late, &mut changes).await? {
-                Ok(Look::Fail(why)) => return Ok(LegEnd::Failed { why, error: None }),
-                Ok(Look::Wait(why)) => (why, None),
-                Ok(Look::Prove) => {
+                Ok(Seen { look: Look::Fail(why), .. }) => return Ok(LegEnd::Failed { why, error: None }),
+                Ok(Seen { look: Look::Wait(why), .. }) => (why, None),
+                Ok(Seen { look: Look::Prove, .. }) => {
                     self.emit_stage(Stage::Proving, goal.info.label());
                     match self.prove(proposal, goal).await {
                         Ok((evidence, Proof::Proven)) => {
@@ -89,44 +96,21 @@ impl ComponentRun {
         let _ = within(clock, pause.saturating_sub(SHORTEST_PAUSE), changes.wait()).await;
     }
 
-    async fn look(
+    /// Looks at what became of the last action, and notices whoever else moved the target.
+    pub(super) async fn look(
         &self,
         goal: &SnapshotRecord,
         late: bool,
         changes: &mut Changes,
-    ) -> Result<Result<Look, ErrorRecord>, Halt> {
+    ) -> Result<Result<Seen, ErrorRecord>, Halt> {
         let token = self.state(|state| state.token.clone()).await;
         let observed = match self.target.observe(token.as_ref()).await {
             Ok(observed) => observed,
             Err(error) => return Ok(Err(error.to_record())),
         };
         changes.clone_from(&observed.changes);
-        if observed.lagging && !late {
-            return Ok(Ok(Look::Wait("the platform does not show the change yet".to_owned())));
-        }
-        // Before asking who moved it: the platform did, and says why.
-        if let Some(why) = &observed.reverted {
-            let told = format!("the platform goes back by itself: {why}");
-            // An honest end says what runs: that is known when it has arrived.
-            let moves = matches!(observed.phase, Phase::Progressing(_));
-            return Ok(Ok(if moves { Look::Wait(told) } else { Look::Fail(told) }));
-        }
-        let wanted = goal.info.identity;
-        let settled = observed.settled.known().map(|record| record.info.identity);
-        let heading = observed.heading.as_ref().map(|record| record.info.identity);
-        let moved = token.is_some_and(|token| token != observed.token);
-        if moved && heading.or(settled) != Some(wanted) {
-            return Err(Halt::Superseded(format!(
-                "somebody else changed the target: it is at {}",
-                place(&observed)
-            )));
-        }
-        Ok(Ok(match &observed.phase {
-            Phase::Failed(why) => Look::Fail(format!("the target failed: {why}")),
-            Phase::Paused(why) => Look::Wait(format!("the target is held: {why}")),
-            Phase::Progressing(what) => Look::Wait(what.clone()),
-            Phase::Settled => Look::Prove,
-        }))
+        let look = judge(&observed, goal, late, token.as_ref())?;
+        Ok(Ok(Seen { look, parts: observed.parts }))
     }
 
     /// Reads full evidence and judges it.
@@ -162,7 +146,7 @@ impl ComponentRun {
         for passed in join_all(self.gates.iter().map(|gate| self.gate(gate).boxed())).await {
             healthy &= passed?;
         }
-        Ok(Forward::Reached { evidence, healthy })
+        Ok(Forward::Reached { evidence, healthy, soaked: None })
     }
 
     async fn gate(&self, gate: &Gate) -> Result<bool, Halt> {
@@ -197,19 +181,13 @@ impl ComponentRun {
         }
     }
 
-    async fn gate_ended(&self, name: &str, passed: bool, detail: String) -> Result<bool, Halt> {
+    pub(super) async fn gate_ended(&self, name: &str, passed: bool, detail: String) -> Result<bool, Halt> {
         self.note(JournalEvent::GateEnded { name: name.to_owned(), passed, detail }).await?;
         Ok(passed)
     }
 
     /// What the parts say of themselves is a gate of its own, asked only when one of them is not well.
     async fn parts_are_well(&self, evidence: &Evidence) -> Result<bool, Halt> {
-        let complaint = |parts: &[crate::target::PartState]| {
-            parts.iter().find_map(|part| match &part.health {
-                Health::Unhealthy(why) => Some(format!("{}: {why}", part.part)),
-                Health::Healthy | Health::Unknown => None,
-            })
-        };
         let Some(mut why) = complaint(&evidence.parts) else { return Ok(true) };
         let clock = &self.context.clock;
         let started = clock.monotonic();
@@ -221,7 +199,7 @@ impl ComponentRun {
                 Ok(observed) => match complaint(&observed.parts) {
                     None => {
                         return self
-                            .gate_ended("parts", true, "every part says that it is well".to_owned())
+                            .gate_ended(PARTS, true, "every part says that it is well".to_owned())
                             .await;
                     }
                     Some(still) => why = still,
@@ -229,8 +207,50 @@ impl ComponentRun {
                 Err(error) => why = error.to_string(),
             }
         }
-        self.gate_ended("parts", false, why).await
+        self.gate_ended(PARTS, false, why).await
     }
+}
+
+fn judge(
+    observed: &Observation<SnapshotRecord>,
+    goal: &SnapshotRecord,
+    late: bool,
+    token: Option<&Token>,
+) -> Result<Look, Halt> {
+    if observed.lagging && !late {
+        return Ok(Look::Wait("the platform does not show the change yet".to_owned()));
+    }
+    // Before asking who moved it: the platform did, and says why.
+    if let Some(why) = &observed.reverted {
+        let told = format!("the platform goes back by itself: {why}");
+        // An honest end says what runs: that is known when it has arrived.
+        let moves = matches!(observed.phase, Phase::Progressing(_));
+        return Ok(if moves { Look::Wait(told) } else { Look::Fail(told) });
+    }
+    let wanted = goal.info.identity;
+    let settled = observed.settled.known().map(|record| record.info.identity);
+    let heading = observed.heading.as_ref().map(|record| record.info.identity);
+    let moved = token.is_some_and(|token| *token != observed.token);
+    if moved && heading.or(settled) != Some(wanted) {
+        return Err(Halt::Superseded(format!(
+            "somebody else changed the target: it is at {}",
+            place(observed)
+        )));
+    }
+    Ok(match &observed.phase {
+        Phase::Failed(why) => Look::Fail(format!("the target failed: {why}")),
+        Phase::Paused(why) => Look::Wait(format!("the target is held: {why}")),
+        Phase::Progressing(what) => Look::Wait(what.clone()),
+        Phase::Settled => Look::Prove,
+    })
+}
+
+/// What the first part that is not well says.
+pub(super) fn complaint(parts: &[PartState]) -> Option<String> {
+    parts.iter().find_map(|part| match &part.health {
+        Health::Unhealthy(why) => Some(format!("{}: {why}", part.part)),
+        Health::Healthy | Health::Unknown => None,
+    })
 }
 
 /// Where a target is or goes, for people.

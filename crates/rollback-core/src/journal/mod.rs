@@ -164,6 +164,25 @@ impl Journal {
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
+
+    /// All events in words. Steps of a batch end in any order, so each outcome names its step.
+    pub(crate) fn lines(&self) -> Vec<(Timestamp, String)> {
+        let line = |entry: &Entry| match &entry.event {
+            JournalEvent::Outcome { intent, .. } => match self.step_of(*intent) {
+                Some(step) => format!("{step}: {}", entry.event.describe()),
+                None => entry.event.describe(),
+            },
+            event => event.describe(),
+        };
+        self.entries.iter().map(|entry| (entry.at, line(entry))).collect()
+    }
+
+    fn step_of(&self, intent: u64) -> Option<&StepId> {
+        match &self.entries.get(usize::try_from(intent).ok()?)?.event {
+            JournalEvent::Intent { step, .. } => Some(step),
+            _ => None,
+        }
+    }
 }
 
 fn broken(prefix: &KeyPrefix, what: &str) -> Error {

@@ -178,6 +178,12 @@ impl Leasing {
         }
     }
 
+    /// How often the lease of `target` has been taken; `None` while somebody holds it.
+    pub(crate) async fn epoch(&self, target: &TargetId) -> Result<Option<u64>> {
+        let Some(record) = self.records.get::<Head>(&head_key(target)?).await? else { return Ok(Some(0)) };
+        Ok(record.value.holder.is_none().then_some(record.value.epoch))
+    }
+
     /// Whether a head may be taken over now.
     fn is_ripe(
         &self,

@@ -66,7 +66,10 @@ impl Past {
     async fn asked(target: &dyn DynTarget, ledger: &Ledger, query: &HistoryQuery) -> Result<Self> {
         let history = target.history(query).await;
         let deployments = ledger.deployments().await?;
-        let history = remembered(history, &deployments)?;
+        let history = match history {
+            Err(error) if may_be_recorded(&error, &deployments) => Vec::new(),
+            history => history?,
+        };
         let quarantined = ledger.quarantined().await?;
         let mut past = Self { candidates: Vec::new(), deployments, quarantined };
         for entry in history {
@@ -291,13 +294,22 @@ impl Past {
             deployments: self.deployments.clone(),
             quarantined: self.quarantined.clone(),
         };
-        for entry in remembered(target.history(query).await, &self.deployments)? {
+        // Who says what there is instead knows more than our records do: a registry with all its tags.
+        let (entries, told) = match target.history(query).await {
+            Err(error) if may_be_recorded(&error, &self.deployments) => {
+                (Vec::new(), Some(error).filter(|error| error.next_step().is_some()))
+            }
+            history => (history?, None),
+        };
+        for entry in entries {
             more.add(entry);
         }
         let found = more.candidates.into_iter().find(|candidate| query.wants(&candidate.snapshot.info));
         found.map(|candidate| chosen(candidate, because, true)).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "find the destination", format!("there is no {what}"))
-                .next(format!("there are, newest first: {}", self.labels()))
+            told.unwrap_or_else(|| {
+                Error::new(ErrorKind::NotFound, "find the destination", format!("there is no {what}"))
+                    .next(format!("there are, newest first: {}", self.labels()))
+            })
         })
     }
 
@@ -324,14 +336,8 @@ impl Past {
 }
 
 /// What a backend does not know any more, because the thing itself is gone, our records may.
-fn remembered(
-    history: Result<Vec<HistoryEntry<SnapshotRecord>>>,
-    deployments: &[Deployment],
-) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
-    match history {
-        Err(error) if error.kind() == ErrorKind::NotFound && !deployments.is_empty() => Ok(Vec::new()),
-        history => history,
-    }
+fn may_be_recorded(error: &Error, deployments: &[Deployment]) -> bool {
+    error.kind() == ErrorKind::NotFound && !deployments.is_empty()
 }
 
 fn chosen(candidate: Candidate, because: String, ran: bool) -> Resolved {

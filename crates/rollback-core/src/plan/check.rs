@@ -9,6 +9,7 @@ use crate::document::Envelope;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::order;
 use crate::name::{ComponentName, StepId};
+use crate::probe::OWN_GATES;
 use crate::strategy::Proposal;
 use crate::target::Capabilities;
 
@@ -24,6 +25,10 @@ pub(super) fn check(body: &PlanBody, value: &Value) -> Result<()> {
     if let Some(gate) = body.gates.iter().find(|gate| gate.rule.within.is_none()) {
         return Err(wrong(format!("the gate {:?} has no end: a run could wait for it forever", gate.name))
             .next("give its rule a `within`"));
+    }
+    if let Some(gate) = body.gates.iter().find(|gate| OWN_GATES.contains(&gate.name.as_str())) {
+        return Err(wrong(format!("a gate is called {:?}, as one of the run's own", gate.name))
+            .next("give it another name"));
     }
     check_targets(&body.components)
         .map_err(|why| wrong(why).next("leave one of them out, here or in the configuration"))?;

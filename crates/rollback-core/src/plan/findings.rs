@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::candidate::Chosen;
-use super::{Method, MethodVerdict};
+use super::{ComponentPlan, Method, MethodVerdict};
 use crate::environment::Environment;
 use crate::registry::known;
 use crate::request::Request;
@@ -175,11 +175,9 @@ pub(crate) fn bounded_diff(mut diff: Vec<DiffEntry>) -> (Vec<DiffEntry>, u64) {
 }
 
 /// Why no method is left, by whoever asked for one.
-pub(super) fn no_method(methods: &[Method], wanted: Option<&str>) -> Finding {
-    let Some(wanted) = wanted else {
-        return Finding::blocker("no-method", "no strategy can put this target back")
-            .next("the comparison of methods says why for each of them");
-    };
+pub(super) fn no_method(component: &ComponentPlan, wanted: Option<&str>) -> Finding {
+    let Some(wanted) = wanted else { return none_at_all(component) };
+    let methods = &component.methods;
     let names = methods.iter().map(|method| method.strategy.as_str());
     let found = methods.iter().find(|method| method.strategy == wanted);
     match found.map(|method| &method.verdict) {
@@ -189,5 +187,31 @@ pub(super) fn no_method(methods: &[Method], wanted: Option<&str>) -> Finding {
         }
         _ => Finding::blocker("no-method", format!("there is no method {wanted:?} for this target"))
             .next(known("methods", wanted, names)),
+    }
+}
+
+/// What is there already may only need time: whoever runs again after something was cut off has to be told that.
+fn none_at_all(component: &ComponentPlan) -> Finding {
+    let to = &component.to.info;
+    let is_there = component.leaving.as_ref().is_some_and(|info| info.identity == to.identity);
+    let label = to.label();
+    match &component.phase {
+        Phase::Progressing(why) if is_there => {
+            let told = format!("{label} is what it goes to already, and it is not there yet: {why}");
+            Finding::blocker("no-method", told).next(
+                "wait for that (rollback status) and run this again to have it proven, or choose another version",
+            )
+        }
+        Phase::Failed(why) if is_there => {
+            Finding::blocker("no-method", format!("{label} is what it runs already, and that fails: {why}"))
+                .next("choose another version: rollback history")
+        }
+        _ => {
+            let mut why: Vec<&str> = component.methods.iter().filter_map(Method::rejected).collect();
+            why.dedup();
+            let why = if why.is_empty() { "there is none".to_owned() } else { why.join("; ") };
+            Finding::blocker("no-method", format!("no strategy can put this target back: {why}"))
+                .next("rollback plan --explain compares them; or choose another version: rollback history")
+        }
     }
 }

@@ -29,6 +29,7 @@ use crate::request::Request;
 use crate::snapshot::{Artifact, SnapshotInfo, SnapshotRecord};
 use crate::strategy::Proposal;
 use crate::target::{DiffEntry, Finding, Phase, Reading, Severity, TargetInfo};
+use crate::time::Lasting;
 
 /// The schema that this version writes and reads.
 pub const PLAN_SCHEMA: &str = "rollback-plan/1";
@@ -168,6 +169,15 @@ impl Method {
             MethodVerdict::Rejected(_) => None,
         }
     }
+
+    /// Why it was rejected, if it was.
+    #[must_use]
+    pub fn rejected(&self) -> Option<&str> {
+        match &self.verdict {
+            MethodVerdict::Rejected(why) => Some(why),
+            MethodVerdict::Chosen(_) | MethodVerdict::Alternative(_) => None,
+        }
+    }
 }
 
 impl ComponentPlan {
@@ -193,6 +203,11 @@ impl ComponentPlan {
 }
 
 impl PlanBody {
+    /// For how long what was proven is watched: what the request says, else what the environment says.
+    pub fn soak(&self) -> Option<Lasting> {
+        self.request.soak.or(self.environment.soak).filter(|soak| !soak.as_duration().is_zero())
+    }
+
     /// Findings that forbid running it.
     pub fn blockers(&self) -> impl Iterator<Item = (&ComponentName, &Finding)> {
         self.findings().filter(|(_, finding)| finding.severity == Severity::Blocker)

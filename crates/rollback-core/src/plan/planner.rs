@@ -13,7 +13,7 @@ use super::compare::{compare, coupled_changed, propose, usable};
 use super::findings::{artifact_findings, bounded_diff, look_findings, missing, no_method, restorable_until};
 use super::{ComponentPlan, Method, PLAN_SCHEMA, Plan, PlanBody, Planned, Undecided};
 use crate::engine::Context;
-use crate::engine::fresh::FreshLook;
+use crate::engine::fresh::{FreshLook, FreshLooks};
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -39,6 +39,8 @@ struct Look {
     target: Arc<dyn DynTarget>,
     info: TargetInfo,
     observed: Observation<SnapshotRecord>,
+    /// See [`FreshLook::epoch`].
+    epoch: Option<u64>,
 }
 
 /// A component with its destination.
@@ -110,7 +112,8 @@ impl Planner<'_> {
         destination: Option<&Destination>,
         now: Timestamp,
     ) -> Result<Result<Aimed, Undecided>> {
-        let (look, chosen) = self.look(name, destination, now).await?;
+        let fresh = FreshLooks::are_kept(request.components.len());
+        let (look, chosen) = self.look(name, destination, now, fresh).await?;
         let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(why) => return Ok(Err(why)),
@@ -129,6 +132,7 @@ impl Planner<'_> {
         name: &ComponentName,
         destination: Option<&Destination>,
         now: Timestamp,
+        fresh: bool,
     ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
         let at = self.context.clock.monotonic();
@@ -140,8 +144,12 @@ impl Planner<'_> {
             (info?, observed?)
         };
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;
-        let look = Look { at, target, info, observed };
-        let (past, resolved) = Past::find(&*look.target, &ledger, destination, look.leaving(), now).await?;
+        let mut look = Look { at, target, info, observed, epoch: None };
+        let epoch = async { if fresh { self.context.leasing.epoch(&look.info.id).await } else { Ok(None) } };
+        let past = Past::find(&*look.target, &ledger, destination, look.leaving(), now);
+        let (epoch, past) = join(epoch, past).await;
+        let (past, resolved) = past?;
+        look.epoch = epoch?;
         let chosen = match resolved {
             Resolved::Chosen(chosen) => Ok(*chosen),
             Resolved::Undecided(why) => {
@@ -227,16 +235,18 @@ impl Planner<'_> {
             &self.context.environment,
             now,
         ));
-        self.context.fresh.keep(name, request.components.len(), || FreshLook {
-            at: look.at,
-            target: look.info.clone(),
-            observed: look.observed.clone(),
-            inspection: aimed
-                .inspection
-                .as_ref()
-                .map(|found| Inspection { diff: Vec::new(), ..found.clone() }),
-            to: to.info.identity,
-        });
+        if FreshLooks::are_kept(request.components.len()) {
+            let inspection = aimed.inspection.as_ref();
+            let fresh = FreshLook {
+                at: look.at,
+                target: look.info.clone(),
+                observed: look.observed.clone(),
+                inspection: inspection.map(|found| Inspection { diff: Vec::new(), ..found.clone() }),
+                to: to.info.identity,
+                epoch: look.epoch,
+            };
+            self.context.fresh.keep(name, fresh);
+        }
         let (diff, diff_omitted) = bounded_diff(inspection.diff);
         let mut component = ComponentPlan {
             driver: look.target.driver().to_owned(),
@@ -295,7 +305,8 @@ fn finish(component: &mut ComponentPlan, peers: &Peers, wanted_method: Option<&s
     component.after = wanted.into_iter().collect();
     component.way_back = way_back(component);
     if !component.already_there && component.proposals().next().is_none() {
-        component.findings.push(no_method(&component.methods, wanted_method));
+        let finding = no_method(component, wanted_method);
+        component.findings.push(finding);
     }
 }
 

@@ -186,6 +186,10 @@ pub struct PartState {
     /// When it last restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
+    /// How often something that runs there ended and was started again by itself, in all its replicas: the restarts of
+    /// containers, and not replicas that an autoscaler adds or somebody replaces. `None` where that is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
     /// Whether it says that it is well.
     pub health: Health,
 }
@@ -200,6 +204,7 @@ impl PartState {
             certainty: Certainty::Verified,
             replicas: None,
             incarnation: None,
+            restarts: None,
             health: Health::Unknown,
         }
     }
@@ -221,6 +226,13 @@ impl PartState {
     #[must_use]
     pub fn with_incarnation(mut self, incarnation: Option<Incarnation>) -> Self {
         self.incarnation = incarnation;
+        self
+    }
+
+    /// Adds how often something there was started again by itself.
+    #[must_use]
+    pub fn with_restarts(mut self, restarts: u64) -> Self {
+        self.restarts = Some(restarts);
         self
     }
 

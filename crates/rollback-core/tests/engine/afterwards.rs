@@ -36,6 +36,11 @@ async fn what_was_left_is_swept_away_once_the_destination_is_proven() {
     let told: Vec<_> = told[&name("web")].iter().map(|(_, line)| line.as_str()).collect();
     let at = |what: &str| told.iter().position(|line| line.starts_with(what)).unwrap();
     assert!(at("proven on") < at("tidies up after switch-all"), "{told:#?}");
+    // Every outcome says of which step it is.
+    for line in told.iter().filter(|line| line.ends_with(": about to be sent")) {
+        let step = line.trim_end_matches("about to be sent");
+        assert!(told.contains(&format!("{step}applied").as_str()), "{told:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

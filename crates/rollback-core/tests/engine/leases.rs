@@ -29,6 +29,22 @@ async fn a_second_operator_is_refused_naming_the_first() {
     assert_eq!(setup.effects(), 1);
 }
 
+/// Two watchers that saw the same failure: what the plan saw a moment ago does not count when another run ended since.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_a_moment_after_a_run_that_ended_looks_again() {
+    let setup = Setup::new(Settings::default().rollout(Duration::from_millis(1))).await;
+    let (ana, ben) = (setup.engine("ana"), setup.engine("ben"));
+    let plans = (plan(&ana, &setup.request(None)).await, plan(&ben, &setup.request(None)).await);
+    let began = setup.clock.monotonic();
+    ended(&ana.apply(&plans.0, &Approval::yes()).await.unwrap(), State::Restored);
+    assert!(setup.clock.monotonic().saturating_sub(began) < Duration::from_secs(2), "the look is not fresh");
+    let second = ben.apply(&plans.1, &Approval::yes()).await.unwrap();
+    ended(&second, State::Refused);
+    let why = &second.components[&name("web")].summary;
+    assert!(why.contains("was changed since the plan was made"), "{why}");
+    assert_eq!(setup.effects(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dead_holder_is_taken_over_and_its_run_resumed() {
     let setup = Setup::new(slow()).await;

@@ -13,4 +13,5 @@ mod ledger;
 mod multi;
 mod plans;
 mod setup;
+mod soak;
 mod states;

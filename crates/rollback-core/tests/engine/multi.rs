@@ -1,13 +1,14 @@
 //! Several components: order, and a run that is only as good as its worst part.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollback_core::engine::Claim;
 use rollback_core::progress::{Event, Progress};
 use rollback_core::{Approval, Engine, OnFailure, Request, State};
 use rollback_testkit::sim::{Settings, ToyTarget, Trouble, World};
 
-use crate::setup::{Setup, ended, name, plan};
+use crate::setup::{Setup, ended, gate, name, plan};
 
 /// `web` after `db`, both at release 3, both with release 2 recorded as good.
 async fn two() -> (Setup, World, Engine, rollback_core::progress::Events) {
@@ -122,4 +123,47 @@ async fn hundreds_of_components_are_one_run_that_is_kept_whole() {
     assert_eq!((kept.plan.digest(), kept.report.unwrap()), (plan.digest(), report));
     let listed = engine.runs(1).await.unwrap().remove(0);
     assert_eq!((listed.components.len(), listed.component_count), (100, 901));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrived_and_passed_its_gates_is_restored_whatever_became_of_the_run() {
+    let setup = Setup::new(Settings::default()).await;
+    let (db, edge) = (World::new(Settings::default(), Arc::clone(&setup.clock)), slow_world(&setup));
+    let engine = |who: &str| {
+        let builder = setup
+            .builder(who)
+            .component(name("db"), ToyTarget::new("db", db.clone()).by(who).erase())
+            .component(name("edge"), ToyTarget::new("edge", edge.clone()).by(who).erase())
+            .gate(gate("good", r#"{"within":"30s","every":"1s"}"#));
+        builder.after(name("web"), name("db")).after(name("edge"), name("web")).build()
+    };
+    let first = engine("ana");
+    for (name, world) in [(name("db"), &db), (name("edge"), &edge)] {
+        world.deploy(2, "pipeline").unwrap();
+        setup.clock.sleep(Duration::from_secs(3_600)).await;
+        first.record(&name, &Claim::good()).await.unwrap();
+        world.deploy(3, "pipeline").unwrap();
+        setup.clock.sleep(Duration::from_secs(3_600)).await;
+    }
+    let planned = plan(&first, &both(&setup).component(name("edge"), None)).await;
+    let running = tokio::spawn(async move { first.apply(&planned, &Approval::yes()).await });
+    while edge.look().heading != Some(2) {
+        setup.clock.sleep(Duration::from_secs(1)).await;
+    }
+    running.abort();
+    let _ = running.await;
+    db.deploy(1, "a colleague").unwrap();
+
+    let second = engine("bob");
+    let run = second.runs(1).await.unwrap().remove(0).run;
+    let report = second.resume(run).await.unwrap();
+    assert_eq!(report.components[&name("db")].state, State::Superseded, "{report:#?}");
+    let web = &report.components[&name("web")];
+    assert_eq!(web.state, State::Restored, "{web:#?}");
+    assert!(web.gates.iter().all(|gate| gate.passed) && !web.gates.is_empty(), "{web:#?}");
+    assert!(web.summary.contains("as its gates passed before"), "{}", web.summary);
+}
+
+fn slow_world(setup: &Setup) -> World {
+    World::new(Settings::default().rollout(Duration::from_secs(300)), Arc::clone(&setup.clock))
 }
