@@ -139,6 +139,21 @@ where
     }
 }
 
+impl<V: Clone + Send + Sync + 'static> Batcher<(), V> {
+    /// For one thing: those who ask together get one answer.
+    pub fn single<F, R>(clock: Arc<dyn Clock>, window: Duration, fetch: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<V>> + Send + 'static,
+    {
+        // There is one key, so only the window ends the gathering.
+        Self::new(clock, 2, window, move |_| {
+            let answer = fetch();
+            async move { Ok(HashMap::from([((), answer.await?)])) }
+        })
+    }
+}
+
 impl<K, V> Inner<K, V>
 where
     K: Clone + Eq + Hash,

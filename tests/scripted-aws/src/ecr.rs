@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::login;
 use crate::protocol::{Fault, epoch, integer, list, required, text};
 use crate::world::World;
 
@@ -55,6 +56,7 @@ pub(crate) fn handle(world: &mut World, op: &str, input: &Value) -> Result<Value
             world.ecr.rules.push(input.clone());
             Ok(input.clone())
         }
+        "GetAuthorizationToken" => Ok(login::token(world)),
         "DescribePullThroughCacheRules" => Ok(json!({ "pullThroughCacheRules": world.ecr.rules })),
         _ => Err(Fault::unknown_operation(op)),
     }

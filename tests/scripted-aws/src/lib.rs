@@ -11,6 +11,7 @@ mod faults;
 mod http;
 mod images;
 mod limits;
+mod login;
 mod others;
 pub mod protocol;
 mod sts;

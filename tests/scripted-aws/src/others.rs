@@ -28,6 +28,7 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 struct Secret {
     name: String,
+    text: Option<String>,
     deleted_at: Option<jiff::Timestamp>,
     stages: BTreeMap<String, Vec<String>>,
 }
@@ -48,7 +49,9 @@ fn create_secret(world: &mut World, input: &Value) -> Result<Value, Fault> {
     let arn = world.arn("secretsmanager", &format!("secret:{name}-{}", &hex[..6]));
     let version = world.uuid();
     let stages = BTreeMap::from([(version.clone(), vec!["AWSCURRENT".to_owned()])]);
-    world.others.secrets.insert(arn.clone(), Secret { name: name.clone(), deleted_at: None, stages });
+    let text = text(input, "SecretString").map(str::to_owned);
+    let secret = Secret { name: name.clone(), text, deleted_at: None, stages };
+    world.others.secrets.insert(arn.clone(), secret);
     Ok(json!({ "ARN": arn, "Name": name, "VersionId": version }))
 }
 
@@ -68,6 +71,20 @@ fn secrets(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
             let mut answer = json!({ "ARN": arn, "Name": secret.name, "VersionIdsToStages": secret.stages });
             if let Some(at) = secret.deleted_at {
                 answer["DeletedDate"] = epoch(at);
+            }
+            Ok(answer)
+        }
+        "GetSecretValue" if secret.deleted_at.is_some() => {
+            let message =
+                "You can't perform this operation on the secret because it was marked for deletion.";
+            Err(Fault::new("InvalidRequestException", message))
+        }
+        "GetSecretValue" => {
+            let mut answer = json!({ "ARN": arn, "Name": secret.name });
+            match &secret.text {
+                Some(text) => answer["SecretString"] = json!(text),
+                // What was given no text is binary.
+                None => answer["SecretBinary"] = json!("AAEC"),
             }
             Ok(answer)
         }
@@ -100,9 +117,33 @@ fn parameters(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault
             world.others.parameters.insert(name, (kind, value));
             Ok(json!({ "Version": 1, "Tier": "Standard" }))
         }
+        "GetParameter" => get_parameter(world, input),
         "GetParameters" => get_parameters(world, input),
         _ => Err(Fault::unknown_operation(op)),
     }
+}
+
+fn get_parameter(world: &World, input: &Value) -> Result<Value, Fault> {
+    let asked = required(input, "Name", "ValidationException")?;
+    let (name, version) = match asked.strip_prefix(&world.arn("ssm", "parameter")) {
+        Some(name) => (name, "1"),
+        None if asked.starts_with("arn:") => (asked, "1"),
+        None => asked.split_once(':').unwrap_or((asked, "1")),
+    };
+    let Some((kind, value)) = world.others.parameters.get(name) else {
+        return Err(Fault::new("ParameterNotFound", ""));
+    };
+    if version != "1" {
+        let message = format!("Systems Manager could not find version {version} of {name}.");
+        return Err(Fault::new("ParameterVersionNotFound", message));
+    }
+    let shown = shown(kind, value, input);
+    Ok(json!({ "Parameter": { "Name": name, "Type": kind, "Value": shown, "Version": 1 } }))
+}
+
+/// Undecrypted, a secure string is what it is encrypted to.
+fn shown<'a>(kind: &str, value: &'a str, input: &Value) -> &'a str {
+    if kind == "SecureString" && !boolean(input, "WithDecryption") { "AQICAH" } else { value }
 }
 
 fn get_parameters(world: &World, input: &Value) -> Result<Value, Fault> {
@@ -119,9 +160,7 @@ fn get_parameters(world: &World, input: &Value) -> Result<Value, Fault> {
             invalid.push(name);
             continue;
         };
-        // Undecrypted, a secure string is what it is encrypted to.
-        let shown =
-            if kind == "SecureString" && !boolean(input, "WithDecryption") { "AQICAH" } else { value };
+        let shown = shown(kind, value, input);
         found.push(json!({ "Name": name, "Type": kind, "Value": shown, "Version": 1 }));
     }
     Ok(json!({ "Parameters": found, "InvalidParameters": invalid }))

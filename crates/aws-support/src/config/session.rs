@@ -1,4 +1,5 @@
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
@@ -92,6 +93,16 @@ impl Session {
     #[must_use]
     pub fn sending(&self) -> &SdkConfig {
         &self.inner.sending
+    }
+
+    /// As [`sending`](Self::sending), for a region that need not be the session's: a registry is asked in its own.
+    #[must_use]
+    pub fn sending_in(&self, region: &str) -> Cow<'_, SdkConfig> {
+        if region == self.region() {
+            return Cow::Borrowed(self.sending());
+        }
+        let there = self.sending().clone().into_builder().region(Region::new(region.to_owned()));
+        Cow::Owned(there.build())
     }
 
     /// For calls that only look: with the SDK's standard retries, at most three tries.
@@ -198,10 +209,9 @@ impl fmt::Debug for Session {
 }
 
 fn asking(config: SdkConfig, profile: Option<String>) -> Batcher<(), Caller> {
-    // There is one key, so only the window ends the gathering.
-    Batcher::new(Arc::new(SystemClock), 2, TOGETHER, move |_| {
+    Batcher::single(Arc::new(SystemClock), TOGETHER, move || {
         let (config, profile) = (config.clone(), profile.clone());
-        async move { Ok(HashMap::from([((), Caller::ask(&config, profile).await?)])) }
+        async move { Caller::ask(&config, profile).await }
     })
 }
 

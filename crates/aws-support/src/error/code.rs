@@ -78,12 +78,13 @@ impl Meaning {
             | "InvalidAccessKeyId"
             | "InvalidToken"
             | "MissingAuthenticationToken"
+            // EC2: the credentials could not be validated.
+            | "AuthFailure"
             | "MissingAuthenticationTokenException"
             | "UnrecognizedClientException"
             | "AuthorizationHeaderMalformed" => BadCredentials,
             "AccessDenied"
             | "AccessDeniedException"
-            | "AuthFailure"
             | "AuthorizationError"
             | "AuthorizationErrorException"
             | "BlockedException"
@@ -215,6 +216,7 @@ mod tests {
             ("UnrecognizedClientException", 400, BadCredentials),
             ("RequestTimeTooSkewed", 403, Clock),
             ("AccessDeniedException", 400, Denied),
+            ("AuthFailure", 401, BadCredentials),
             ("AccessDenied", 403, Denied),
             ("", 403, Denied),
             ("ClusterNotFoundException", 400, NotFound),

@@ -150,6 +150,12 @@ impl Said {
     }
 }
 
+/// There is nobody who would sign the call.
+#[cfg(feature = "instances")]
+pub(crate) fn nobody(call: &Call) -> Error {
+    credentials::none(call)
+}
+
 /// An answer that is none of this service.
 pub(crate) fn odd_answer(call: &Call) -> Error {
     unreadable(call, 200)

@@ -58,6 +58,11 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// Reading parameters of SSM: documented as 40 calls a second.
+    pub const PARAMETERS: Self = Self::new("ssm", "parameter read", 40, 40.0);
+    /// Reading secrets of Secrets Manager and what is said of them: a guess, which throttle answers correct.
+    pub const SECRETS: Self = Self::new("secretsmanager", "secret read", 100, 100.0);
+
     /// `burst` calls at once, `per_second` from then on. `service` and `name` tell the bucket from others.
     ///
     /// # Panics

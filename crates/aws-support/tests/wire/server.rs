@@ -24,7 +24,7 @@ pub(crate) enum Does {
 pub(crate) struct Server {
     pub(crate) url: String,
     requests: Arc<AtomicUsize>,
-    bodies: Arc<Mutex<Vec<String>>>,
+    kept: Arc<Mutex<Vec<(String, String)>>>,
     task: JoinHandle<()>,
 }
 
@@ -33,8 +33,8 @@ impl Server {
     pub(crate) async fn start(script: Vec<Does>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (requests, bodies) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (counted, kept) = (Arc::clone(&requests), Arc::clone(&bodies));
+        let (requests, all) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (counted, kept) = (Arc::clone(&requests), Arc::clone(&all));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = counted.load(Ordering::SeqCst);
@@ -43,7 +43,7 @@ impl Server {
                 tokio::spawn(serve(stream, does, counted, kept));
             }
         });
-        Self { url, requests, bodies, task }
+        Self { url, requests, kept: all, task }
     }
 
     pub(crate) async fn answering(status: u16, body: impl Into<String>) -> Self {
@@ -56,7 +56,11 @@ impl Server {
     }
 
     pub(crate) fn bodies(&self) -> Vec<String> {
-        self.bodies.lock().unwrap().clone()
+        self.kept.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.kept.lock().unwrap().iter().map(|(head, _)| head.clone()).collect()
     }
 }
 
@@ -66,9 +70,14 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, does: Does, counted: Arc<AtomicUsize>, kept: Arc<Mutex<Vec<String>>>) {
-    let Some(body) = request(&mut stream).await else { return };
-    kept.lock().unwrap().push(body);
+async fn serve(
+    mut stream: TcpStream,
+    does: Does,
+    counted: Arc<AtomicUsize>,
+    kept: Arc<Mutex<Vec<(String, String)>>>,
+) {
+    let Some(request) = request(&mut stream).await else { return };
+    kept.lock().unwrap().push(request);
     counted.fetch_add(1, Ordering::SeqCst);
     match does {
         Does::Answers(status, body) => {
@@ -89,8 +98,8 @@ async fn serve(mut stream: TcpStream, does: Does, counted: Arc<AtomicUsize>, kep
     }
 }
 
-/// The body of one whole request.
-async fn request(stream: &mut TcpStream) -> Option<String> {
+/// Head and body of one whole request.
+async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     let mut all = Vec::new();
     loop {
         let mut part = [0; 4096];
@@ -106,7 +115,7 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
                 .find_map(|length| length.trim().parse::<usize>().ok())
                 .unwrap_or(0);
             if body.len() >= length {
-                return Some(body.to_owned());
+                return Some((head.to_owned(), body.to_owned()));
             }
         }
     }
