@@ -1,0 +1,101 @@
+//! What is known of one object, and small objects themselves.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use rollback_aws_support::explain;
+use rollback_core::{ErrorKind, Result};
+
+use super::{Client, lacking};
+use crate::object::{Algorithm, Content, ETag, Headers};
+
+/// One object, as it says of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) content: Content,
+    pub(crate) headers: Headers,
+}
+
+impl Client {
+    /// What an object says of itself; `None` if there is none.
+    pub(crate) async fn head(&self, full: &str) -> Result<Option<Head>> {
+        let doing = format!("look at {}", self.shown(full));
+        let sent = self
+            .s3
+            .head_object()
+            .bucket(self.bucket.as_str())
+            .key(full)
+            .checksum_mode(ChecksumMode::Enabled)
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let call = self.reads("HeadObject", "s3:GetObject", doing.clone());
+        match sent.map_err(|error| explain(&call, &error)) {
+            Ok(answer) => head(&doing, &answer).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A small object, whole, with its tag; `None` if there is none.
+    pub(crate) async fn get(&self, full: &str) -> Result<Option<(Vec<u8>, ETag)>> {
+        let doing = format!("read {}", self.shown(full));
+        let sent = self
+            .s3
+            .get_object()
+            .bucket(self.bucket.as_str())
+            .key(full)
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let call = self.reads("GetObject", "s3:GetObject", doing.clone());
+        let answer = match sent.map_err(|error| explain(&call, &error)) {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let etag = ETag::read(answer.e_tag().ok_or_else(|| lacking(&doing, "entity tag"))?)?;
+        let body = answer.body.collect().await.map_err(|_| {
+            rollback_core::Error::new(ErrorKind::Unavailable, doing, "the connection broke while it was read")
+        })?;
+        Ok(Some((body.to_vec(), etag)))
+    }
+}
+
+fn head(doing: &str, answer: &HeadObjectOutput) -> Result<Head> {
+    let size = answer.content_length().and_then(|size| u64::try_from(size).ok());
+    let size = size.ok_or_else(|| lacking(doing, "size"))?;
+    let etag = ETag::read(answer.e_tag().ok_or_else(|| lacking(doing, "entity tag"))?)?;
+    let mut content = Content::listed(size, etag);
+    // A checksum of checksums depends on how it was uploaded: a copy in one piece has another.
+    if answer.checksum_type() != Some(&ChecksumType::Composite) {
+        let known = [
+            (Algorithm::Sha256, answer.checksum_sha256()),
+            (Algorithm::Sha1, answer.checksum_sha1()),
+            (Algorithm::Crc64Nvme, answer.checksum_crc64_nvme()),
+        ];
+        for (algorithm, value) in known {
+            if let Some(value) = value.filter(|value| !value.contains('-')) {
+                content = content.with_checksum(algorithm, value);
+            }
+        }
+    }
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let headers = Headers {
+        content_type: owned(answer.content_type()),
+        content_encoding: owned(answer.content_encoding()).filter(|encoding| encoding != "aws-chunked"),
+        content_language: owned(answer.content_language()),
+        content_disposition: owned(answer.content_disposition()),
+        cache_control: owned(answer.cache_control()),
+        expires: owned(answer.expires_string()),
+        redirect: owned(answer.website_redirect_location()),
+        metadata: answer
+            .metadata()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        encryption: answer.server_side_encryption().map(|encryption| encryption.as_str().to_owned()),
+        kms_key: owned(answer.ssekms_key_id()),
+    };
+    Ok(Head { content, headers })
+}

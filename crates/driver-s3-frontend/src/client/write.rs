@@ -1,0 +1,132 @@
+//! What changes the bucket.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption, StorageClass as Class, TaggingDirective};
+use rollback_aws_support::explain;
+use rollback_core::{Effect, Error, ErrorKind, Result};
+
+use super::encoding::encode;
+use super::{Client, lacking};
+use crate::object::{ETag, Headers, StorageClass};
+
+/// What must be there for a write to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Nothing.
+    Absent,
+    /// The object with this tag.
+    Tag(ETag),
+}
+
+impl Expected {
+    fn if_match(&self) -> Option<String> {
+        match self {
+            Self::Tag(etag) => Some(format!("\"{etag}\"")),
+            Self::Absent => None,
+        }
+    }
+
+    fn if_none_match(&self) -> Option<String> {
+        (*self == Self::Absent).then(|| "*".to_owned())
+    }
+}
+
+/// One object that is copied inside the bucket.
+#[derive(Debug)]
+pub(crate) struct Copy<'a> {
+    /// The full key of what is copied, and which version of it.
+    pub(crate) from: &'a str,
+    pub(crate) version: Option<&'a str>,
+    /// The tag that it must have.
+    pub(crate) tag: &'a ETag,
+    /// The full key of the copy.
+    pub(crate) to: &'a str,
+    /// What must be there now.
+    pub(crate) over: &'a Expected,
+    pub(crate) class: &'a StorageClass,
+    /// What goes along that S3 does not take along by itself, where it is known.
+    pub(crate) headers: Option<&'a Headers>,
+}
+
+impl Client {
+    /// Copies one object of at most 5 GiB, with everything that goes with it.
+    ///
+    /// S3 takes headers, metadata and tags along; a website's redirect, the storage class and the encryption it does not.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+    pub(crate) async fn copy(&self, copy: &Copy<'_>) -> Result<ETag> {
+        let doing = format!("copy {} to {}", self.shown(copy.from), self.shown(copy.to));
+        let mut source = encode(&format!("{}/{}", self.bucket, copy.from));
+        if let Some(version) = copy.version {
+            source.push_str(&format!("?versionId={}", encode(version)));
+        }
+        let headers = copy.headers;
+        let sent = self
+            .s3
+            .copy_object()
+            .bucket(self.bucket.as_str())
+            .key(copy.to)
+            .copy_source(source)
+            .copy_source_if_match(format!("\"{}\"", copy.tag))
+            .set_if_match(copy.over.if_match())
+            .set_if_none_match(copy.over.if_none_match())
+            .metadata_directive(MetadataDirective::Copy)
+            .tagging_directive(TaggingDirective::Copy)
+            .storage_class(Class::from(copy.class.as_str()))
+            .set_website_redirect_location(headers.and_then(|headers| headers.redirect.clone()))
+            .set_server_side_encryption(
+                headers.and_then(|headers| headers.encryption.as_deref().map(ServerSideEncryption::from)),
+            )
+            .set_ssekms_key_id(headers.and_then(|headers| headers.kms_key.clone()))
+            .set_expected_bucket_owner(self.owner())
+            .set_expected_source_bucket_owner(self.owner())
+            .send()
+            .await;
+        let call = self.changes("CopyObject", "s3:PutObject", doing.clone());
+        let answer = sent.map_err(|error| explain(&call, &error))?;
+        let result = answer.copy_object_result().and_then(|result| result.e_tag());
+        // The status comes before the copy is done: an answer without a result is a copy that failed after that.
+        let unknown = || lacking(&doing, "result").with_effect(Effect::Unknown);
+        ETag::read(result.ok_or_else(unknown)?)
+    }
+
+    /// Writes a small object of our own.
+    pub(crate) async fn put(&self, full: &str, body: Vec<u8>, over: Option<&Expected>) -> Result<ETag> {
+        let doing = format!("write {}", self.shown(full));
+        let sent = self
+            .s3
+            .put_object()
+            .bucket(self.bucket.as_str())
+            .key(full)
+            .content_type("application/json")
+            .body(ByteStream::from(body))
+            .set_if_match(over.and_then(Expected::if_match))
+            .set_if_none_match(over.and_then(Expected::if_none_match))
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let call = self.changes("PutObject", "s3:PutObject", doing.clone());
+        let answer = sent.map_err(|error| explain(&call, &error))?;
+        ETag::read(answer.e_tag().ok_or_else(|| lacking(&doing, "entity tag").with_effect(Effect::Unknown))?)
+    }
+
+    /// Deletes one object, if it is still this one. Where the bucket keeps versions, that is a marker which can be taken away again.
+    pub(crate) async fn delete(&self, full: &str, tag: &ETag) -> Result<()> {
+        let doing = format!("delete {}", self.shown(full));
+        let sent = self
+            .s3
+            .delete_object()
+            .bucket(self.bucket.as_str())
+            .key(full)
+            .if_match(format!("\"{tag}\""))
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let call = self.changes("DeleteObject", "s3:DeleteObject", doing);
+        sent.map(drop).map_err(|error| explain(&call, &error))
+    }
+}
+
+/// Whether somebody else changed what was to be written over.
+pub(crate) fn was_overtaken(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Stale | ErrorKind::Conflict) && error.effect() == Effect::None
+}

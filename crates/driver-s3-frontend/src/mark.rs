@@ -1,0 +1,121 @@
+//! What a rollback left, as it says itself: assets of the release that was left stay for open tabs, and are no part of what was put back.
+
+use std::collections::BTreeMap;
+
+use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Key, Release};
+use crate::object::{ETag, Listed};
+use crate::site::Site;
+use crate::snapshot::{SiteSnapshot, Source};
+use crate::tally::Tally;
+
+const SCHEMA: &str = "s3-live/1";
+
+/// Written beside the site once everything is copied. It holds for as long as a listing makes the same tally.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mark {
+    schema: String,
+    /// What a listing made of everything that is live.
+    tally: String,
+    /// What was put back, without what is kept for open tabs.
+    identity: Identity,
+    objects: u64,
+    bytes: u64,
+    /// How many objects are kept.
+    pub(crate) kept: u64,
+    release: Release,
+    /// Objects whose tags say nothing of their content, by key: the tag of what was copied, and of the copy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    copied: BTreeMap<Key, (ETag, ETag)>,
+}
+
+impl Mark {
+    pub(crate) fn new(tally: &Tally, snapshot: &SiteSnapshot, release: Release, kept: u64) -> Self {
+        let SiteSnapshot { identity, objects, bytes, .. } = *snapshot;
+        let (schema, tally) = (SCHEMA.to_owned(), tally.to_string());
+        Self { schema, tally, identity, objects, bytes, kept, release, copied: BTreeMap::new() }
+    }
+
+    /// With what was copied of which no tag says the content.
+    pub(crate) fn copied(mut self, copied: BTreeMap<Key, (ETag, ETag)>) -> Self {
+        self.copied = copied;
+        self
+    }
+
+    /// Whether what is live is the copy of this that a rollback made: S3 said so when it made it.
+    pub(crate) fn knows(&self, entry: &Listed, listed: &Listed) -> bool {
+        let tags = entry.content.etag.as_ref().zip(listed.content.etag.as_ref());
+        let known = self.copied.get(&entry.key);
+        known.zip(tags).is_some_and(|((from, to), (source, copy))| (from, to) == (source, copy))
+    }
+
+    /// Those of these copies that are still known.
+    pub(crate) fn known(&self) -> &BTreeMap<Key, (ETag, ETag)> {
+        &self.copied
+    }
+
+    /// What is live by this mark, if it is of what is live now.
+    pub(crate) fn applies(&self, tally: &Tally, seen: SiteSnapshot) -> Result<SiteSnapshot> {
+        if self.tally != tally.to_string() {
+            return Ok(seen);
+        }
+        let mut snapshot = seen.of(self.identity, self.objects, self.bytes)?;
+        snapshot.sources = vec![Source::Archive(self.release.clone())];
+        Ok(snapshot)
+    }
+}
+
+impl Site {
+    /// Where the mark is: one for each site of the bucket.
+    fn mark_key(&self) -> String {
+        format!("{}live/{}.json", self.state, Digest::of_bytes(self.live.as_str().as_bytes()).short())
+    }
+
+    /// The mark, whatever it is of. One that cannot be read is none: it only spares the assets that are kept from being asked about.
+    pub(crate) async fn mark(&self) -> Result<Option<Mark>> {
+        let Some((body, _)) = self.client.get(&self.mark_key()).await? else { return Ok(None) };
+        let read = serde_json::from_slice::<Mark>(&body).ok().filter(|mark| mark.schema == SCHEMA);
+        if read.is_none() {
+            tracing::warn!(key = self.mark_key(), "no mark of ours, and not looked at");
+        }
+        Ok(read)
+    }
+
+    /// Leaves a mark. Whoever comes late with one of an earlier time does no harm: its tally is not that of what is live.
+    pub(crate) async fn leave(&self, mark: &Mark) -> Result<()> {
+        let body = serde_json::to_vec(mark).map_err(|error| {
+            Error::new(ErrorKind::Other, "write what was put back", "it is no JSON").with_source(error)
+        })?;
+        self.client.put(&self.mark_key(), body, None).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Content;
+
+    fn listed(etag: &str) -> Listed {
+        let content = Content::listed(7, ETag::new(etag).unwrap());
+        Listed::new(Key::new("film.mp4").unwrap(), content, "2026-11-22T03:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_copy_is_known_by_both_tags_and_by_nothing_less() {
+        let read = |copied: &str| {
+            let mark = format!(
+                r#"{{"schema":"{SCHEMA}","tally":"1-0123456789ab","identity":"{}","objects":1,"bytes":7,"kept":0,"release":"v1",
+                    "copied":{{"film.mp4":{copied}}}}}"#,
+                Digest::of_bytes(b"v1")
+            );
+            serde_json::from_str::<Mark>(&mark).unwrap()
+        };
+        let mark = read(r#"["one-2","two"]"#);
+        assert!(mark.knows(&listed("one-2"), &listed("two")));
+        assert!(!mark.knows(&listed("one-3"), &listed("two")), "the archive holds something else now");
+        assert!(!mark.knows(&listed("one-2"), &listed("three")), "somebody wrote over the copy");
+    }
+}

@@ -1,0 +1,252 @@
+//! One object: what a listing says of it, what is in it, and what a browser is told with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use rollback_core::error::quoted;
+use rollback_core::{Error, ErrorKind, Result, checked_text};
+
+use crate::names::Key;
+
+checked_text! {
+    /// An entity tag, without its quotes.
+    ETag, |text| {
+        let fits = (1..=256).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() && c != '"');
+        let refused = || Error::new(ErrorKind::Corrupt, "read an entity tag", format!("{} is none", quoted(text)));
+        fits.then_some(()).ok_or_else(refused)
+    }
+}
+
+impl ETag {
+    /// Reads one as S3 sends it: `"9b2cf535f27731c974343645a3985328"`, with its quotes or without.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] when it is empty or holds what no header may hold.
+    pub(crate) fn read(sent: &str) -> Result<Self> {
+        Self::new(sent.trim().trim_start_matches("W/").trim_matches('"'))
+    }
+
+    /// The MD5 of the content, if this looks like one. Those of multipart uploads end in the number of their parts. An object that
+    /// is encrypted with a KMS key has a tag of the same form that says nothing of its content: two of these are never equal, so
+    /// that nothing is left out for it.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
+    pub(crate) fn md5(&self) -> Option<&str> {
+        let digits = self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then_some(self.as_str())
+    }
+}
+
+/// How a checksum of a whole object was made. Those of parts, put together, are as good as none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-1: good enough to tell two builds apart, and chosen by old tools.
+    Sha1,
+    /// CRC-64/NVME, which S3 adds by itself since December 2024.
+    Crc64Nvme,
+}
+
+/// What is known of an object's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// How many bytes it has.
+    pub(crate) size: u64,
+    /// Its entity tag.
+    pub(crate) etag: Option<ETag>,
+    /// Checksums of the whole object, as S3 writes them.
+    pub(crate) checksums: BTreeMap<Algorithm, String>,
+}
+
+impl Content {
+    /// As a listing says it.
+    pub(crate) fn listed(size: u64, etag: ETag) -> Self {
+        Self { size, etag: Some(etag), checksums: BTreeMap::new() }
+    }
+
+    /// Adds a checksum of the whole object.
+    pub(crate) fn with_checksum(mut self, algorithm: Algorithm, value: impl Into<String>) -> Self {
+        self.checksums.insert(algorithm, value.into());
+        self
+    }
+
+    /// Whether both have the same bytes; `None` where that cannot be known from what was read.
+    ///
+    /// Equal tags mean equal bytes: they are a hash of the content, a hash of hashes, or a random number. Different tags mean different
+    /// bytes only where both are a hash of the content.
+    pub(crate) fn same(&self, other: &Self) -> Option<bool> {
+        if self.size != other.size {
+            return Some(false);
+        }
+        let shared = |algorithm: &Algorithm| {
+            let (ours, theirs) = (self.checksums.get(algorithm)?, other.checksums.get(algorithm)?);
+            Some(ours == theirs)
+        };
+        if let Some(equal) = self.checksums.keys().find_map(shared) {
+            return Some(equal);
+        }
+        let (ours, theirs) = (self.etag.as_ref()?, other.etag.as_ref()?);
+        if ours == theirs {
+            return Some(true);
+        }
+        // Both may be hashes, and either may come from a KMS key: a difference is believed and costs one copy.
+        (ours.md5().is_some() && theirs.md5().is_some()).then_some(false)
+    }
+
+    /// What stands for it in an identity.
+    pub(crate) fn mark(&self) -> String {
+        let tag = self.etag.as_ref();
+        match (tag.and_then(ETag::md5), self.checksums.iter().next()) {
+            (Some(md5), _) => format!("md5 {}", md5.to_ascii_lowercase()),
+            (None, Some((algorithm, value))) => format!("{algorithm} {value}"),
+            (None, None) => format!("tag {}", tag.map_or("", ETag::as_str)),
+        }
+    }
+}
+
+/// One object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Its key below the prefix that was listed.
+    pub(crate) key: Key,
+    /// Size and tag.
+    pub(crate) content: Content,
+    /// When it was written.
+    pub(crate) modified: Timestamp,
+    /// Where it is stored: `STANDARD` unless told otherwise.
+    pub(crate) class: StorageClass,
+}
+
+impl Listed {
+    /// What a listing says.
+    pub(crate) fn new(key: Key, content: Content, modified: Timestamp) -> Self {
+        Self { key, content, modified, class: StorageClass::default() }
+    }
+
+    /// Sets the storage class.
+    pub(crate) fn stored(mut self, class: StorageClass) -> Self {
+        self.class = class;
+        self
+    }
+}
+
+checked_text! {
+    /// A storage class, as S3 writes it.
+    StorageClass, |text| {
+        let fits = (1..=64).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let refused = || Error::new(ErrorKind::Corrupt, "read a storage class", format!("{} is none", quoted(text)));
+        fits.then_some(()).ok_or_else(refused)
+    }
+}
+
+impl Default for StorageClass {
+    fn default() -> Self {
+        Self("STANDARD".to_owned())
+    }
+}
+
+impl StorageClass {
+    /// Whether an object must be restored before it can be copied, which takes hours.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html>
+    pub(crate) fn is_archived(&self) -> bool {
+        matches!(self.as_str(), "GLACIER" | "DEEP_ARCHIVE")
+    }
+}
+
+/// What goes with an object and must survive: browsers, caches and people rely on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Headers {
+    /// `Content-Type`
+    pub(crate) content_type: Option<String>,
+    /// `Content-Encoding`
+    pub(crate) content_encoding: Option<String>,
+    /// `Content-Language`
+    pub(crate) content_language: Option<String>,
+    /// `Content-Disposition`
+    pub(crate) content_disposition: Option<String>,
+    /// `Cache-Control`
+    pub(crate) cache_control: Option<String>,
+    /// `Expires`, as it was written
+    pub(crate) expires: Option<String>,
+    /// where the website endpoint of S3 sends whoever asks for it; no copy takes that along by itself
+    pub(crate) redirect: Option<String>,
+    /// `x-amz-meta-…`, without that
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// how it is encrypted, where S3 was told to: `AES256`, `aws:kms`
+    pub(crate) encryption: Option<String>,
+    /// the ARN of the KMS key that it is encrypted with
+    pub(crate) kms_key: Option<String>,
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sha256 => "SHA256",
+            Self::Sha1 => "SHA1",
+            Self::Crc64Nvme => "CRC64NVME",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "\"9b2cf535f27731c974343645a3985328\"";
+    const OTHER: &str = "\"0cc175b9c0f1b6a831c399e269772661\"";
+
+    fn content(size: u64, etag: &str) -> Content {
+        Content::listed(size, ETag::read(etag).unwrap())
+    }
+
+    #[test]
+    fn hashes_tell_contents_apart_and_other_tags_only_say_when_they_are_equal() {
+        assert_eq!(content(3, ONE).same(&content(3, ONE)), Some(true));
+        assert_eq!(content(3, ONE).same(&content(3, OTHER)), Some(false));
+        assert_eq!(content(3, ONE).same(&content(4, ONE)), Some(false), "the size says it");
+        let parts = "\"9b2cf535f27731c974343645a3985328-3\"";
+        assert_eq!(
+            content(3, ONE).same(&content(3, parts)),
+            None,
+            "the same bytes in parts have another tag"
+        );
+        assert_eq!(content(3, parts).same(&content(3, parts)), Some(true));
+        assert_eq!(Content { size: 3, ..Content::default() }.same(&content(3, ONE)), None);
+    }
+
+    #[test]
+    fn a_checksum_of_the_whole_decides_before_any_tag() {
+        let parts = content(3, "\"9b2cf535f27731c974343645a3985328-3\"");
+        let known = parts.clone().with_checksum(Algorithm::Crc64Nvme, "x");
+        let whole = content(3, ONE).with_checksum(Algorithm::Crc64Nvme, "x");
+        assert_eq!(known.same(&whole), Some(true));
+        assert_eq!(known.same(&content(3, ONE).with_checksum(Algorithm::Crc64Nvme, "y")), Some(false));
+        assert_eq!(
+            known.same(&content(3, ONE).with_checksum(Algorithm::Sha256, "x")),
+            None,
+            "not comparable"
+        );
+        // A KMS key gives each copy a tag of its own that looks like a hash: the checksum knows better.
+        let other = content(3, OTHER).with_checksum(Algorithm::Crc64Nvme, "x");
+        assert_eq!(whole.same(&other), Some(true));
+    }
+
+    #[test]
+    fn tags_and_classes_from_outside_are_parsed() {
+        assert_eq!(ETag::read("W/\"abc\"").unwrap().as_str(), "abc");
+        for wrong in ["", "\"\"", "a b", "a\nb", "\"a\"b\""] {
+            assert!(ETag::read(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(StorageClass::new("DEEP_ARCHIVE").unwrap().is_archived());
+        assert!(
+            !StorageClass::new("GLACIER_IR").unwrap().is_archived(),
+            "instant retrieval needs no restore"
+        );
+        assert!(StorageClass::new("standard").is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! In which order objects are written: what pages refer to first, the pages last, deletions after that.
+
+use rollback_core::error::quoted;
+use rollback_core::{Error, ErrorKind, checked_text};
+use schemars::JsonSchema;
+
+use crate::names::Key;
+
+/// What browsers ask for by a name that stays: from here they learn the names of everything else.
+const ENTRY_POINTS: [&str; 13] = [
+    "*.html",
+    "*.htm",
+    "*.xhtml",
+    "*.webmanifest",
+    "manifest.json",
+    "asset-manifest.json",
+    "ngsw.json",
+    "service-worker.js",
+    "sw.js",
+    "ngsw-worker.js",
+    "firebase-messaging-sw.js",
+    "robots.txt",
+    "sitemap*.xml",
+];
+/// When an object is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Stage {
+    /// First: nobody sees it before a page refers to it.
+    Asset,
+    /// Last: whoever gets it asks for the rest.
+    EntryPoint,
+}
+
+checked_text! {
+    /// A pattern for keys, or for the names after their last `/`: `*` stands for any text.
+    #[derive(JsonSchema)]
+    #[schemars(inline)]
+    Pattern, |text| {
+        let fits = (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) && text.matches('*').count() <= 4;
+        let refused = || Error::new(ErrorKind::Invalid, "read a pattern", format!("{} is none", quoted(text)))
+            .next("write a key, with at most four '*' for any text: *.html, app/config*.json");
+        fits.then_some(()).ok_or_else(refused)
+    }
+}
+
+impl Pattern {
+    /// Whether a key is meant. A pattern without `/` is held against the name after the last one.
+    #[must_use]
+    pub(crate) fn fits(&self, key: &Key) -> bool {
+        let text = if self.0.contains('/') { key.as_str() } else { key.name() };
+        let mut pieces = self.0.split('*');
+        let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+        let mut pieces: Vec<&str> = pieces.collect();
+        let Some(last) = pieces.pop() else { return rest.is_empty() };
+        // From the left, each as early as it goes: what is left for the last one is as much as can be.
+        let mut rest = rest;
+        for piece in pieces {
+            let Some(at) = rest.find(piece) else { return false };
+            rest = &rest[at + piece.len()..];
+        }
+        rest.ends_with(last)
+    }
+}
+
+/// Tells entry points from assets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    entry_points: Vec<Pattern>,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        let known = ENTRY_POINTS.iter().filter_map(|text| Pattern::new(*text).ok());
+        Self { entry_points: known.collect() }
+    }
+}
+
+impl Order {
+    /// With these beside those that are known.
+    #[must_use]
+    pub(crate) fn with(patterns: &[Pattern]) -> Self {
+        let mut order = Self::default();
+        order.entry_points.extend(patterns.iter().cloned());
+        order
+    }
+
+    /// When an object is written.
+    #[must_use]
+    pub(crate) fn stage(&self, key: &Key) -> Stage {
+        if self.is_entry_point(key) { Stage::EntryPoint } else { Stage::Asset }
+    }
+
+    /// Whether its name makes it one. What has no extension is taken for a page: `about`, served as one.
+    #[must_use]
+    pub(crate) fn is_entry_point(&self, key: &Key) -> bool {
+        !key.name().contains('.') || self.entry_points.iter().any(|pattern| pattern.fits(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(key: &str) -> Stage {
+        Order::with(&[Pattern::new("config/*.json").unwrap()]).stage(&Key::new(key).unwrap())
+    }
+
+    #[test]
+    fn pages_and_what_controls_them_come_last() {
+        for page in [
+            "index.html",
+            "de/about.html",
+            "about",
+            "sw.js",
+            "app.webmanifest",
+            "sitemap-2.xml",
+            "config/live.json",
+        ] {
+            assert_eq!(stage(page), Stage::EntryPoint, "{page}");
+        }
+        for asset in ["assets/app.1f3a.js", "logo.png", "data/config.json", "sw.js.map", "html.css"] {
+            assert_eq!(stage(asset), Stage::Asset, "{asset}");
+        }
+        assert!(Stage::Asset < Stage::EntryPoint);
+    }
+
+    #[test]
+    fn patterns() {
+        let fits = |pattern: &str, key: &str| Pattern::new(pattern).unwrap().fits(&Key::new(key).unwrap());
+        assert!(
+            fits("*.html", "a/b.html")
+                && fits("a/*.html", "a/b/c.html")
+                && fits("*", "x")
+                && fits("a*c*e", "abcde")
+        );
+        assert!(fits("a*a", "aa") && !fits("a*a", "a"), "no character stands for two");
+        assert!(!fits("*.html", "a.html.gz") && !fits("a/*.html", "b/a.html") && !fits("sw.js", "asw.js"));
+        assert!(Pattern::new("").is_err() && Pattern::new("*****").is_err() && Pattern::new("a\nb").is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! The site: what is served, where releases are, and what is ours.
+
+use futures_util::stream::{self, Stream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use rollback_core::{Error, ErrorKind, Identity, Result};
+
+use crate::client::{Client, Reserved};
+use crate::diff::{Change, Counts, Diff};
+use crate::mark::Mark;
+use crate::names::{Key, Layout, Prefix, Release};
+use crate::object::Listed;
+use crate::order::Order;
+use crate::snapshot::{SiteSnapshot, Source};
+use crate::sum::Sum;
+use crate::tally::Tally;
+
+/// How many releases are listed at a time.
+const LISTED_AT_A_TIME: usize = 8;
+
+/// One site. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) client: Client,
+    pub(crate) live: Prefix,
+    pub(crate) layout: Layout,
+    pub(crate) state: Prefix,
+    pub(crate) order: Order,
+}
+
+/// What is live, as one listing shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) tally: Tally,
+    /// `None` where nothing is live.
+    pub(crate) snapshot: Option<SiteSnapshot>,
+}
+
+/// What a release and what is live have to do with each other.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    /// Everything that differs, sorted by key.
+    pub(crate) changes: Vec<Change>,
+    pub(crate) counts: Counts,
+    /// What the release has.
+    pub(crate) release: Sum,
+    /// What is live.
+    pub(crate) tally: Tally,
+    /// What the last rollback left, whatever happened since.
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Site {
+    pub(crate) fn new(client: Client, live: Prefix, layout: Layout, state: Prefix, order: Order) -> Self {
+        Self { client, live, layout, state, order }
+    }
+
+    /// What is served, in order: neither the archive nor what is ours.
+    fn served(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
+        let ours = [self.layout.root().clone(), self.state.clone()];
+        self.client.walk(&self.live, Reserved::inside(&self.live, ours))
+    }
+
+    /// What a release has in the archive, in order.
+    fn archived(&self, release: &Release) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
+        self.client.walk(&self.layout.of(release), Reserved::default())
+    }
+
+    /// Looks at what is live.
+    pub(crate) async fn see(&self) -> Result<Seen> {
+        let listing = async {
+            let (mut tally, mut sum, mut newest) = (Tally::default(), Sum::default(), None);
+            let mut served = self.served();
+            while let Some(listed) = served.try_next().await? {
+                self.count(&mut tally, &listed);
+                newest = newest.max(Some(listed.modified));
+                sum.add(&listed)?;
+            }
+            Ok((tally, sum, newest))
+        };
+        let ((tally, sum, newest), mark) = futures_util::try_join!(listing, self.mark())?;
+        if sum.totals().objects == 0 {
+            return Ok(Seen { tally, snapshot: None });
+        }
+        let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
+        snapshot.made_at = newest;
+        if let Some(mark) = mark {
+            snapshot = mark.applies(&tally, snapshot)?;
+        }
+        Ok(Seen { tally, snapshot: Some(snapshot) })
+    }
+
+    /// A release in the archive; `None` if it has no objects.
+    pub(crate) async fn release(&self, release: &Release) -> Result<Option<SiteSnapshot>> {
+        let (mut sum, mut newest) = (Sum::default(), None);
+        let mut archived = self.archived(release);
+        while let Some(listed) = archived.try_next().await? {
+            newest = newest.max(Some(listed.modified));
+            sum.add(&listed)?;
+        }
+        if sum.totals().objects == 0 {
+            return Ok(None);
+        }
+        let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
+        snapshot.made_at = newest;
+        snapshot.sources = vec![Source::Archive(release.clone())];
+        Ok(Some(snapshot))
+    }
+
+    /// All releases in the archive, in no order, at most once each.
+    pub(crate) async fn releases(&self) -> Result<Vec<SiteSnapshot>> {
+        let (mut names, mut after) = (Vec::new(), None);
+        loop {
+            let (folders, next) = self.client.folders(self.layout.root(), after.as_deref()).await?;
+            names.extend(folders.iter().filter_map(|folder| self.layout.release_of(folder)));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let read = stream::iter(names).map(|release| async move { self.release(&release).await });
+        read.buffer_unordered(LISTED_AT_A_TIME)
+            .try_filter_map(|found| async { Ok(found) })
+            .try_collect()
+            .await
+    }
+
+    /// The release in the archive that holds this, if there is one.
+    pub(crate) async fn find(&self, identity: Identity) -> Result<Option<Release>> {
+        let found = self.releases().await?.into_iter().filter(|found| found.identity == identity);
+        // Two copies of the same: always the same one of them.
+        Ok(found.filter_map(|found| found.release().cloned()).min())
+    }
+
+    /// The release in the archive that holds this, against what is live. Where it is thought to be, it is listed once.
+    pub(crate) async fn find_and_compare(
+        &self,
+        identity: Identity,
+        hint: Option<&Release>,
+    ) -> Result<Option<(Release, Compared)>> {
+        if let Some(hint) = hint {
+            match self.compare(hint).await {
+                Ok(compared) if compared.release.identity() == identity => {
+                    return Ok(Some((hint.clone(), compared)));
+                }
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let Some(release) = self.find(identity).await? else { return Ok(None) };
+        let compared = self.compare(&release).await?;
+        Ok(Some((release, compared)))
+    }
+
+    /// Holds a release in the archive against what is live.
+    pub(crate) async fn compare(&self, release: &Release) -> Result<Compared> {
+        let (diffed, mark) = futures_util::try_join!(self.diff(release), self.mark())?;
+        let Compared { changes, counts, release: sum, tally, .. } = diffed;
+        // Everything that was there is gone: going on would empty the site.
+        if sum.totals().objects == 0 {
+            let found = format!("release {release} has no objects under {}", self.layout.of(release));
+            return Err(Error::new(ErrorKind::NotFound, "read the archive", found)
+                .next("choose another release: rollback history"));
+        }
+        let from = self.layout.of(release);
+        let resolved = stream::iter(changes).map(|change| self.resolve(&from, mark.as_ref(), change));
+        let resolved: Vec<Change> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
+        let mut counts = Counts { same: counts.same, ..Counts::default() };
+        resolved.iter().for_each(|change| counts.add(change));
+        let changes = resolved.into_iter().filter(|change| *change != Change::Same).collect();
+        Ok(Compared { changes, counts, release: sum, tally, mark })
+    }
+
+    /// One pass over both lists.
+    async fn diff(&self, release: &Release) -> Result<Compared> {
+        let (mut tally, mut sum) = (Tally::default(), Sum::default());
+        let (mut changes, mut counts) = (Vec::new(), Counts::default());
+        let archived = self.archived(release).map(|listed| {
+            let listed = listed?;
+            sum.add(&listed)?;
+            Ok(listed)
+        });
+        let served = self.served().inspect_ok(|listed| self.count(&mut tally, listed));
+        {
+            let mut diff = Diff::new(archived, served);
+            while let Some(change) = diff.next().await? {
+                counts.add(&change);
+                if change != Change::Same {
+                    changes.push(change);
+                }
+            }
+        }
+        Ok(Compared { changes, counts, release: sum, tally, mark: None })
+    }
+
+    /// Tags of copies differ where they are no hash: of objects that were uploaded in parts, or that a KMS key encrypts. A mark of
+    /// ours knows what it was copied from, else both objects are asked for their checksums.
+    async fn resolve(&self, from: &Prefix, mark: Option<&Mark>, change: Change) -> Result<Change> {
+        let (Change::Unknown(entry, listed) | Change::Differs(entry, listed)) = &change else {
+            return Ok(change);
+        };
+        if entry.content.size == listed.content.size && mark.is_some_and(|mark| mark.knows(entry, listed)) {
+            return Ok(Change::Same);
+        }
+        if matches!(change, Change::Differs(..)) {
+            return Ok(change);
+        }
+        let (source, live) = (from.join(&entry.key), self.full(&entry.key));
+        let heads = futures_util::try_join!(self.client.head(&source), self.client.head(&live))?;
+        let (Some(source), Some(live)) = heads else { return Ok(change) };
+        Ok(if source.content.same(&live.content) == Some(true) { Change::Same } else { change })
+    }
+
+    fn count(&self, tally: &mut Tally, listed: &Listed) {
+        if let Some(etag) = &listed.content.etag {
+            tally.add(&self.full(&listed.key), listed.content.size, etag);
+        }
+    }
+
+    /// The full key of what is served as `key`.
+    pub(crate) fn full(&self, key: &Key) -> String {
+        self.live.join(key)
+    }
+}
