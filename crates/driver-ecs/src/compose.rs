@@ -1,11 +1,12 @@
 //! States that no revision holds: what is registered now, with another image or another environment.
 
+use rollback_aws_support::ImageRef;
+use rollback_aws_support::ecr::{ImageId, Repository, StoredImage};
 use rollback_core::target::{HistoryEntry, Standing};
 use rollback_core::{Digest, Error, ErrorKind, Reading, Result, Revision, Version};
 
 use crate::arn::TaskDefinitionArn;
-use crate::image::ImageRef;
-use crate::inspect::{ImageId, Repository, StoredImage, newest_first, newest_tags};
+use crate::inspect::newest_tags;
 use crate::past::Past;
 use crate::snapshot::EcsSnapshot;
 use crate::task_definition::Registration;
@@ -26,9 +27,9 @@ pub(crate) async fn with_tag(
     version: &Version,
 ) -> Result<HistoryEntry<EcsSnapshot>> {
     let place = Place::of(past, current).await?;
-    let surroundings = past.client.surroundings();
+    let ecr = past.client.surroundings().ecr();
     let tag = version.as_str();
-    match surroundings.image(&place.repository, ImageId::Tag(tag.to_owned())).await {
+    match ecr.image(&place.repository, ImageId::Tag(tag.to_owned())).await {
         Reading::Known(image) => place.composed(past, current, &image, Some(tag)).await,
         Reading::Unknown(why) => {
             let what = format!(
@@ -45,7 +46,7 @@ pub(crate) async fn with_tag(
                 current.family(),
                 place.shown()
             );
-            let there = match surroundings.images(&place.repository).await {
+            let there = match ecr.images(&place.repository).await {
                 Reading::Known(images) if images.is_empty() => "it has no images".to_owned(),
                 Reading::Known(images) => {
                     format!("it has these, newest first: {}", newest_tags(&images).join(", "))
@@ -64,7 +65,7 @@ pub(crate) async fn second_latest(
     current: &TaskDefinitionArn,
 ) -> Result<HistoryEntry<EcsSnapshot>> {
     let place = Place::of(past, current).await?;
-    let mut images = match past.client.surroundings().images(&place.repository).await {
+    let mut images = match past.client.surroundings().ecr().images(&place.repository).await {
         Reading::Known(images) => images,
         Reading::Absent => Vec::new(),
         Reading::Unknown(why) => {
@@ -76,7 +77,6 @@ pub(crate) async fn second_latest(
     };
     // Layers of other images, signatures and attestations have no tags.
     images.retain(|image| !image.tags.is_empty());
-    newest_first(&mut images);
     let Some(second) = images.get(1) else {
         let what = format!("{} has no two images with tags", place.shown());
         return Err(Error::new(ErrorKind::NotFound, FIND, what)
@@ -130,7 +130,7 @@ impl Place {
     }
 
     fn shown(&self) -> &str {
-        &self.repository.name
+        self.repository.name()
     }
 
     async fn composed(

@@ -12,7 +12,6 @@ mod coupled;
 #[cfg(test)]
 mod fixtures;
 pub mod history;
-mod image;
 mod inspect;
 pub mod look;
 mod past;
@@ -29,6 +28,8 @@ use async_trait::async_trait;
 use rollback_core::{Capabilities, ComponentName, Driver, DynTarget, Result};
 use serde_json::Value;
 
+pub use rollback_aws_support::{EcrRegistry, ImageRef, Registry};
+
 pub use self::action::{Destination, EcsAction};
 pub use self::arn::{Arn, TaskDefinitionArn};
 pub use self::circumstances::{
@@ -36,7 +37,6 @@ pub use self::circumstances::{
 };
 pub use self::config::EcsConfig;
 pub use self::coupled::Coupled;
-pub use self::image::{EcrRegistry, ImageRef, Registry};
 pub use self::look::Look;
 pub use self::snapshot::EcsSnapshot;
 pub use self::target::EcsTarget;

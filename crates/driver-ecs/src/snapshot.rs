@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use rollback_aws_support::ImageRef;
 use rollback_core::digest::canonical;
 use rollback_core::document::decode_exact;
 use rollback_core::error::quoted;
@@ -16,7 +17,6 @@ use serde_json::Value;
 use crate::arn::{Arn, TaskDefinitionArn};
 use crate::circumstances::Circumstances;
 use crate::coupled::Coupled;
-use crate::image::ImageRef;
 use crate::task_definition::{Definition, Registration, is_deeper};
 
 /// The largest snapshot that is taken: a plan holds several.

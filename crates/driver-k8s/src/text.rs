@@ -1,21 +1,7 @@
 //! Small helpers for texts and JSON that several modules share.
 
+pub(crate) use rollback_core::foreign::line;
 use serde_json::Value;
-
-/// A text of somebody else's on one line, without control characters, and not longer than a person reads.
-pub(crate) fn line(text: &str) -> String {
-    let flat: String = text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
-    let mut shown: String = flat.split_whitespace().collect::<Vec<_>>().join(" ");
-    if shown.chars().count() > 300 {
-        shown = shown.chars().take(300).chain("…".chars()).collect();
-    }
-    shown
-}
-
-/// Whether a character changes the direction of those after it: what is read would not be what is written.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
 
 /// A name as Kubernetes takes it for objects (a DNS subdomain).
 pub(crate) fn is_name(text: &str) -> bool {

@@ -3,27 +3,24 @@
 use std::collections::HashMap;
 
 use rollback_aws_support::Quota;
+use rollback_aws_support::asking::{Asker, alike, reading, time};
 use rollback_core::{Reading, Result};
 
-use super::surroundings::{Asker, all, client, read, time};
 use crate::inspect::{Scaling, SecretFacts, SecretId};
 
-/// Documented per account and region: 40 calls a second for parameters, 9 for alarms. The other two are guesses, which throttle
-/// answers correct.
-const SSM: Quota = Quota::new("ssm", "parameter read", 40, 40.0);
+/// Documented per account and region: 9 calls a second for alarms. The other is a guess, which throttle answers correct.
 const CLOUDWATCH: Quota = Quota::new("cloudwatch", "DescribeAlarms", 9, 9.0);
-const SECRETS: Quota = Quota::new("secretsmanager", "secret read", 100, 100.0);
 const SCALING: Quota = Quota::new("application-autoscaling", "target read", 10, 10.0);
 
 pub(super) async fn secret(asker: Asker, id: SecretId) -> Reading<SecretFacts> {
-    let client = client!(asker, aws_sdk_secretsmanager, id.region);
-    let call = asker.session.reads("secretsmanager", "DescribeSecret", "see whether a secret is there");
+    let client = aws_sdk_secretsmanager::Client::new(&asker.session().sending_in(&id.region));
+    let call = asker.session().reads("secretsmanager", "DescribeSecret", "see whether a secret is there");
     let send = || client.describe_secret().secret_id(&id.name).send();
     let gone = |error: &aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretError| {
         error.is_resource_not_found_exception()
     };
-    let answer = asker.ask(&id.region, SECRETS, &call, gone, send).await;
-    read(answer.map(|answer| {
+    let answer = asker.ask(&id.region, Quota::SECRETS, &call, gone, send).await;
+    reading(answer.map(|answer| {
         let answer = answer?;
         let stages = answer.version_ids_to_stages.unwrap_or_default();
         Some(SecretFacts {
@@ -39,10 +36,10 @@ pub(super) async fn parameters(
     region: String,
     names: Vec<String>,
 ) -> Result<HashMap<String, Reading<()>>> {
-    let client = client!(asker, aws_sdk_ssm, region);
-    let call = asker.session.reads("ssm", "GetParameters", "see whether parameters are there");
+    let client = aws_sdk_ssm::Client::new(&asker.session().sending_in(&region));
+    let call = asker.session().reads("ssm", "GetParameters", "see whether parameters are there");
     let send = || client.get_parameters().set_names(Some(names.clone())).with_decryption(false).send();
-    match asker.ask(&region, SSM, &call, |_| false, send).await {
+    match asker.ask(&region, Quota::PARAMETERS, &call, |_| false, send).await {
         Ok(answer) => {
             let invalid = answer.and_then(|answer| answer.invalid_parameters).unwrap_or_default();
             let there = names.into_iter().filter(|name| !invalid.contains(name));
@@ -50,15 +47,15 @@ pub(super) async fn parameters(
         }
         // One that may not be asked for spoils the others: the batcher asks for each alone then.
         Err(error) if names.len() > 1 => Err(error),
-        Err(error) => Ok(all(names, &Reading::Unknown(error.message().to_owned()))),
+        Err(error) => Ok(alike(names, &Reading::Unknown(error.message().to_owned()))),
     }
 }
 
 pub(super) async fn alarms(asker: Asker, names: Vec<String>) -> Result<HashMap<String, Reading<String>>> {
     use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
-    let region = asker.session.region();
-    let client = client!(asker, aws_sdk_cloudwatch, region);
-    let call = asker.session.reads("cloudwatch", "DescribeAlarms", "read the state of alarms");
+    let region = asker.session().region();
+    let client = aws_sdk_cloudwatch::Client::new(asker.session().sending());
+    let call = asker.session().reads("cloudwatch", "DescribeAlarms", "read the state of alarms");
     let send = || {
         client
             .describe_alarms()
@@ -71,7 +68,7 @@ pub(super) async fn alarms(asker: Asker, names: Vec<String>) -> Result<HashMap<S
     };
     let answer = match asker.ask(region, CLOUDWATCH, &call, |_| false, send).await {
         Ok(answer) => answer,
-        Err(error) => return Ok(all(names, &Reading::Unknown(error.message().to_owned()))),
+        Err(error) => return Ok(alike(names, &Reading::Unknown(error.message().to_owned()))),
     };
     let Some(answer) = answer else { return Ok(HashMap::new()) };
     let metric = answer.metric_alarms.unwrap_or_default().into_iter().map(|a| (a.alarm_name, a.state_value));
@@ -86,9 +83,9 @@ pub(super) async fn alarms(asker: Asker, names: Vec<String>) -> Result<HashMap<S
 
 pub(super) async fn scaling(asker: Asker, ids: Vec<String>) -> Result<HashMap<String, Reading<Scaling>>> {
     use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
-    let region = asker.session.region();
-    let client = client!(asker, aws_sdk_applicationautoscaling, region);
-    let call = asker.session.reads(
+    let region = asker.session().region();
+    let client = aws_sdk_applicationautoscaling::Client::new(asker.session().sending());
+    let call = asker.session().reads(
         "application-autoscaling",
         "DescribeScalableTargets",
         "read what scales the service",
@@ -103,7 +100,7 @@ pub(super) async fn scaling(asker: Asker, ids: Vec<String>) -> Result<HashMap<St
     };
     let answer = match asker.ask(region, SCALING, &call, |_| false, send).await {
         Ok(answer) => answer,
-        Err(error) => return Ok(all(ids, &Reading::Unknown(error.message().to_owned()))),
+        Err(error) => return Ok(alike(ids, &Reading::Unknown(error.message().to_owned()))),
     };
     let targets = answer.and_then(|answer| answer.scalable_targets).unwrap_or_default();
     Ok(targets

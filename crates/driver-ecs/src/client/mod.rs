@@ -6,7 +6,6 @@
 mod api;
 mod app_spec;
 mod around;
-mod artifacts;
 mod balancer;
 mod change;
 mod code_deploy;

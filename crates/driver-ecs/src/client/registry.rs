@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use rollback_aws_support::ecr::{ImageId, Repository};
 use rollback_core::{Digest, Reading};
 
 use super::Client;
 use crate::arn::TaskDefinitionArn;
-use crate::inspect::{ImageId, Repository};
 use crate::look::Look;
 use crate::task_definition::Definition;
 
@@ -18,7 +18,7 @@ impl Client {
             let repository =
                 Repository::of(&container.image).filter(|_| container.image.digest().is_none())?;
             let tag = container.image.tag().unwrap_or("latest").to_owned();
-            match self.surroundings().image(&repository, ImageId::Tag(tag)).await {
+            match self.surroundings().ecr().image(&repository, ImageId::Tag(tag)).await {
                 Reading::Known(stored) => Some((container.name, stored.digest.parse().ok()?)),
                 Reading::Absent | Reading::Unknown(_) => None,
             }

@@ -76,26 +76,26 @@ async fn image(surroundings: &Surroundings, question: Question, to: &EcsSnapshot
     let Some(repository) = question.repository() else {
         return ImageFacts::unasked(question, "only registries of ECR are asked");
     };
-    let (theirs, ours) = (repository.registry.partition(), to.service.partition());
+    let (theirs, ours) = (repository.registry().partition(), to.service.partition());
     if theirs != ours {
         let why = format!("its registry is in partition {theirs}, and these credentials are of {ours}");
         return ImageFacts::unasked(question, &why);
     }
     let tagged = async {
         match question.moved_id() {
-            Some(id) => surroundings.image(&repository, id).await,
+            Some(id) => surroundings.ecr().image(&repository, id).await,
             None => Reading::Absent,
         }
     };
-    let found = surroundings.image(&repository, question.id());
-    let (found, tagged, policy) = join3(found, tagged, surroundings.policy(&repository)).await;
+    let found = surroundings.ecr().image(&repository, question.id());
+    let (found, tagged, policy) = join3(found, tagged, surroundings.ecr().policy(&repository)).await;
     let others = Reading::Absent;
     let mut facts = ImageFacts { question, found, tagged, same_index: false, policy, others };
     if facts.needs_listing() {
-        facts.others = surroundings.images(&repository).await;
+        facts.others = surroundings.ecr().images(&repository).await;
     }
     if facts.found == Reading::Absent
-        && let Reading::Known(upstream) = surroundings.upstream(&repository).await
+        && let Reading::Known(upstream) = surroundings.ecr().upstream(&repository).await
     {
         let why =
             format!("it is not in the registry, which fetches images from {upstream} when they are pulled");
@@ -104,7 +104,7 @@ async fn image(surroundings: &Surroundings, question: Question, to: &EcsSnapshot
     if let (true, Some(tagged), Some(ran)) =
         (facts.may_be_inside(), facts.tagged.known(), facts.question.digest)
     {
-        let holds = surroundings.index_holds(&repository, &tagged.digest, &ran.to_string()).await;
+        let holds = surroundings.ecr().index_holds(&repository, &tagged.digest, &ran.to_string()).await;
         facts.same_index = holds == Reading::Known(true);
     }
     facts

@@ -3,44 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use rollback_aws_support::ImageRef;
+use rollback_aws_support::ecr::{ImageId, Repository, Storage, StoredImage, newest_first};
 use rollback_core::target::{Finding, Inspection};
 use rollback_core::{Artifact, Digest, Reading};
 
-use super::lifecycle::{Fate, Policy, Storage, StoredImage, newest_first};
+use super::lifecycle::{Fate, Policy};
 use super::{NAMED, listed};
-use crate::image::{EcrRegistry, ImageRef, Registry};
 use crate::look::line;
 use crate::snapshot::EcsSnapshot;
 use crate::strategy::finding;
 
 /// So few pushes before an image goes are worth a warning.
 const FEW_PUSHES: usize = 3;
-
-/// A repository of ECR: whom to ask.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Repository {
-    pub(crate) registry: EcrRegistry,
-    pub(crate) name: String,
-}
-
-impl Repository {
-    /// Where an image is, if it is in ECR.
-    pub(crate) fn of(image: &ImageRef) -> Option<Self> {
-        match image.registry() {
-            Some(Registry::Ecr(registry)) => {
-                Some(Self { registry: registry.clone(), name: image.repository().to_owned() })
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Which image of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum ImageId {
-    Digest(String),
-    Tag(String),
-}
 
 /// What is asked of the registry about one image of the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,8 @@
 //! acts within 24 hours of the moment found here, and keeps an image as long as an image index refers to it: what is
 //! computed is the earliest moment.
 
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
+use rollback_aws_support::ecr::{Storage, StoredImage};
 use serde::Deserialize;
 
 /// The longest policy that ECR takes is 30,720 characters.
@@ -16,35 +14,6 @@ const LONGEST: usize = 64 * 1024;
 const MOST: usize = 100;
 /// More than a thousand years: whoever writes more means never.
 const LONGEST_DAYS: i64 = 365_000;
-
-/// An image as ECR describes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct StoredImage {
-    /// `sha256:…`
-    pub(crate) digest: String,
-    pub(crate) tags: BTreeSet<String>,
-    /// Unknown where only its presence could be read.
-    pub(crate) pushed_at: Option<Timestamp>,
-    /// When it was last pulled; ECR notes that at least once a day.
-    pub(crate) pulled_at: Option<Timestamp>,
-    /// When it was last brought back from the archive.
-    pub(crate) activated_at: Option<Timestamp>,
-    pub(crate) storage: Storage,
-    /// Whether it is an index of images for several platforms.
-    pub(crate) index: bool,
-}
-
-/// Where ECR keeps an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Storage {
-    /// Where it can be pulled.
-    #[default]
-    Standard,
-    /// Where it cannot be pulled until somebody brings it back.
-    Archived,
-    /// On its way back.
-    Activating,
-}
 
 /// What becomes of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -289,14 +258,4 @@ fn fits(pattern: &str, tag: &str) -> bool {
         tag = &tag[at + part.len()..];
     }
     tag.ends_with(last)
-}
-
-/// The images with the newest first; those without a date come last.
-pub(crate) fn newest_first(images: &mut [StoredImage]) {
-    images.sort_by(|a, b| match (a.pushed_at, b.pushed_at) {
-        (Some(a), Some(b)) => b.cmp(&a),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => a.digest.cmp(&b.digest),
-    });
 }

@@ -39,10 +39,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::deployment::AutoRollback;
 use self::deployment::Rollout;
-pub(crate) use self::images::newest_tags;
-pub(crate) use self::images::{ImageFacts, ImageId, Repository};
-pub(crate) use self::lifecycle::newest_first;
-pub(crate) use self::lifecycle::{Storage, StoredImage};
+pub(crate) use self::images::{ImageFacts, newest_tags};
 pub(crate) use self::scaling::Scaling;
 use self::secrets::SecretState;
 pub(crate) use self::secrets::{SecretFacts, SecretId};

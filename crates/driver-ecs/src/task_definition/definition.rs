@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rollback_aws_support::ImageRef;
 use rollback_core::digest::canonical;
 use rollback_core::error::quoted;
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
@@ -10,7 +11,6 @@ use serde_json::{Map, Value, json};
 
 use super::normal::{is_deeper, normalise, redact, unredacted, with_defaults};
 use super::{DEEPEST, LARGEST, READ};
-use crate::image::ImageRef;
 use crate::text::is_ecs_name;
 use rollback_core::fingerprint::FingerprintKey;
 

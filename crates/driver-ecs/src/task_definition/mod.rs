@@ -9,6 +9,7 @@ mod tests;
 use std::fmt;
 
 use jiff::Timestamp;
+use rollback_aws_support::ImageRef;
 use rollback_core::error::quoted;
 use rollback_core::fingerprint::FingerprintKey;
 use rollback_core::{Error, ErrorKind, Result};
@@ -19,7 +20,6 @@ pub use self::definition::{Container, Definition};
 use self::normal::READ_ONLY;
 pub(crate) use self::normal::{is_deeper, is_in_the_clear, normal_value};
 use crate::arn::TaskDefinitionArn;
-use crate::image::ImageRef;
 use crate::time;
 
 /// ECS takes task definitions of up to 64 KiB; what it describes is a little longer.

@@ -5,6 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rollback_core::foreign::{self, Cut};
 use rollback_core::time::{SystemClock, within};
 use rollback_core::{Error, ErrorKind, Result};
 use serde_json::Value;
@@ -18,11 +19,9 @@ use crate::text::{line, text};
 /// waits for a plan.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const IN_A_HURRY: Duration = Duration::from_millis(500);
-/// How much of a log is read, and how much of that is told.
+/// How much of a log is read.
 const LINES_READ: u32 = 20;
 const BYTES_READ: usize = 16 * 1024;
-const LINES_TOLD: usize = 6;
-const CHARACTERS_TOLD: usize = 1_000;
 /// What the API server may answer on top of that, when it does not count as it should.
 const LARGEST: usize = 256 * 1024;
 const PODS: Resource = Resource::core("pods");
@@ -133,7 +132,9 @@ fn newest(found: &Value, is_meant: impl Fn(&str) -> bool) -> Option<&str> {
 fn last_words(read: Result<String>) -> String {
     let why = match read {
         Ok(log) => {
-            return match shown(&log) {
+            // No more was asked for: its end may be missing.
+            let cut = if log.len() >= BYTES_READ { Cut::After } else { Cut::Nowhere };
+            return match foreign::last_words(&log, cut) {
                 said if said.is_empty() => "it wrote nothing".to_owned(),
                 said => format!("it wrote last: {said}"),
             };
@@ -151,48 +152,6 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// The last lines, short and harmless, the newest at the end.
-fn shown(log: &str) -> String {
-    let (mut told, mut length) = (Vec::new(), 0);
-    // No more was asked for: its end may be missing.
-    let is_cut = log.len() >= BYTES_READ && !log.ends_with('\n');
-    // Masked before it is shortened, or the end of what has to be masked might not be seen.
-    let lines = log.lines().rev().enumerate().map(|(index, one)| line(&masked(one, is_cut && index == 0)));
-    let lines = lines.filter(|one| !one.is_empty());
-    for one in lines.take(LINES_TOLD) {
-        length += one.chars().count() + 3;
-        if length > CHARACTERS_TOLD && !told.is_empty() {
-            break;
-        }
-        told.push(one);
-    }
-    told.reverse();
-    told.join(" | ")
-}
-
-/// Without the user and password of an address: whoever cannot connect often writes where to. Of a line whose end is missing, what may
-/// be the beginning of a password is left out.
-fn masked(line: &str, is_cut: bool) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\''));
-        let authority = &after[..end.unwrap_or(after.len())];
-        rest = match authority.rfind('@') {
-            Some(at) => {
-                out.push_str("***");
-                &after[at..]
-            }
-            None if is_cut && end.is_none() => "***",
-            None => after,
-        };
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -200,35 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_log_is_told_in_bounds() {
-        assert_eq!(shown("starting\n\n\u{1b}[31mfatal: no table\n"), "starting | [31mfatal: no table");
-        let long: String = (0..200).map(|n| format!("line {n} {}\n", "x".repeat(5_000))).collect();
-        let told = shown(&long);
-        assert!(told.contains("line 199 ") && !told.contains("line 196 "), "{told}");
-        assert!(told.chars().count() <= CHARACTERS_TOLD, "{}", told.chars().count());
-        let many: String = (0..200).map(|n| format!("{n}\n")).collect();
-        assert_eq!(shown(&many), "194 | 195 | 196 | 197 | 198 | 199");
-        assert_eq!(last_words(Ok("\n \n".into())), "it wrote nothing");
-    }
-
-    #[test]
-    fn passwords_in_addresses_are_not_told() {
-        let whole = |line| masked(line, false);
-        let told = whole(
-            "cannot reach postgres://shop:hunter2@db:5432/shop or \"amqp://a:p@ss@mq\", see https://help/@me",
-        );
+    fn the_end_of_a_log_is_told() {
         assert_eq!(
-            told,
-            "cannot reach postgres://***@db:5432/shop or \"amqp://***@mq\", see https://help/@me"
+            last_words(Ok("starting\nfatal: no table\n".into())),
+            "it wrote last: starting | fatal: no table"
         );
-        assert_eq!(whole("://"), "://");
-        assert_eq!(whole("redis://:p\u{e4}@x ://@"), "redis://***@x ://***@");
-        // Shortened, and cut off by the API server.
-        let long = format!("{} postgres://shop:{}@db\n", "x".repeat(280), "hunter2".repeat(40));
-        assert!(!shown(&long).contains("hunter2"), "{}", shown(&long));
+        assert_eq!(last_words(Ok("\n \n".into())), "it wrote nothing");
+        // Cut off by the API server.
         let cut = format!("{}\npostgres://shop:hunter2", "x".repeat(BYTES_READ));
-        assert!(shown(&cut).ends_with("postgres://***"), "{}", shown(&cut));
-        assert_eq!(masked("see https://help.example/page", true), "see https://help.example/page");
+        assert!(last_words(Ok(cut)).ends_with("postgres://***"));
     }
 
     #[test]

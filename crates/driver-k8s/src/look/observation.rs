@@ -163,6 +163,7 @@ fn part(
     Ok(part
         .with_replicas(u32::try_from(wanted).unwrap_or(u32::MAX), u32::try_from(ready).unwrap_or(u32::MAX))
         .with_incarnation(Some(incarnation(pods)?))
+        .with_restarts(pods.iter().map(|pod| pod.restarts).sum())
         .with_health(health(pods)))
 }
 

@@ -1,10 +1,10 @@
+use rollback_aws_support::ecr::{ImageId, Storage};
 use rollback_core::target::Severity::{Blocker, Info, Warning};
 use rollback_core::{Digest, Reading};
 use serde_json::json;
 
 use super::super::decide;
-use super::super::images::{ImageId, questions};
-use super::super::lifecycle::Storage;
+use super::super::images::questions;
 use super::super::secrets::{Reference, SecretFacts, SecretId, SecretState, presence};
 use super::{at, codes, described, image_facts, look, now, pushed, quiet, state};
 use crate::fixtures::{REPOSITORY, SERVICE, snapshot};

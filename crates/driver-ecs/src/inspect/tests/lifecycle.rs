@@ -1,8 +1,9 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
+use rollback_aws_support::ecr::{Storage, StoredImage};
 use serde_json::{Value, json};
 
-use super::super::lifecycle::{Fate, Policy, Storage, StoredImage};
+use super::super::lifecycle::{Fate, Policy};
 use super::{now, pushed};
 
 fn rule(priority: i64, selection: Value) -> Value {

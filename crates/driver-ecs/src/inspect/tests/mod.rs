@@ -7,12 +7,12 @@ mod lifecycle;
 mod wire;
 
 use jiff::Timestamp;
+use rollback_aws_support::ecr::StoredImage;
 use rollback_core::Reading;
 use rollback_core::target::{Finding, Severity};
 use serde_json::{Map, Value, json};
 
 use super::images::{ImageFacts, Question};
-use super::lifecycle::StoredImage;
 use super::{Facts, decide};
 use crate::fixtures::{self, revision, task_definition};
 use crate::look::Look;
@@ -93,12 +93,10 @@ pub(super) fn codes(found: &[Finding]) -> Vec<(&str, Severity)> {
 
 /// An image with one tag, pushed so many days before now.
 pub(super) fn pushed(digest: &str, tags: &[&str], days: i64) -> StoredImage {
-    StoredImage {
-        digest: digest.to_owned(),
-        tags: tags.iter().map(ToString::to_string).collect(),
-        pushed_at: Some(now() - jiff::SignedDuration::from_hours(24 * days)),
-        ..StoredImage::default()
-    }
+    let mut image = StoredImage::new(digest);
+    image.tags = tags.iter().map(ToString::to_string).collect();
+    image.pushed_at = Some(now() - jiff::SignedDuration::from_hours(24 * days));
+    image
 }
 
 pub(super) fn image_facts(question: Question, stored: Reading<StoredImage>) -> ImageFacts {

@@ -1,18 +1,12 @@
 //! The client against the double, over HTTP.
 
 use rollback_core::{Digest, Reading, Snapshot as _};
-use rollback_scripted_aws::{Does, Injection};
 use serde_json::{Value, json};
 
-use super::super::images::{ImageId, Repository};
 use super::bed::{bed, codes, presence};
 use super::state;
 use crate::CodeDeployGroup;
 use crate::fixtures::{PARAMETER, REPOSITORY, revision, snapshot};
-
-fn web() -> Repository {
-    Repository::of(&REPOSITORY.parse().unwrap()).unwrap()
-}
 
 #[tokio::test]
 async fn all_that_the_destination_needs_is_there() {
@@ -279,39 +273,6 @@ async fn an_image_elsewhere_is_asked_for_where_it_is() {
         );
         assert_eq!(bed.cloud.count("DescribeImages"), 0);
     }
-}
-
-#[tokio::test]
-async fn many_targets_ask_together() {
-    let bed = bed().await.with_all();
-    for n in 0..60 {
-        bed.push(&format!("b{n}"));
-    }
-    let repository = web();
-    bed.cloud.forget_calls();
-    let all = (0..60).map(|n| bed.surroundings.image(&repository, ImageId::Tag(format!("b{n}"))));
-    let found = futures_util::future::join_all(all).await;
-    assert!(found.iter().all(|found| found.known().is_some()));
-    assert_eq!(bed.cloud.count("DescribeImages"), 1);
-    // One that is missing is found in a few halves, and harms no other.
-    bed.cloud.forget_calls();
-    let some = (0..64).map(|n| bed.surroundings.image(&repository, ImageId::Tag(format!("b{n}"))));
-    let found = futures_util::future::join_all(some).await;
-    assert_eq!(found.iter().filter(|found| **found == Reading::Absent).count(), 4);
-    assert_eq!(found.iter().filter(|found| found.known().is_some()).count(), 60);
-    // 1 + 2 + 4, then four times two on each of the four levels that are left.
-    assert!(bed.cloud.count("DescribeImages") <= 39, "{}", bed.cloud.count("DescribeImages"));
-}
-
-#[tokio::test]
-async fn a_throttled_call_is_sent_again_and_a_broken_one_said() {
-    let bed = bed().await.with_all();
-    bed.cloud.inject(Injection::new("ecr", "DescribeImages", Does::Throttles).times(2));
-    let image = bed.surroundings.image(&web(), ImageId::Tag("v1".to_owned())).await;
-    assert!(image.known().is_some(), "{image:?}");
-    bed.cloud.inject(Injection::new("ecr", "DescribeImages", Does::Breaks));
-    let image = bed.surroundings.image(&web(), ImageId::Tag("v1".to_owned())).await;
-    assert!(matches!(image, Reading::Unknown(why) if why.contains("ecr:DescribeImages")));
 }
 
 #[tokio::test]
