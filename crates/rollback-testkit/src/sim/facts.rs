@@ -42,6 +42,8 @@ pub(super) struct Facts {
     pub(super) refused: Vec<String>,
     /// Processes that were ever frozen.
     pub(super) froze: BTreeSet<String>,
+    /// Processes of which a request hung on its way.
+    pub(super) hung: BTreeSet<String>,
     /// Processes that worked beside the store.
     pub(super) glass: BTreeSet<String>,
 }
@@ -63,7 +65,10 @@ impl Facts {
         for one in &mut learnt {
             one.component = heads.get(&one.component).map_or_else(String::new, ToString::to_string);
         }
-        let froze = lab.processes().into_iter().filter(Process::froze);
+        let those = |which: fn(&Process) -> bool| {
+            let processes = lab.processes().into_iter().filter(which);
+            processes.map(|process| process.name().to_owned()).collect()
+        };
         Self {
             fates: fates.collect(),
             sent: lab.book.sent(),
@@ -72,7 +77,8 @@ impl Facts {
             ended: lab.ended(),
             stored: lab.stored(),
             refused: lab.refused(),
-            froze: froze.map(|process| process.name().to_owned()).collect(),
+            froze: those(Process::froze),
+            hung: those(Process::hung),
             glass: lab.glass(),
         }
     }

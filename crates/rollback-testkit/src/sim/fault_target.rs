@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use rollback_core::erased::Considered;
 use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::time::Clock;
 use rollback_core::{
     ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
     Observation, Result, SnapshotRecord, Store as _, TargetInfo, Token, View,
@@ -209,7 +208,6 @@ impl DynTarget for FaultTarget {
 pub struct FaultGap {
     world: World,
     process: Process,
-    clock: Arc<dyn Clock>,
     weather: Weather,
     random: Mutex<Random>,
 }
@@ -218,8 +216,7 @@ impl FaultGap {
     /// The gap before `process`'s requests to `world`.
     #[must_use]
     pub fn new(world: World, process: Process, weather: Weather, random: Random) -> Self {
-        let clock = process.clock();
-        Self { world, process, clock, weather, random: Mutex::new(random) }
+        Self { world, process, weather, random: Mutex::new(random) }
     }
 
     /// How long a request hangs before it lands: longer than anybody waits for it.
@@ -255,8 +252,7 @@ impl Gap for FaultGap {
     async fn pass(&self) {
         self.process.step(|| "send".to_owned()).await;
         if let Some(hangs) = self.hangs() {
-            self.process.note(|| format!("the request hangs for {hangs:?}"));
-            self.clock.sleep(hangs).await;
+            self.process.hang(hangs).await;
         }
         let trouble = self.trouble();
         self.process.note(|| format!("the request meets {trouble:?}"));

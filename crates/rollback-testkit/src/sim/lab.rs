@@ -130,6 +130,10 @@ impl Lab {
         let store = Arc::new(FaultStore::new(session.clone(), self.fork()));
         let environment =
             EnvironmentName::new("simulated").map(Environment::new).expect("an environment name");
+        let environment = match self.script.soak {
+            Some(soak) => environment.soak(soak),
+            None => environment,
+        };
         let mut engine = Engine::builder(Arc::clone(&store) as Arc<dyn Store>)
             .environment(environment.require_reason(false).single_operator(true))
             .clock(process.clock())

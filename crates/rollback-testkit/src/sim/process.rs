@@ -80,6 +80,7 @@ struct State {
     operations: u64,
     frozen_until: Duration,
     froze: bool,
+    hung: bool,
     store_away_until: Duration,
     reached: BTreeMap<Place, u64>,
 }
@@ -125,6 +126,19 @@ impl Process {
     #[must_use]
     pub fn froze(&self) -> bool {
         self.state().froze
+    }
+
+    /// Whether a request of it ever hung on its way.
+    #[must_use]
+    pub fn hung(&self) -> bool {
+        self.state().hung
+    }
+
+    /// Waits while a request hangs on its way.
+    pub(super) async fn hang(&self, lasting: Duration) {
+        self.note(|| format!("the request hangs for {lasting:?}"));
+        self.state().hung = true;
+        self.clock().sleep(lasting).await;
     }
 
     /// How many operations it began.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollback_core::time::Lasting;
 use rollback_core::{Destination, OnFailure, Revision};
 
 use super::fault_store::Weather;
@@ -27,6 +28,8 @@ pub struct Script {
     pub mishaps: Vec<Mishap>,
     /// What a gate of each component says, where it has one.
     pub gates: Vec<Option<Mood>>,
+    /// For how long what was proven is watched.
+    pub soak: Option<Lasting>,
     /// Whether the shared store is gone, so that the one operator breaks the glass.
     pub glass: bool,
     /// How many take up at once what was cut off.
@@ -138,14 +141,17 @@ impl Script {
             _ => 1,
         };
         let chained = random.chance(30);
-        let script = Self { worlds, chained, weather, operators, rescuers, mishaps, gates, glass, heirs };
+        let soak = None;
+        let script =
+            Self { worlds, chained, weather, operators, rescuers, mishaps, gates, soak, glass, heirs };
         let script = match random.within(0..20) {
             0 if !glass => script.with_ghost(random),
             1 if !glass => script.with_usurper(random),
             _ => script,
         };
         let sweeps = random.chance(40);
-        Self { worlds: script.worlds.iter().map(|world| world.sweeps(sweeps)).collect(), ..script }
+        let soak = random.chance(30).then(|| Lasting::new(random.millis(1_000..60_000)));
+        Self { worlds: script.worlds.iter().map(|world| world.sweeps(sweeps)).collect(), soak, ..script }
     }
 
     /// A run is cut off with its request on the way, which lands while the next run works.

@@ -130,6 +130,7 @@ impl ToyTarget {
         let first = Incarnation::new("the first").ok();
         let state = PartState::verified(part.id.clone(), snapshot.identity().ok())
             .with_incarnation(part.incarnation().filter(|_| !frozen).or(first))
+            .with_restarts(part.restarts)
             .with_health(Health::Healthy);
         if self.has(Flaw::CountsNothing) { state } else { state.with_replicas(part.replicas, part.replicas) }
     }

@@ -128,10 +128,14 @@ fn reports_are_true(fate: &Fate, facts: &Facts, ended: &Ended, found: &mut Vec<S
 /// When the process that tells an end took the lease. What the run's frozen processes landed after that, nothing could
 /// call back.
 fn last_taken(fate: &Fate, facts: &Facts, ended: &Ended) -> Option<Duration> {
-    let process = |session: &str| session.split('#').next() == Some(ended.process.as_str());
     let taken =
         facts.learnt.iter().filter(|one| one.taken && one.component == fate.name && one.at <= ended.at);
-    taken.filter(|one| process(&one.session)).map(|one| one.at).max()
+    taken.filter(|one| process_of(&one.session) == ended.process).map(|one| one.at).max()
+}
+
+/// The process that a session belongs to.
+fn process_of(session: &str) -> &str {
+    session.split_once('#').map_or(session, |(process, _)| process)
 }
 
 /// The release that a component's report says every part runs.
@@ -158,7 +162,11 @@ fn proof_of(release: u32, fate: &Fate, facts: &Facts, ended: &Ended) -> Option<(
             && look.at <= ended.at
             && everywhere_at(&fate.moments, look.at) == Some(release)
     };
-    let proof = facts.looked.iter().filter(holds).max_by_key(|look| look.at)?;
+    // What it proved itself comes first: another run may have looked later, at the same release by chance.
+    let own = |look: &&Looked| process_of(&look.session) == ended.process;
+    let proofs = || facts.looked.iter().filter(holds);
+    let latest = proofs().filter(own).max_by_key(|look| look.at);
+    let proof = latest.or_else(|| proofs().max_by_key(|look| look.at))?;
     // Somebody else's rollout may begin between a look and the proof that follows it, before it reaches a part.
     let before = |look: &&Looked| {
         look.kind == Look::Observe

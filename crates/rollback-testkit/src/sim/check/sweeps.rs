@@ -24,7 +24,8 @@ pub(super) fn check(fate: &Fate, facts: &Facts, found: &mut Vec<String>) {
     }
 }
 
-/// No sweep lands twice, except for the one request of a frozen process that nothing could call back.
+/// No sweep lands twice, except for the one request of a process that was frozen, or of which one hung on its way:
+/// nothing could call it back.
 fn lands_once(fate: &Fate, facts: &Facts, found: &mut Vec<String>) {
     let mut by_key: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for swept in &fate.swept {
@@ -32,8 +33,9 @@ fn lands_once(fate: &Fate, facts: &Facts, found: &mut Vec<String>) {
     }
     for (key, landings) in by_key {
         let processes: BTreeSet<_> = landings.iter().collect();
-        let frozen = processes.iter().filter(|process| facts.froze.contains(***process)).count();
-        if processes.len() < landings.len() || landings.len() > 1 + frozen {
+        let late = |process: &&&&str| facts.froze.contains(***process) || facts.hung.contains(***process);
+        let late = processes.iter().filter(late).count();
+        if processes.len() < landings.len() || landings.len() > 1 + late {
             found.push(format!(
                 "{}: the sweep {key} landed {} times, by {processes:?}",
                 fate.name,

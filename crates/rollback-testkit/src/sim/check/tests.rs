@@ -208,6 +208,13 @@ fn more_than_one_late_effect_is_seen() {
         late(facts, &["more"]);
         facts.fates[0].settings = Settings::default().refuses_stale_writers(true);
     });
+    let part = |facts: &mut Facts, steps: &[&str]| {
+        late(facts, steps);
+        facts.fates[0].settings = Settings::default().refuses_stale_writers(true);
+        facts.fates[0].landed.iter_mut().for_each(|one| one.request.repeatable = true);
+    };
+    assert_eq!(found(|facts| part(facts, &["more"])), [""; 0], "a convergence compares with what it sees");
+    sees("after another process acted", |facts| part(facts, &["more", "most"]));
 }
 
 #[test]
@@ -262,6 +269,13 @@ fn what_others_did_since_is_no_lie() {
         facts.fates[0].everywhere = Some(3);
     };
     assert_eq!(found(since), [""; 0]);
+    let proven_by = |facts: &mut Facts, session: &str| {
+        since(facts);
+        facts.looked.push(Looked { session: session.to_owned(), ..looked(Look::Prove, 16) });
+        facts.ended[0].at = at(17);
+    };
+    assert_eq!(found(|facts| proven_by(facts, "bob#0")), [""; 0], "the proof was another run's");
+    sees("it does not run", |facts| proven_by(facts, "ann#0"));
 }
 
 #[test]
