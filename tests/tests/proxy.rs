@@ -371,6 +371,27 @@ fn bytes_pass_are_reset_and_hang() -> Result<()> {
 }
 
 #[test]
+fn bytes_stand_still_and_take_their_time() -> Result<()> {
+    let upstream = Upstream::start()?;
+    let proxy = Proxy::tcp(upstream.address)?;
+    let mut before = Client::new(&proxy)?.patience(SHORT)?;
+    assert_eq!(before.ask("GET", "/a", ""), did("GET /a 0 client"));
+    proxy.freeze();
+    assert_eq!(before.ask("GET", "/b", ""), Seen::Nothing);
+    assert_eq!(Client::new(&proxy)?.patience(SHORT)?.ask("GET", "/c", ""), Seen::Nothing);
+    assert_eq!(upstream.asked(), ["GET /a 0 client"]);
+    proxy.thaw();
+    until("what was on its way", || (upstream.asked().len() == 3).then_some(()))?;
+
+    proxy.latency(SHORT);
+    let began = SystemClock.monotonic();
+    assert_eq!(Client::new(&proxy)?.ask("GET", "/d", ""), did("GET /d 0 client"));
+    let took = SystemClock.monotonic().saturating_sub(began);
+    assert!(took >= SHORT * 2, "{took:?}");
+    Ok(())
+}
+
+#[test]
 fn many_clients_at_once_get_their_own_answers() -> Result<()> {
     let upstream = Upstream::start()?;
     let proxy = upstream.proxy(Faults::seeded(3).rule(Rule::new(Fault::ResetAfter).chance(0.2)))?;

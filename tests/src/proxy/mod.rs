@@ -30,11 +30,14 @@ mod wire;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::faults::Deciding;
@@ -64,6 +67,8 @@ struct Shared {
     plan: Mutex<Deciding>,
     log: Mutex<Log>,
     down: AtomicBool,
+    frozen: watch::Sender<bool>,
+    latency: Mutex<Duration>,
     /// Ends all connections that there are.
     cut: Mutex<CancellationToken>,
     stop: CancellationToken,
@@ -100,9 +105,27 @@ impl Proxy {
         Self::start(upstream, Mode::Tcp)
     }
 
+    /// As [`tcp`](Self::tcp), from a listener to an upstream in another network namespace. A socket belongs to the one in which it was
+    /// made: the listener to another than the connections, if need be.
+    pub(crate) fn tcp_between(
+        listener: TcpListener,
+        upstream: impl ToSocketAddrs,
+        network: Option<OwnedFd>,
+    ) -> io::Result<Self> {
+        Self::listen(listener, upstream, Mode::Tcp, network)
+    }
+
     fn start(upstream: impl ToSocketAddrs, mode: Mode) -> io::Result<Self> {
+        Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, upstream, mode, None)
+    }
+
+    fn listen(
+        listener: TcpListener,
+        upstream: impl ToSocketAddrs,
+        mode: Mode,
+        network: Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let upstream = upstream.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -111,14 +134,21 @@ impl Proxy {
             plan: Mutex::new(Deciding::new(Faults::none())),
             log: Mutex::new(Log::default()),
             down: AtomicBool::new(false),
+            frozen: watch::Sender::new(false),
+            latency: Mutex::new(Duration::ZERO),
             cut: Mutex::new(CancellationToken::new()),
             stop: CancellationToken::new(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let accepting = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("fault-proxy".to_owned())
-            .spawn(move || runtime.block_on(accept(listener, accepting)))?;
+        let thread = std::thread::Builder::new().name("fault-proxy".to_owned()).spawn(move || {
+            if let Some(network) = network {
+                // Without it the connections would reach other servers.
+                crate::hosts::enter(&network)
+                    .unwrap_or_else(|error| panic!("the fault proxy is elsewhere: {error}"));
+            }
+            runtime.block_on(accept(listener, accepting));
+        })?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
@@ -163,6 +193,21 @@ impl Proxy {
         *cut = CancellationToken::new();
     }
 
+    /// From now on nothing arrives, on old and new connections, as if the cable were pulled: no side hears of it. For TCP only.
+    pub fn freeze(&self) {
+        self.shared.frozen.send_replace(true);
+    }
+
+    /// Lets everything arrive again, and what was sent meanwhile.
+    pub fn thaw(&self) {
+        self.shared.frozen.send_replace(false);
+    }
+
+    /// From now on everything takes this long in each direction. For TCP only; connecting takes no time.
+    pub fn latency(&self, each_way: Duration) {
+        *lock(&self.shared.latency) = each_way;
+    }
+
     /// What passed, or did not, oldest first: the last fifty thousand exchanges.
     #[must_use]
     pub fn log(&self) -> Vec<Exchange> {
@@ -173,6 +218,17 @@ impl Proxy {
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, u64> {
         lock(&self.shared.log).counts()
+    }
+}
+
+impl Shared {
+    async fn thawed(&self) {
+        // The sender is ours: it cannot be gone.
+        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
+    }
+
+    fn latency(&self) -> Duration {
+        *lock(&self.latency)
     }
 }
 

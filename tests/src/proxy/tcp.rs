@@ -3,10 +3,12 @@
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollback_core::time::{Clock as _, SystemClock};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional, split};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, split};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::faults::Fault;
@@ -44,10 +46,48 @@ pub(super) async fn connection(mut wire: Wire, shared: Arc<Shared>, cut: Cancell
     }
 }
 
+/// How many reads are on their way at a time.
+const UNDER_WAY: usize = 64;
+
 async fn through(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
+    shared.thawed().await;
     let mut upstream = TcpStream::connect(shared.upstream).await?;
     upstream.set_nodelay(true)?;
-    copy_bidirectional(wire, &mut upstream).await?;
+    let (answer, to_server) = upstream.split();
+    let (from_client, to_client) = split(wire);
+    tokio::try_join!(carry(from_client, to_server, shared), carry(answer, to_client, shared))?;
+    Ok(())
+}
+
+/// Carries bytes from one side to the other, in their order, until the end of the stream. Each takes as long as the proxy says when it is
+/// read, and none arrives while the proxy is frozen.
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    shared: &Shared,
+) -> io::Result<()> {
+    let (send, mut on_its_way) = mpsc::channel::<(Duration, Vec<u8>)>(UNDER_WAY);
+    let read = async move {
+        let mut bytes = vec![0; 32 * 1024];
+        loop {
+            let count = from.read(&mut bytes).await?;
+            let due = SystemClock.monotonic() + shared.latency();
+            // Nobody takes it only when writing failed, which is told there.
+            if count == 0 || send.send((due, bytes[..count].to_vec())).await.is_err() {
+                return Ok::<_, io::Error>(());
+            }
+        }
+    };
+    let write = async {
+        while let Some((due, bytes)) = on_its_way.recv().await {
+            SystemClock.sleep(due.saturating_sub(SystemClock.monotonic())).await;
+            shared.thawed().await;
+            to.write_all(&bytes).await?;
+        }
+        shared.thawed().await;
+        to.shutdown().await
+    };
+    tokio::try_join!(read, write)?;
     Ok(())
 }
 

@@ -132,6 +132,15 @@ impl Moto {
     pub fn account(&self) -> Result<Account> {
         Account::next(self.server.port()).assuming_a_role()
     }
+
+    /// The account of this number, where something outside has it in its name. Whoever asks for the same gets the same.
+    ///
+    /// # Errors
+    ///
+    /// When moto does not let us in.
+    pub fn account_of(&self, id: &str) -> Result<Account> {
+        Account { id: id.to_owned(), ..Account::next(self.server.port()) }.assuming_a_role()
+    }
 }
 
 /// The name of the running test program, without the digest that cargo adds.
@@ -258,6 +267,17 @@ impl Account {
         let output =
             serde_json::from_str(&answer).map_err(|error| format!("{operation}: {error}: {answer}"))?;
         Ok((status, output))
+    }
+
+    /// Calls a service that reads forms and answers XML, like `ec2` with `Action=DescribeInstances&Version=2016-11-15`, without an SDK:
+    /// the status and what was answered.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn query(&self, service: &str, form: &str) -> Result<(u16, String)> {
+        let header = "Content-Type: application/x-www-form-urlencoded\r\n";
+        self.send(service, "POST", "/", header, form.as_bytes())
     }
 
     fn request(&self, service: &str, method: &str, path: &str) -> Result<(u16, String)> {

@@ -170,7 +170,7 @@ fn explained(error: StartError) -> StartError {
     StartError::Failed(format!("{hint}\n{why}"))
 }
 
-fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
 }

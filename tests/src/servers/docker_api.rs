@@ -24,14 +24,20 @@ pub struct Container {
     pub id: String,
     /// The image that it was made from, as it was named then.
     pub image: String,
+    /// The id of that image.
+    pub image_id: String,
+    /// The name that it has now, as compose shows it: `app-web-1`.
+    pub name: String,
     /// `running`, `exited`, …
     pub state: String,
+    /// The same for people, with health where there is a check: `Up 3 seconds (healthy)`.
+    pub status: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Engine {
-    pub(super) fn at(socket: PathBuf) -> Self {
+    pub(crate) fn at(socket: PathBuf) -> Self {
         Self { socket }
     }
 
@@ -104,7 +110,10 @@ impl Engine {
         let container = |value: &Value| Container {
             id: text(&value["Id"]),
             image: text(&value["Image"]),
+            image_id: text(&value["ImageID"]),
+            name: text(&value["Names"][0]).trim_start_matches('/').to_owned(),
             state: text(&value["State"]),
+            status: text(&value["Status"]),
             labels: value["Labels"]
                 .as_object()
                 .into_iter()

@@ -6,24 +6,32 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST_ANSWER: u64 = 8 << 20;
 
 /// What was answered.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The status line and the headers.
+    head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub(super) fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         (200..=299).contains(&self.status)
+    }
+
+    /// A header, by its name in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        headers.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 }
 
 /// Sends a request to a loopback port.
-pub(super) fn request(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
+pub(crate) fn request(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -32,7 +40,7 @@ pub(super) fn request(port: u16, method: &str, path: &str, headers: &str, body: 
 }
 
 /// Asks for a path at a Unix socket.
-pub(super) fn ask(socket: &Path, path: &str) -> io::Result<Answer> {
+pub(crate) fn ask(socket: &Path, path: &str) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -40,7 +48,7 @@ pub(super) fn ask(socket: &Path, path: &str) -> io::Result<Answer> {
 }
 
 /// One request and its answer. In HTTP/1.0: then an answer ends with the connection, and comes in no pieces.
-pub(super) fn exchange(
+pub(crate) fn exchange(
     stream: &mut (impl Read + Write),
     method: &str,
     path: &str,
@@ -59,11 +67,11 @@ pub(super) fn exchange(
     let no_answer = || io::Error::other(format!("no HTTP answer: {answer:?}"));
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(no_answer)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(no_answer)?;
-    Ok(Answer { status, body: body.to_owned() })
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// A text as a part of a query.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     text.bytes().fold(String::new(), |mut quoted, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

@@ -19,7 +19,7 @@
 mod aws;
 mod docker;
 mod docker_api;
-mod http;
+pub(crate) mod http;
 mod install;
 mod log;
 mod owner;
@@ -31,6 +31,7 @@ use rollback_testkit::harness::{Failure, ignore};
 
 pub(crate) use self::aws::this_test;
 pub use self::aws::{Account, Ministack, Moto};
+pub(crate) use self::docker::is_on_path;
 pub use self::docker::{Docker, Place, Registries, static_busybox};
 pub use self::docker_api::{Container, Engine};
 pub(crate) use self::install::target_folder;

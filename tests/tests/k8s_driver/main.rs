@@ -20,6 +20,8 @@ const BINARIES: Binaries = rollback_tests::binaries!();
 const BACK: &str = "run web --to previous --yes";
 /// The exit code of a run after which one part is there and another is not.
 const PARTIAL: i32 = 5;
+/// The exit code of a run that arrived at what is not well.
+const UNHEALTHY: i32 = 8;
 /// The exit code of a run that was not begun.
 const REFUSED: i32 = 3;
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
             to_what_no_registry_has,
         )
         .case("a_release_that_missed_its_deadline_is_left_all_the_same", true, after_a_missed_deadline)
+        .case("what_crashes_after_it_was_ready_is_seen_by_its_soak", true, scenes::decays)
         .case("where_kubectl_fails_its_users", true, scenes::all)
         .case("two_bad_releases_and_one_that_was_recorded_as_good", true, scenes::last_good)
         .case("controllers_that_lag_do_not_mislead", true, scenes::lag)

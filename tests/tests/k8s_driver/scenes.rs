@@ -7,7 +7,7 @@ use rollback_tests::kubernetes::scenes::{self, Scene};
 use rollback_tests::servers::need;
 use serde_json::Value;
 
-use super::{BACK, BINARIES, Shop, configure, ran};
+use super::{BACK, BINARIES, Shop, UNHEALTHY, configure, ran};
 
 /// What the plan has to say where what deploys will have to be changed as well.
 fn warns_of(scene: Scene) -> Option<&'static str> {
@@ -66,6 +66,32 @@ pub(super) async fn last_good() -> CaseResult {
     }
     shop.run("run web --yes", 0)?;
     equal("what came of it", &Scene::PreviousIsBad.facts(&shop.space)?, &Scene::PreviousIsBad.wanted())
+}
+
+/// Ready, and crashing four seconds later: `rollout status` has said long before that all is well.
+pub(super) async fn decays() -> CaseResult {
+    let kubectls = Shop::new()?;
+    scenes::deploy(&kubectls.space, &["decay", "v2"])?;
+    kubectls.space.kubectl(&["rollout", "undo", "deployment/web"])?.expect(0);
+    let content = kubectls.space.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?;
+    ensure(content.out.contains("successfully rolled out"), format!("{content}"))?;
+    content.expect(0);
+
+    let shop = Shop::new()?;
+    scenes::deploy(&shop.space, &["decay", "v2"])?;
+    let ran = shop.run(&format!("{BACK} --soak 30s"), UNHEALTHY)?;
+    ensure(ran.out.contains("soak"), format!("{ran}"))?;
+    ensure(ran.out.contains("CrashLoopBackOff") || ran.out.contains("was started again"), format!("{ran}"))?;
+
+    let well = Shop::new()?;
+    scenes::deploy(&well.space, &["v1", "v2"])?;
+    let ran = well.run(&format!("{BACK} --soak 6s"), 0)?;
+    ensure(ran.out.contains("again after 6s"), format!("{ran}"))?;
+    // It has earned being the last good one.
+    well.space.set_image("deployments", "web", "bad")?;
+    scenes::seen(&well.space, "deployments")?;
+    well.run("run web --yes", 0)?;
+    equal("what it is set to", &well.space.version("deployments", "web")?.as_str(), &"v1")
 }
 
 /// kubectl goes back to v1 here, because the controllers have not numbered the bad release yet.

@@ -1,0 +1,52 @@
+//! Faults in the middle of a rollback.
+
+use rollback_testkit::harness::{CaseResult, ensure, equal};
+use rollback_tests::proxy::{Answer, Fault, Faults, Rule};
+
+use super::shop::{Shop, files};
+
+/// Requests that write this key.
+fn writes(fault: Fault, key: &str) -> Rule {
+    Rule::new(fault).method("PUT").path(&format!("/*/{key}*"))
+}
+
+pub(super) async fn one_copy_fails() -> CaseResult {
+    let shop = Shop::new().await?;
+    let denied = Answer::new(403)
+        .body("application/xml", "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+    shop.faults(Faults::none().rule(writes(Fault::Answer(denied), "live/assets/app.1.js")));
+    let ran = shop.run("run web --to version=v1 --yes --no-quarantine --reason bad")?;
+    ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    let said = format!("{}{}", ran.out, ran.err);
+    ensure(said.contains("assets/app.1.js") && said.contains("s3:PutObject"), format!("not told: {ran}"))?;
+    // The page still has everything it refers to.
+    equal("the page", &shop.served().await?["index.html"], &files(2)["index.html"])?;
+    shop.faults(Faults::none());
+    shop.back(0)?;
+    equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])
+}
+
+pub(super) async fn slow_down() -> CaseResult {
+    let shop = Shop::new().await?;
+    let busy = Fault::Answer(Answer::s3(503));
+    shop.faults(Faults::none().rule(writes(busy, "live/assets/app.1.js").first(1)));
+    shop.back(0)?;
+    equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])
+}
+
+pub(super) async fn lost_answer() -> CaseResult {
+    let shop = Shop::new().await?;
+    shop.faults(Faults::none().rule(writes(Fault::ResetAfter, "live/index.html").first(1)));
+    shop.back(0)?;
+    equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])
+}
+
+pub(super) async fn overtaken() -> CaseResult {
+    let shop = Shop::new().await?;
+    let planned = shop.run("plan web --to version=v1 --reason bad --out plan.json")?;
+    planned.expect(0);
+    shop.put("live/index.html", "<p>somebody else's</p>").await?;
+    let ran = shop.run("apply plan.json --yes --no-quarantine")?;
+    ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    equal("the page", &shop.served().await?["index.html"].as_str(), &"<p>somebody else's</p>")
+}
