@@ -1,6 +1,7 @@
 //! Benchmarks. They print tables, and with `--write` put them into `docs/performance.md`.
 
 mod byhand;
+mod compose;
 mod counting;
 mod durable;
 mod ecs;
@@ -8,6 +9,7 @@ mod instant;
 mod k8s;
 mod machine;
 mod measure;
+mod memory;
 mod overhead;
 mod planning;
 mod report;
@@ -75,6 +77,8 @@ enum Part {
     Ecs,
     K8s,
     K8sFleet,
+    Compose,
+    ComposeFleet,
     Size,
 }
 
@@ -138,6 +142,8 @@ impl Part {
             Self::Ecs => ecs::measure(scale),
             Self::K8s => k8s::measure(scale),
             Self::K8sFleet => k8s::fleet::measure(scale),
+            Self::Compose => compose::measure(scale),
+            Self::ComposeFleet => compose::fleet::measure(scale),
             Self::Size => size::measure(),
         }
     }

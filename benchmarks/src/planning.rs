@@ -11,7 +11,7 @@ use crate::instant::Instant;
 use crate::measure::{MICROS, Samples, number, timed};
 use crate::report::{Section, Table};
 use crate::scenario::{component, request, runtime};
-use crate::{Result, Scale};
+use crate::{Result, Scale, memory};
 
 /// The argument that makes this program plan once and tell what it took.
 pub(crate) const CHILD: &str = "plan-once";
@@ -92,10 +92,10 @@ pub(crate) fn once(size: u32) -> Result<()> {
         }
     }
     let (engine, request) = (builder.build(), request(size)?);
-    let before_kib = peak_kib()?;
+    let before_kib = memory::peak_kib()?;
     let (planned_in, planned) = timed(|| Ok(runtime.block_on(engine.plan(&request))?))?;
     let Planned::Ready(plan) = planned else { return Err("no destination was found".into()) };
-    let planned_kib = peak_kib()?;
+    let planned_kib = memory::peak_kib()?;
     let (written_in, text) = timed(|| Ok(plan.to_json()?.to_string()))?;
     let (read_in, read) = timed(|| Ok(Plan::from_json(&text)?))?;
     if read.digest() != plan.digest() {
@@ -108,7 +108,7 @@ pub(crate) fn once(size: u32) -> Result<()> {
         json_bytes: text.len(),
         before_kib,
         planned_kib,
-        read_kib: peak_kib()?,
+        read_kib: memory::peak_kib()?,
     };
     println!("{}", serde_json::to_string(&once)?);
     Ok(())
@@ -118,11 +118,4 @@ pub(crate) fn once(size: u32) -> Result<()> {
 fn waits_for(number: u32) -> impl Iterator<Item = u32> {
     let first = number / 10 * 10;
     [first, number.saturating_sub(1)].into_iter().take((number - first).min(2) as usize)
-}
-
-/// The most memory that this process has had, as the kernel counts it.
-fn peak_kib() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rollback_core::time::{Clock as _, SystemClock};
@@ -12,10 +12,7 @@ use serde_json::{Value, json};
 
 use crate::measure::number;
 use crate::report::{Section, Table};
-use crate::{Result, Scale, site};
-
-/// How often the memory of a process is looked at: it only grows, so no more is missed than what came in that time before its end.
-const GLANCE: Duration = Duration::from_millis(2);
+use crate::{Result, Scale, memory, site};
 
 /// What one command took.
 struct Took {
@@ -149,7 +146,7 @@ fn run(plane: &ControlPlane, space: &Space<'_>, command: &str, scale: &Scale) ->
     let told = std::fs::File::create(folder.path().join("told"))?;
     let began = SystemClock.monotonic();
     let child = rollback.stdout(told.try_clone()?).stderr(told).spawn()?;
-    let (peak_kib, done) = watched(child)?;
+    let (peak_kib, done) = memory::watched(child, || {})?;
     let seconds = SystemClock.monotonic().saturating_sub(began).as_secs_f64();
     if !done {
         let told = std::fs::read_to_string(folder.path().join("told"))?;
@@ -170,23 +167,6 @@ fn configure(folder: &Path, space: &Space<'_>, front: &Front<'_>) -> Result<()> 
         "[components.fleet]\ndriver = \"k8s\"\nkind = \"deployment\"\nselector = \"part-of=fleet\"\nnamespace = \"{namespace}\"\nkubeconfig = {kubeconfig:?}\n"
     );
     Ok(std::fs::write(folder.join("rollback.toml"), text)?)
-}
-
-/// The most memory that a process had until it ended, and whether it ended well.
-fn watched(mut child: Child) -> Result<(u64, bool)> {
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let now = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = now.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        if let Some(kib) = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()) {
-            peak = kib;
-        }
-        if let Some(ended) = child.try_wait()? {
-            return Ok((peak, ended.success()));
-        }
-        rollback_tests::pause(GLANCE);
-    }
 }
 
 /// A request without names: `GET deployments`.
