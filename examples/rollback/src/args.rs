@@ -162,6 +162,9 @@ pub(crate) struct RequestArgs {
     /// Act first: look up beside the first action, not before it, whether the destination is all there
     #[arg(long)]
     pub(crate) urgent: bool,
+    /// Watch what was proven for this long, whatever the environment says: 30s, 5m; 0s for not at all
+    #[arg(long, value_name = "TIME", value_parser = value::<Lasting>)]
+    pub(crate) soak: Option<Lasting>,
     /// Accept a destination that is newer than what runs
     #[arg(long)]
     pub(crate) allow_newer: bool,

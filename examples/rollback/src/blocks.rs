@@ -45,24 +45,26 @@ impl Spread {
 
     /// A destination for a block is one for each of its parts that has none of its own.
     pub(crate) fn to(&self, to: &[To]) -> Vec<To> {
-        let own: Vec<_> = to.iter().filter_map(|one| one.component.as_ref()).collect();
-        let each = to.iter().flat_map(|one| {
-            self.of(one.component.as_ref(), &own)
-                .into_iter()
-                .map(|component| To { component, destination: one.destination.clone() })
-        });
-        each.collect()
+        let with = |one: &To, component| To { component, destination: one.destination.clone() };
+        self.each(to, |one| one.component.as_ref(), with)
     }
 
     /// The same of methods.
     pub(crate) fn by(&self, by: &[By]) -> Vec<By> {
-        let own: Vec<_> = by.iter().filter_map(|one| one.component.as_ref()).collect();
-        let each = by.iter().flat_map(|one| {
-            self.of(one.component.as_ref(), &own)
-                .into_iter()
-                .map(|component| By { component, method: one.method.clone() })
-        });
-        each.collect()
+        let with = |one: &By, component| By { component, method: one.method.clone() };
+        self.each(by, |one| one.component.as_ref(), with)
+    }
+
+    fn each<T>(
+        &self,
+        all: &[T],
+        component: impl Fn(&T) -> Option<&ComponentName>,
+        with: impl Fn(&T, Option<ComponentName>) -> T,
+    ) -> Vec<T> {
+        let own: Vec<_> = all.iter().filter_map(&component).collect();
+        let of =
+            |one| self.of(component(one), &own).into_iter().map(|component| with(one, component)).collect();
+        all.iter().flat_map(|one| -> Vec<T> { of(one) }).collect()
     }
 
     fn of(&self, component: Option<&ComponentName>, own: &[&ComponentName]) -> Vec<Option<ComponentName>> {

@@ -11,10 +11,14 @@ pub(crate) fn drivers() -> DriverRegistry {
     let drivers = DriverRegistry::new();
     #[cfg(feature = "local")]
     let drivers = drivers.with(rollback_driver_local::LocalDriver);
+    #[cfg(feature = "ec2-compose")]
+    let drivers = drivers.with(rollback_driver_ec2_compose::ComposeDriver);
     #[cfg(feature = "ecs")]
     let drivers = drivers.with(rollback_driver_ecs::EcsDriver);
     #[cfg(feature = "k8s")]
     let drivers = drivers.with(rollback_driver_k8s::K8sDriver::default());
+    #[cfg(feature = "s3-frontend")]
+    let drivers = drivers.with(rollback_driver_s3_frontend::SiteDriver);
     drivers
 }
 

@@ -102,6 +102,8 @@ automatic = "propose"
 single_operator = true
 # How long a plan may be applied.
 plan_expires_after = "1h"
+# For how long what was proven is watched, and must stay well:
+# soak = "2m"
 # Printed when a person must look:
 # contacts = ["on-call: +49 …"]
 

@@ -75,6 +75,7 @@ pub(super) async fn request(
             Failure::Back => OnFailure::Back,
         })
         .urgent(args.urgent)
+        .soak(args.soak)
         .allow_newer(args.allow_newer)
         .allow_quarantined(args.allow_quarantined)
         .quarantine(!args.no_quarantine);

@@ -81,6 +81,7 @@ fn environment(name: EnvironmentName, section: &Section<'_>) -> Result<Environme
         "contacts",
         "single_operator",
         "plan_expires_after",
+        "soak",
     ])?;
     let mut environment = Environment::new(name);
     environment.confirm = section.text("confirm")?;
@@ -101,6 +102,9 @@ fn environment(name: EnvironmentName, section: &Section<'_>) -> Result<Environme
     }
     if let Some(expiry) = section.parsed::<Lasting>("plan_expires_after")? {
         environment = environment.plan_expires_after(expiry);
+    }
+    if let Some(soak) = section.parsed::<Lasting>("soak")? {
+        environment = environment.soak(soak);
     }
     environment.freeze = section.each("freeze", |window| freeze(&window))?;
     environment.contacts = section.list("contacts")?.unwrap_or_default();

@@ -66,6 +66,8 @@ struct EnvironmentTable {
     single_operator: Option<bool>,
     /// How long a plan may be applied
     plan_expires_after: Option<String>,
+    /// For how long what was proven must stay well; not at all if left out
+    soak: Option<String>,
 }
 
 #[derive(JsonSchema, Serialize)]

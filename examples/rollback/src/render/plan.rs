@@ -184,13 +184,17 @@ fn shown(value: &Shown) -> String {
 }
 
 fn gates(out: &mut String, plan: &Plan) {
-    if plan.gates.is_empty() {
+    let soak = plan.soak();
+    if plan.gates.is_empty() && soak.is_none() {
         return;
     }
     out.push_str("\ngates\n");
     for gate in &plan.gates {
         let (name, kind) = (clean(&gate.name), clean(&gate.probe.kind));
         let _ = writeln!(out, "  {name} on {}: {kind} {}", gate.component, clean(&gate.rule.to_string()));
+    }
+    if let Some(soak) = soak {
+        let _ = writeln!(out, "  soak: what is proven is watched for {soak}, then proven once more");
     }
 }
 
