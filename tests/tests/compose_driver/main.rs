@@ -4,6 +4,7 @@ mod commands;
 mod cuts;
 mod ecr;
 mod faults;
+mod health;
 mod input;
 mod instances;
 mod middle;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         .case("a_tag_is_moved_where_that_is_allowed", true, retag)
         .case("the_whole_project_by_choice", true, whole_project)
         .case("hosts_follow_one_after_the_other", true, hosts)
+        .case("a_health_check_is_run_and_not_waited_for", true, health::asked)
+        .case("a_health_check_that_hangs_is_run_once", true, health::hanging)
         .case("beside_the_runbook", true, beside_the_runbook)
         .case("a_command_that_is_killed_is_taken_up", true, faults::killed)
         .case("what_is_declared_is_run_once_where_it_is_declared_for", true, commands::declared)

@@ -35,7 +35,7 @@ const TOGETHER: usize = 64;
 /// Which images a look tells of, beside those that run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Beside<'a> {
-    /// None.
+    /// None: a look in the middle of a run, where whatever waits for its health check is asked at once.
     Nothing,
     /// All of the repositories that its containers were made from.
     Its,
@@ -142,14 +142,28 @@ impl Client {
             Beside::Its => ("its", &[][..]),
             Beside::These(repositories) => ("", repositories),
         };
+        let ask = self.ask(host, beside);
         let command = Command::script(LOOK)
-            .args([self.project.as_str(), docker::CONTAINER, docker::IMAGE, its])
+            .args([self.project.as_str(), docker::CONTAINER, docker::IMAGE, its, &ask])
             .args(these.iter().map(|repository| bare(repository).to_string()))
             .limit(LOOK_LIMIT);
         let output = host.run("look at what runs", &command).await?;
-        let look = Arc::new(HostLook::read(host.host.as_str(), &self.services, &output.text())?);
+        let mut look = HostLook::read(host.host.as_str(), &self.services, &output.text())?;
+        if let Some(before) = self.last_of(host) {
+            look.hung.extend(before.hung.iter().cloned());
+        }
+        let look = Arc::new(look);
         self.seen().insert(host.host.clone(), Arc::clone(&look));
         Ok(look)
+    }
+
+    /// Whether health checks are run that docker has not come to yet, and for which containers not: those whose check hung before. Docker
+    /// runs the first one after the check's interval, which is 30 seconds unless it is configured, and there is an outage meanwhile.
+    /// <https://docs.docker.com/reference/dockerfile/#healthcheck>
+    fn ask(&self, host: &HostClient, beside: Beside<'_>) -> String {
+        let Beside::Nothing = beside else { return String::new() };
+        let hung = self.last_of(host).map(|look| look.hung.iter().cloned().collect::<Vec<_>>());
+        format!("ask {}", hung.unwrap_or_default().join(" "))
     }
 
     /// The host that was looked at.

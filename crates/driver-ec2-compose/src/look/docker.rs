@@ -26,6 +26,8 @@ pub(crate) struct Container {
     pub(crate) state: State,
     /// How often docker started it again by itself.
     pub(crate) restarts: u64,
+    /// Whether its health check passed when it was run for this look.
+    pub(crate) passed: bool,
     /// What compose noted when it made it.
     pub(crate) made_by: MadeBy,
 }
@@ -126,6 +128,7 @@ impl Container {
             reference: reference.and_then(|text| text.parse().ok()),
             state,
             restarts,
+            passed: false,
             made_by: MadeBy {
                 version: version.unwrap_or_default(),
                 directory: directory.unwrap_or_default(),
@@ -142,11 +145,12 @@ impl Container {
     /// Runs, and its health check does not say otherwise.
     pub(crate) fn is_ready(&self) -> bool {
         self.runs()
-            && self
-                .state
-                .health
-                .as_ref()
-                .is_none_or(|health| matches!(health.status.as_str(), "healthy" | "none" | ""))
+            && self.state.health.as_ref().is_none_or(|health| match health.status.as_str() {
+                // One that passes is all that docker wants as well.
+                "starting" => self.passed,
+                "healthy" | "none" | "" => true,
+                _ => false,
+            })
     }
 }
 

@@ -39,7 +39,9 @@ impl Container {
                     "is unhealthy: its health check failed {} times in a row",
                     health.failing_streak
                 ))),
-                Some(("starting", _)) => Complaint::Perhaps(of("waits for its health check".to_owned())),
+                Some(("starting", _)) if !self.passed => {
+                    Complaint::Perhaps(of("waits for its health check".to_owned()))
+                }
                 _ => return None,
             },
             "restarting" => {

@@ -40,6 +40,8 @@ pub(crate) struct HostLook {
     pub(crate) images: Images,
     /// The repositories all of whose images are among them.
     listed: Vec<ImageRef>,
+    /// The containers whose health check was run and came to no end.
+    pub(crate) hung: BTreeSet<String>,
 }
 
 impl HostLook {
@@ -47,14 +49,20 @@ impl HostLook {
     pub(crate) fn read(host: &str, services: &[Service], text: &str) -> Result<Self> {
         let mut facts = BTreeMap::new();
         let (mut containers, mut images, mut listed) = (Vec::<Container>::new(), Images::new(), Vec::new());
+        let (mut passed, mut hung) = (BTreeSet::new(), BTreeSet::new());
         for line in text.lines() {
             match line.split_once(' ') {
                 Some(("container", line)) => containers.extend(Container::read(line)),
+                Some(("passed", id)) => drop(passed.insert(id.trim().to_owned())),
+                Some(("hung", id)) => drop(hung.insert(id.trim().to_owned())),
                 Some(("listed", line)) => listed.extend(line.trim().parse::<ImageRef>().ok()),
                 Some(("image", line)) => images.extend(Image::read(line).map(|image| (image.id, image))),
                 Some((fact, value)) => drop(facts.insert(fact.to_owned(), value.trim().to_owned())),
                 None => {}
             }
+        }
+        for container in &mut containers {
+            container.passed = passed.contains(&container.id);
         }
         let (mut containers, neighbours): (Vec<_>, Vec<_>) =
             containers.into_iter().partition(|container| services.contains(&container.service));
@@ -78,6 +86,7 @@ impl HostLook {
             neighbours,
             images,
             listed,
+            hung,
         })
     }
 

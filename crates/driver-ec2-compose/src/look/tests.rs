@@ -157,3 +157,19 @@ fn who_ended_is_asked_for_its_last_words() {
         assert_eq!(look.ended().is_some(), ended, "{state}");
     }
 }
+
+#[test]
+fn a_health_check_that_passed_when_it_was_run_counts_for_that_look() {
+    let starting = json!({ "Status": "running", "Health": { "Status": "starting" } });
+    let waits = answer("v1", "127.0.0.1:5000/web:latest", &["m1"], &starting);
+    assert!(matches!(look(&waits).phase(), Phase::Progressing(_)));
+    let passed = look(&format!("passed id-web\n{waits}"));
+    assert_eq!((passed.phase(), passed.containers[0].is_ready()), (Phase::Settled, true));
+    let other = look(&format!("passed id-other\nhung id-web\n{waits}"));
+    assert!(matches!(other.phase(), Phase::Progressing(_)));
+    assert!(other.hung.contains("id-web"));
+    // What docker itself found out counts more.
+    let unhealthy = json!({ "Status": "running", "Health": { "Status": "unhealthy", "FailingStreak": 3 } });
+    let unhealthy = answer("v1", "127.0.0.1:5000/web:latest", &["m1"], &unhealthy);
+    assert!(matches!(look(&format!("passed id-web\n{unhealthy}")).phase(), Phase::Failed(_)));
+}

@@ -1,7 +1,7 @@
 //! A private sshd: own keys, a loopback port, gone with the test.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const SSHD: &str = "/usr/sbin/sshd";
+/// How many ports are tried.
+const PORTS: u32 = 5;
 const HINT: &str = "run: apt-get install -y --no-install-recommends openssh-server";
 
 pub(crate) struct Server {
@@ -42,30 +44,38 @@ impl Server {
         for name in ["host", "user", "stranger"] {
             keygen(&folder.path().join(name))?;
         }
-        // Where sshd runs as root it wants this folder, whatever its configuration says.
-        if rustix::process::geteuid().is_root() {
-            fs::create_dir_all("/run/sshd")?;
-        }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let place = folder.path().display();
-        // A home of its own: login shells read files there, which may be slow and noisy.
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nStrictModes no\n\
-             PidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n\
-             LogLevel VERBOSE\nSetEnv HOME={place}\n{more}\n"
-        );
-        fs::write(folder.path().join("sshd_config"), config)?;
+        let port = configure(folder.path(), more)?;
         let child = spawn(folder.path())?;
-        let server = Self { folder, child, port };
+        let mut server = Self { folder, child, port };
+        for attempt in 1.. {
+            match server.ready(0).await {
+                // Somebody else may have been given the port in between.
+                Err(_) if attempt < PORTS => {
+                    let _ = server.child.kill();
+                    let _ = server.child.wait();
+                    server.port = configure(server.folder.path(), more)?;
+                    server.child = spawn(server.folder.path())?;
+                }
+                ready => {
+                    ready?;
+                    break;
+                }
+            }
+        }
         server.write_known_hosts("known_hosts", "host")?;
-        server.ready().await?;
         Ok(server)
     }
 
-    async fn ready(&self) -> Result<(), Failure> {
-        for _ in 0..200 {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+    /// Until it says so after this much of its log: a connection could be one to whoever else was given that port.
+    async fn ready(&mut self, after: usize) -> Result<(), Failure> {
+        let listens = format!("Server listening on 127.0.0.1 port {}.", self.port);
+        for _ in 0..400 {
+            let log = self.log();
+            if log.get(after..).is_some_and(|log| log.contains(&listens)) {
                 return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(Failure::new(format!("sshd ended with {status}: {log}")));
             }
             pause(25).await;
         }
@@ -158,8 +168,9 @@ impl Server {
 
     /// Starts it again, on the same port and with the same keys.
     pub(crate) async fn again(&mut self) -> Result<(), Failure> {
+        let said = self.log().len();
         self.child = spawn(self.folder.path())?;
-        self.ready().await
+        self.ready(said).await
     }
 }
 
@@ -168,6 +179,24 @@ impl Drop for Server {
         self.signal(Signal::CONT);
         self.stop();
     }
+}
+
+/// Writes its configuration, with a port that was free a moment ago.
+fn configure(folder: &Path, more: &str) -> Result<u16, Failure> {
+    // Where sshd runs as root it wants this folder, whatever its configuration says.
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir_all("/run/sshd")?;
+    }
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let place = folder.display();
+    // A home of its own: login shells read files there, which may be slow and noisy.
+    let config = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nStrictModes no\n\
+         PidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n\
+         LogLevel VERBOSE\nSetEnv HOME={place}\n{more}\n"
+    );
+    fs::write(folder.join("sshd_config"), config)?;
+    Ok(port)
 }
 
 fn spawn(folder: &Path) -> Result<Child, Failure> {
