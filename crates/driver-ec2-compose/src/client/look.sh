@@ -1,5 +1,5 @@
 # What is there of a compose project. $1: its name, $2 and $3: the formats of containers and images. A container's line begins with the id of its image,
-# and with what it was made from. $4: `its`, if all images of the repositories are told that its containers were made from. More arguments are further
+# and with what it was made from. $4: `its`, if all images of the repositories are told that its containers were made from. Arguments after the fifth are further
 # such repositories. $5: `ask`, if health checks are run here that docker has not come to yet, and the containers that are to be spared from that.
 set -f
 project=$1 container=$2 image=$3 beside=$4 ask=$5

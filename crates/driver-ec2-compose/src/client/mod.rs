@@ -150,20 +150,21 @@ impl Client {
         let output = host.run("look at what runs", &command).await?;
         let mut look = HostLook::read(host.host.as_str(), &self.services, &output.text())?;
         if let Some(before) = self.last_of(host) {
-            look.hung.extend(before.hung.iter().cloned());
+            look.remember(&before);
         }
         let look = Arc::new(look);
         self.seen().insert(host.host.clone(), Arc::clone(&look));
         Ok(look)
     }
 
-    /// Whether health checks are run that docker has not come to yet, and for which containers not: those whose check hung before. Docker
-    /// runs the first one after the check's interval, which is 30 seconds unless it is configured, and there is an outage meanwhile.
+    /// Whether health checks are run that docker has not come to yet, and for which containers no more. Docker runs the first one after the
+    /// check's interval, which is 30 seconds unless it is configured, and there is an outage meanwhile.
     /// <https://docs.docker.com/reference/dockerfile/#healthcheck>
     fn ask(&self, host: &HostClient, beside: Beside<'_>) -> String {
         let Beside::Nothing = beside else { return String::new() };
-        let hung = self.last_of(host).map(|look| look.hung.iter().cloned().collect::<Vec<_>>());
-        format!("ask {}", hung.unwrap_or_default().join(" "))
+        let asked =
+            self.last_of(host).map_or(String::new(), |look| look.asked().collect::<Vec<_>>().join(" "));
+        format!("ask {asked}")
     }
 
     /// The host that was looked at.

@@ -26,7 +26,7 @@ pub(crate) struct Container {
     pub(crate) state: State,
     /// How often docker started it again by itself.
     pub(crate) restarts: u64,
-    /// Whether its health check passed when it was run for this look.
+    /// Whether its health check passed when it was run for this look, or one before.
     pub(crate) passed: bool,
     /// What compose noted when it made it.
     pub(crate) made_by: MadeBy,

@@ -41,7 +41,7 @@ pub(crate) struct HostLook {
     /// The repositories all of whose images are among them.
     listed: Vec<ImageRef>,
     /// The containers whose health check was run and came to no end.
-    pub(crate) hung: BTreeSet<String>,
+    hung: BTreeSet<String>,
 }
 
 impl HostLook {
@@ -88,6 +88,23 @@ impl HostLook {
             listed,
             hung,
         })
+    }
+
+    /// Takes over what health checks said before: one that passed has passed until its container is started again.
+    pub(crate) fn remember(&mut self, before: &Self) {
+        self.hung.extend(before.hung.iter().cloned());
+        for one in &mut self.containers {
+            let same = |other: &&Container| {
+                other.passed && other.id == one.id && other.state.started_at == one.state.started_at
+            };
+            one.passed |= before.containers.iter().any(|other| same(&other));
+        }
+    }
+
+    /// The containers whose health check was run, and need not be again.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &str> {
+        let passed = self.containers.iter().filter(|one| one.passed).map(|one| one.id.as_str());
+        self.hung.iter().map(String::as_str).chain(passed)
     }
 
     /// Whether all images of these repositories that the host has were told.

@@ -167,7 +167,15 @@ fn a_health_check_that_passed_when_it_was_run_counts_for_that_look() {
     assert_eq!((passed.phase(), passed.containers[0].is_ready()), (Phase::Settled, true));
     let other = look(&format!("passed id-other\nhung id-web\n{waits}"));
     assert!(matches!(other.phase(), Phase::Progressing(_)));
-    assert!(other.hung.contains("id-web"));
+    assert_eq!(other.asked().collect::<Vec<_>>(), ["id-web"]);
+    // It has passed until its container is started again.
+    let mut next = look(&waits);
+    next.remember(&passed);
+    assert_eq!((next.phase(), next.asked().collect::<Vec<_>>()), (Phase::Settled, vec!["id-web"]));
+    let anew = json!({ "Status": "running", "StartedAt": "2026-11-22T04:59:00Z", "Health": { "Status": "starting" } });
+    let mut anew = look(&answer("v1", "127.0.0.1:5000/web:latest", &["m1"], &anew));
+    anew.remember(&next);
+    assert!(matches!(anew.phase(), Phase::Progressing(_)));
     // What docker itself found out counts more.
     let unhealthy = json!({ "Status": "running", "Health": { "Status": "unhealthy", "FailingStreak": 3 } });
     let unhealthy = answer("v1", "127.0.0.1:5000/web:latest", &["m1"], &unhealthy);
