@@ -1,4 +1,4 @@
-//! What going back would mean, and what speaks against it.
+//! Going back to a release in the archive.
 
 use rollback_core::target::{Finding, Inspection, Reading, Shown};
 use rollback_core::{Result, Snapshot as _};

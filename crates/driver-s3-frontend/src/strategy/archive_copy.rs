@@ -1,4 +1,4 @@
-//! How a site is put back.
+//! Back to a release in the archive.
 
 use rollback_core::time::Lasting;
 use rollback_core::{Decision, Proposal, Result, Step, StepId, Strategy, View};

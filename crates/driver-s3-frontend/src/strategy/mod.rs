@@ -1,0 +1,5 @@
+//! The ways in which a site can be put back, one file each. All of them are pure.
+
+mod archive_copy;
+
+pub use self::archive_copy::ArchiveCopy;
