@@ -1,5 +1,6 @@
 //! What can be done to a site.
 
+use jiff::Timestamp;
 use rollback_core::document::decode_exact;
 use rollback_core::{Action, Document, Identity, Result};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,23 @@ pub enum SiteAction {
         /// What it must hold: a copy that was changed since it was planned is not gone back to.
         identity: Identity,
     },
+    /// Puts back what was served at a time, from the versions of the objects: in the same order, and what only delete markers hide
+    /// comes back without them.
+    Restore {
+        /// When; left out, the newest time at which it was served.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        /// What must have been served then.
+        identity: Identity,
+    },
+}
+
+impl SiteAction {
+    /// What is live once it is done.
+    pub(crate) fn identity(&self) -> Identity {
+        let (Self::Copy { identity, .. } | Self::Restore { identity, .. }) = self;
+        *identity
+    }
 }
 
 impl Document for SiteAction {
@@ -30,3 +48,25 @@ impl Document for SiteAction {
 }
 
 impl Action for SiteAction {}
+
+#[cfg(test)]
+mod tests {
+    use rollback_core::Digest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn actions_that_were_altered_are_refused() {
+        let identity = Identity(Digest::of_bytes(b"v1"));
+        let written = json!({ "action": "restore", "at": "2026-11-22T03:00:00Z", "identity": identity });
+        let read = SiteAction::decode(SiteAction::SCHEMA, written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), written);
+        for (key, value) in [("at", json!("yesterday")), ("release", json!("v1")), ("action", json!("erase"))]
+        {
+            let mut wrong = written.clone();
+            wrong[key] = value;
+            assert!(SiteAction::decode(SiteAction::SCHEMA, wrong).is_err(), "{key}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Each strategy says what is to be written; how it is written is the same for all of them.
 
 mod archive;
+mod versions;
 mod work;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
 
 use self::work::{Stages, Work, Written};
+use crate::diff::Change;
 use crate::mark::Mark;
-use crate::site::Site;
-use crate::snapshot::SiteSnapshot;
+use crate::names::Prefix;
+use crate::site::{Compared, Site};
+use crate::snapshot::{SiteSnapshot, Source};
 use crate::tally::Tally;
 
 /// How many objects are written at a time. S3 takes 3,500 writes a second below one prefix.
@@ -48,6 +51,42 @@ impl Progress<'_> {
 }
 
 impl Site {
+    /// Makes what is live what it was compared with. Objects are copied from below `from`.
+    async fn make(
+        &self,
+        cx: &ActionContext,
+        from: &Prefix,
+        mut compared: Compared,
+        source: Source,
+    ) -> Result<Landing> {
+        let stages = self.stages(from, std::mem::take(&mut compared.changes));
+        let kept = compared.counts.extra - stages.deletions();
+        let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
+        to.sources = vec![source];
+        if stages.markers().next().is_some() {
+            self.remember(stages.markers()).await?;
+        }
+        self.carry_out(cx, Job { stages, tally: compared.tally, mark: compared.mark, to, kept }).await
+    }
+
+    /// What is to be written. Tabs that are open still ask for the assets of the release that is left: those stay.
+    fn stages(&self, from: &Prefix, changes: Vec<Change>) -> Stages {
+        let mut stages = Stages::default();
+        for change in changes {
+            let work = match change {
+                Change::Missing(entry) => Work::Copy { from: from.join(&entry.key), entry, over: None },
+                Change::Differs(entry, listed) | Change::Unknown(entry, listed) => {
+                    Work::Copy { from: from.join(&entry.key), entry, over: Some(listed) }
+                }
+                Change::Hidden(entry, markers) => Work::Uncover(entry, markers),
+                Change::Extra(listed) if self.order.is_entry_point(&listed.key) => Work::Delete(listed),
+                Change::Extra(_) | Change::Same => continue,
+            };
+            stages.add(&self.order, work);
+        }
+        stages
+    }
+
     /// Writes what is to be written, stage by stage, and leaves a mark of what is live then.
     async fn carry_out(&self, cx: &ActionContext, mut job: Job) -> Result<Landing> {
         let mut progress = Progress { cx, done: 0, total: job.stages.total() };

@@ -2,7 +2,7 @@
 
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
-use crate::client::{Copy, Expected, was_overtaken};
+use crate::client::{Copy, Expected, Marker, was_overtaken};
 use crate::names::Key;
 use crate::object::{ETag, Listed};
 use crate::order::{Order, Stage};
@@ -21,6 +21,8 @@ pub(crate) enum Work {
         /// What it is written over.
         over: Option<Listed>,
     },
+    /// Delete markers go, newest first here: what is below them is served again.
+    Uncover(Listed, Vec<Marker>),
     /// What is served goes.
     Delete(Listed),
 }
@@ -37,7 +39,7 @@ impl Stages {
     /// Adds one write where it belongs.
     pub(crate) fn add(&mut self, order: &Order, work: Work) {
         let stage = match &work {
-            Work::Copy { entry, .. } => match order.stage(&entry.key) {
+            Work::Copy { entry, .. } | Work::Uncover(entry, _) => match order.stage(&entry.key) {
                 Stage::Asset => &mut self.assets,
                 Stage::EntryPoint => &mut self.entry_points,
             },
@@ -54,6 +56,14 @@ impl Stages {
     /// How many of them delete.
     pub(crate) fn deletions(&self) -> u64 {
         self.gone.len() as u64
+    }
+
+    /// Which delete markers go.
+    pub(crate) fn markers(&self) -> impl Iterator<Item = (&Key, &[Marker])> {
+        self.assets.iter().chain(&self.entry_points).filter_map(|work| match work {
+            Work::Uncover(entry, markers) => Some((&entry.key, markers.as_slice())),
+            Work::Copy { .. } | Work::Delete(_) => None,
+        })
     }
 
     /// One after the other.
@@ -84,25 +94,26 @@ impl Site {
     pub(crate) async fn write(&self, work: Work) -> Result<Written> {
         match work {
             Work::Copy { entry, from, over } => self.copy(entry, &from, over).await,
+            Work::Uncover(entry, markers) => self.uncover(entry, &markers).await,
             Work::Delete(listed) => self.delete(listed).await,
         }
     }
 
     async fn copy(&self, entry: Listed, from: &str, before: Option<Listed>) -> Result<Written> {
-        let head = self.client.head(from).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "read the archive", format!("{} is gone", entry.key.shown()))
+        let version = entry.version.as_ref();
+        let head = self.client.head(from, version).await?.ok_or_else(|| {
+            let what = version.map_or_else(String::new, |version| format!("version {version} of "));
+            Error::new(ErrorKind::NotFound, "copy an object", format!("{what}{} is gone", entry.key.shown()))
                 .next("plan again")
         })?;
-        let tag = entry.content.etag.clone().ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "copy an object", format!("{} has no tag", entry.key.shown()))
-        })?;
+        let tag = tag(&entry)?;
         let over = match before.as_ref().and_then(|listed| listed.content.etag.clone()) {
             Some(etag) => Expected::Tag(etag),
             None => Expected::Absent,
         };
         let copy = Copy {
             from,
-            version: None,
+            version,
             tag: &tag,
             to: &self.full(&entry.key),
             over: &over,
@@ -111,6 +122,19 @@ impl Site {
         };
         let now = self.client.copy(&copy).await.map_err(overtaken)?;
         Ok(Written { before, now: Some((entry, now)) })
+    }
+
+    /// The newest marker goes last: until then nothing is served under the key, and whoever is cut off goes on with what is left.
+    async fn uncover(&self, entry: Listed, markers: &[Marker]) -> Result<Written> {
+        let full = self.full(&entry.key);
+        if self.client.head(&full, None).await?.is_some() {
+            return Err(conflict());
+        }
+        for marker in markers.iter().rev() {
+            self.client.remove_marker(&full, marker).await?;
+        }
+        let now = tag(&entry)?;
+        Ok(Written { before: None, now: Some((entry, now)) })
     }
 
     async fn delete(&self, listed: Listed) -> Result<Written> {
@@ -134,11 +158,18 @@ impl Site {
     }
 }
 
-/// Somebody else wrote to the bucket at the same time: that is a conflict, and nobody's work is mixed with ours.
+fn tag(entry: &Listed) -> Result<ETag> {
+    entry.content.etag.clone().ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "copy an object", format!("{} has no tag", entry.key.shown()))
+    })
+}
+
 fn overtaken(error: Error) -> Error {
-    if !was_overtaken(&error) {
-        return error;
-    }
+    if was_overtaken(&error) { conflict() } else { error }
+}
+
+/// Somebody else wrote to the bucket at the same time: nobody's work is mixed with ours.
+fn conflict() -> Error {
     Error::new(ErrorKind::Stale, "write to the bucket", "somebody else writes to the site at the same time")
         .next("wait until that deploy has ended, then plan again")
         .with_effect(Effect::None)

@@ -2,15 +2,19 @@
 //!
 //! Every call is made once: core repeats what may be repeated.
 
+mod bucket;
 mod encoding;
 mod head;
 mod list;
+mod versions;
 mod walk;
 mod write;
 
 use rollback_aws_support::{Call, Session};
 use rollback_core::{Error, ErrorKind, Result};
 
+pub(crate) use self::bucket::{Rule, Versioning};
+pub(crate) use self::versions::{Layer, Layers, Marker};
 pub(crate) use self::walk::Reserved;
 pub(crate) use self::write::{Copy, Expected, was_overtaken};
 use crate::names::{Bucket, Prefix};
