@@ -84,21 +84,22 @@ fn merged(
             }
             _ => {}
         }
-        let entry = match entries.iter().position(|entry| entry.snapshot.identity == snapshot.identity) {
-            Some(known) => &mut entries[known],
+        let place = entries.iter().position(|entry| entry.snapshot.identity == snapshot.identity);
+        let mut entry = match place {
+            Some(place) => entries.swap_remove(place),
             None => {
                 let mut entry = HistoryEntry::new(snapshot.clone(), Standing::Ran);
                 entry.unrestorable = taken_away(state.at, past.newest, rules);
-                entries.push(entry);
-                let new = entries.len() - 1;
-                &mut entries[new]
+                entry
             }
         };
+        entry.standing = Standing::Ran;
+        // What was served then was made by then, whenever its copy in the archive was.
+        entry.snapshot.made_at = entry.snapshot.made_at.map(|made| made.min(state.at));
         let new = snapshot.sources.into_iter().filter(|source| !has(&entry.snapshot, source));
         let new: Vec<Source> = new.collect();
         entry.snapshot.sources.extend(new);
-        entry.ran_at = entry.ran_at.max(Some(state.at));
-        entry.standing = Standing::Ran;
+        entries.push(entry.with_another_run(state.at));
     }
     for entry in &mut entries {
         if seen.snapshot.as_ref().is_some_and(|live| live.identity == entry.snapshot.identity) {

@@ -46,7 +46,9 @@ pub(super) async fn overtaken() -> CaseResult {
     let planned = shop.run("plan web --to version=v1 --reason bad --out plan.json")?;
     planned.expect(0);
     shop.put("live/index.html", "<p>somebody else's</p>").await?;
-    let ran = shop.run("apply plan.json --yes --no-quarantine")?;
+    let ran = shop.run("apply plan.json --yes")?;
+    let said = format!("{}{}", ran.out, ran.err);
     ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    ensure(said.contains("was changed since"), format!("it is not said why: {ran}"))?;
     equal("the page", &shop.served().await?["index.html"].as_str(), &"<p>somebody else's</p>")
 }
