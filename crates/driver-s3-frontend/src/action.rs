@@ -14,16 +14,19 @@ use crate::names::Release;
 pub enum SiteAction {
     /// Copies whatever differs from a release in the archive: assets first, entry points last, then pages go that the release has not.
     Copy {
-        /// Which release; left out, the one in the archive that holds it.
+        /// Which release; left out, the one in the archive that holds it, and where none does, the versions of the objects.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         release: Option<Release>,
+        /// When its newest object was written, where nobody knows whence it is to be had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Timestamp>,
         /// What it must hold: a copy that was changed since it was planned is not gone back to.
         identity: Identity,
     },
     /// Puts back what was served at a time, from the versions of the objects: in the same order, and what only delete markers hide
     /// comes back without them.
     Restore {
-        /// When; left out, the newest time at which it was served.
+        /// When it is thought to have been served. Where it was not, or this is left out, it is looked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
         /// What must have been served then.

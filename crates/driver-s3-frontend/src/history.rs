@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Standing};
-use rollback_core::{ErrorKind, Result, Snapshot as _};
+use rollback_core::{Result, Snapshot as _};
 
-use crate::client::Rule;
+use crate::client::{Rule, readable};
 use crate::names::Release;
 use crate::past::Past;
 use crate::site::{Seen, Site};
@@ -31,9 +31,9 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
     let (seen, releases, past) = futures_util::try_join!(site.see(), releases, past)?;
     let (past, rules) = match past {
         // Who may not list versions still has the archive.
-        Err(denied) if releases.is_empty() => return Err(denied),
-        Err(denied) => {
-            tracing::warn!(%denied, "the versions of the bucket are left out");
+        Err(unread) if releases.is_empty() => return Err(unread),
+        Err(unread) => {
+            tracing::warn!(%unread, "the versions of the bucket are left out");
             (Past::default(), Vec::new())
         }
         Ok(found) => found,
@@ -45,9 +45,9 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
 type Found = (Past, Vec<Rule>);
 
 async fn past(site: &Site, most: usize) -> Result<Result<Found>> {
-    let past = match site.past(most).await {
-        Err(error) if error.kind() == ErrorKind::Denied => return Ok(Err(error)),
-        past => past?,
+    let past = match readable(site.past(most).await)? {
+        Err(unread) => return Ok(Err(unread)),
+        Ok(past) => past,
     };
     // Whether rules can be read is said where they matter: in a plan.
     let rules = if past.states.is_empty() {

@@ -132,17 +132,25 @@ pub(crate) struct Listed {
     pub(crate) class: StorageClass,
     /// Which version it is, where versions were listed.
     pub(crate) version: Option<VersionId>,
+    /// Whether an archived object can be read for a while.
+    pub(crate) restore: Restore,
 }
 
 impl Listed {
     /// What a listing says.
     pub(crate) fn new(key: Key, content: Content, modified: Timestamp) -> Self {
-        Self { key, content, modified, class: StorageClass::default(), version: None }
+        Self { key, content, modified, class: StorageClass::default(), version: None, restore: Restore::None }
     }
 
     /// Sets the storage class.
     pub(crate) fn stored(mut self, class: StorageClass) -> Self {
         self.class = class;
+        self
+    }
+
+    /// Sets what became of a restore.
+    pub(crate) fn restored(mut self, restore: Restore) -> Self {
+        self.restore = restore;
         self
     }
 
@@ -180,6 +188,20 @@ impl StorageClass {
             _ => None,
         }
     }
+}
+
+/// What became of the restore of an archived object: its storage class stays what it is.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreStatus.html>
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Restore {
+    /// Nobody asked for one, or it has expired.
+    #[default]
+    None,
+    /// It is under way.
+    Underway,
+    /// It is done.
+    Done,
 }
 
 /// What goes with an object and must survive: browsers, caches and people rely on it.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rollback_core::time::Lasting;
 use rollback_core::{Error, ErrorKind, Identity, Result};
 
-use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning};
+use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
 use crate::diff::{Change, Counts, compare};
 use crate::object::Listed;
 use crate::removed::{Absence, Removed};
@@ -154,11 +154,7 @@ impl Site {
 
     /// When this was served, if the versions still show it. One that was seen with a newest object of that time was there right after
     /// it, until something else was written.
-    pub(crate) async fn find_past(
-        &self,
-        identity: Identity,
-        seen: Option<Timestamp>,
-    ) -> Result<Option<Timestamp>> {
+    async fn find_past(&self, identity: Identity, seen: Option<Timestamp>) -> Result<Option<Timestamp>> {
         let removed = self.removed().await?;
         let times = self.times(&removed).await?;
         let mut sought = moments(&times, self.quiet, SOUGHT);
@@ -170,25 +166,35 @@ impl Site {
         Ok(found.map(|state| state.at).max())
     }
 
-    /// When this was served, against what is live; `None` where the versions do not show it.
+    /// When this was served, against what is live; `None` where the bucket keeps no versions, or they do not show it.
     pub(crate) async fn find_and_compare_past(
         &self,
         to: &SiteSnapshot,
         rules: &[Rule],
     ) -> Result<Option<(Timestamp, Compared)>> {
         let Versioning::On { mfa_delete } = self.client.versioning().await? else { return Ok(None) };
-        if let Some(hint) = to.time() {
-            match self.compare_past(hint, !mfa_delete, rules).await {
-                Ok(compared) if compared.release.identity() == to.identity => {
-                    return Ok(Some((hint, compared)));
-                }
+        self.compare_found(to.identity, (to.time(), to.made_at), !mfa_delete, rules).await
+    }
+
+    /// The same, from when it is `thought` to have been served, else from when it was `seen`.
+    pub(crate) async fn compare_found(
+        &self,
+        identity: Identity,
+        (thought, seen): (Option<Timestamp>, Option<Timestamp>),
+        may_remove: bool,
+        rules: &[Rule],
+    ) -> Result<Option<(Timestamp, Compared)>> {
+        if let Some(at) = thought {
+            match self.compare_past(at, may_remove, rules).await {
+                Ok(compared) if compared.release.identity() == identity => return Ok(Some((at, compared))),
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 Ok(_) | Err(_) => {}
             }
         }
-        let Some(at) = self.find_past(to.identity, to.made_at).await? else { return Ok(None) };
-        let compared = self.compare_past(at, !mfa_delete, rules).await?;
-        Ok(Some((at, compared)))
+        let Some(at) = self.find_past(identity, seen.or(thought)).await? else { return Ok(None) };
+        let compared = self.compare_past(at, may_remove, rules).await?;
+        // Versions may go at any time.
+        Ok((compared.release.identity() == identity).then_some((at, compared)))
     }
 
     /// These contents, wherever they are to be had, against what is live: in the archive or in the versions, first where they are
@@ -198,10 +204,10 @@ impl Site {
             let found = self.find_and_compare(to.identity, to.release()).await?;
             Ok::<_, Error>(found.map(|(_, compared)| compared))
         };
-        let served = async || match self.find_and_compare_past(to, &[]).await {
+        let served = async || match readable(self.find_and_compare_past(to, &[]).await)? {
             // Who may not list versions still has the archive.
-            Err(error) if error.kind() == ErrorKind::Denied && to.time().is_none() => Ok(None),
-            found => Ok(found?.map(|(_, compared)| compared)),
+            Err(_) if to.time().is_none() => Ok(None),
+            found => Ok::<_, Error>(found?.map(|(_, compared)| compared)),
         };
         if to.release().is_none() && to.time().is_some() {
             return Ok(match served().await? {
@@ -216,12 +222,7 @@ impl Site {
     }
 
     /// Holds what was served at a time against what is live: one pass over all versions.
-    pub(crate) async fn compare_past(
-        &self,
-        at: Timestamp,
-        may_remove: bool,
-        rules: &[Rule],
-    ) -> Result<Compared> {
+    async fn compare_past(&self, at: Timestamp, may_remove: bool, rules: &[Rule]) -> Result<Compared> {
         let (removed, mark) = futures_util::try_join!(self.removed(), self.mark())?;
         let (mut tally, mut sum, mut until) = (Tally::default(), Sum::default(), None);
         let (mut changes, mut counts) = (Vec::new(), Counts::default());

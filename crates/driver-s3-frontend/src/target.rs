@@ -79,8 +79,11 @@ impl Target for SiteTarget {
 
     async fn apply(&self, cx: &ActionContext, action: &SiteAction) -> Result<Landing> {
         match action {
-            SiteAction::Copy { release, identity } => {
-                self.site.put_back(cx, release.as_ref(), *identity).await
+            SiteAction::Copy { release: Some(release), identity, .. } => {
+                self.site.put_back(cx, release, *identity).await
+            }
+            SiteAction::Copy { release: None, seen, identity } => {
+                self.site.put_back_from_anywhere(cx, *seen, *identity).await
             }
             SiteAction::Restore { at, identity } => self.site.restore(cx, *at, *identity).await,
         }

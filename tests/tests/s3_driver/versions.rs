@@ -256,3 +256,50 @@ pub(super) async fn overtaken() -> CaseResult {
     ensure(said.contains("was changed since"), format!("it is not said why: {ran}"))?;
     serves(&shop, 3).await
 }
+
+/// A page cannot be written: what was written before it goes back, also right after the bad deploy.
+pub(super) async fn taken_back() -> CaseResult {
+    let (shop, between) = served_twice(Emulator::Ministack).await?;
+    let denied = Answer::new(403)
+        .body("application/xml", "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+    shop.faults(
+        Faults::none().rule(Rule::new(Fault::Answer(denied)).method("PUT").path("/*/live/index.html*")),
+    );
+    let ran = shop.run(&format!("{} --on-failure back", run(&format!("as-of={between}"))))?;
+    ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    let served = shop.served().await?;
+    equal("the page", &served.get("index.html"), &pages(2).get("index.html"))?;
+    ensure(!served.contains_key("only-in-1.html"), format!("a page of the other release is served: {ran}"))?;
+    serves(&shop, 2).await
+}
+
+/// Neither the archive nor what is ours is a part of it.
+pub(super) async fn whole_bucket() -> CaseResult {
+    let shop = Shop::empty(Emulator::Ministack, "")?;
+    keep_versions(&shop, "Enabled").await?;
+    shop.configure(&shop.bucket, "quiet = \"1s\"\n")?;
+    shop.put("versions/v0/index.html", "of the archive").await?;
+    shop.deploy_files(&pages(1)).await?;
+    let first = between();
+    shop.deploy_files(&pages(2)).await?;
+    shop.put("versions/v9/index.html", "of the archive").await?;
+    let archive = shop.below("versions/").await?;
+    let second = between();
+    for (time, release) in [(&first, 1), (&second, 2), (&first, 1)] {
+        shop.run(&run(&format!("as-of={time}")))?.expect(0);
+        serves(&shop, release).await?;
+    }
+    equal("the archive", &shop.below("versions/").await?, &archive)
+}
+
+/// Such a version has no id of its own.
+pub(super) async fn from_before() -> CaseResult {
+    let shop = Shop::empty(Emulator::Ministack, "live/")?;
+    shop.deploy_files(&pages(1)).await?;
+    keep_versions(&shop, "Enabled").await?;
+    shop.configure(&shop.bucket, "quiet = \"1s\"\n")?;
+    let between = between();
+    shop.deploy_files(&pages(2)).await?;
+    shop.run(&run(&format!("as-of={between}")))?.expect(0);
+    serves(&shop, 1).await
+}

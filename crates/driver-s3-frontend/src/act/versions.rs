@@ -27,14 +27,8 @@ impl Site {
             Error::new(ErrorKind::NotFound, "read the versions", found)
                 .next("versions of it were removed; choose another state: rollback history")
         };
-        let at = match at {
-            Some(at) => at,
-            None => self.find_past(identity, None).await?.ok_or_else(gone)?,
-        };
-        let compared = self.compare_past(at, !mfa_delete, &[]).await?;
-        if compared.release.identity() != identity {
-            return Err(gone());
-        }
+        let found = self.compare_found(identity, (at, None), !mfa_delete, &[]).await?;
+        let (at, compared) = found.ok_or_else(gone)?;
         if let Some(landing) = superseded(cx, &compared.tally) {
             return Ok(landing);
         }

@@ -90,3 +90,11 @@ fn missing_bucket<T>(bucket: &Bucket, answer: Result<T>) -> Result<T> {
         _ => error,
     })
 }
+
+/// What may not be read is not known, nor what the server knows nothing of; everything else that goes wrong is an error.
+pub(crate) fn readable<T>(answer: Result<T>) -> Result<Result<T, Error>> {
+    match answer {
+        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported) => Ok(Err(error)),
+        answer => answer.map(Ok),
+    }
+}

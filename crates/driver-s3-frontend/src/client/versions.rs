@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
-use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion};
+use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion, OptionalObjectAttributes};
 use futures_util::stream::{self, Stream};
 use jiff::Timestamp;
 use rollback_aws_support::{asking, explain};
 use rollback_core::Result;
 
 use super::encoding::decode;
-use super::list::BEHIND;
+use super::list::{BEHIND, restore};
 use super::walk::Reserved;
 use super::{Client, lacking, missing_bucket};
 use crate::names::{Key, Prefix};
@@ -91,6 +91,7 @@ impl Client {
             .set_key_marker(after.map(|place| place.key.clone()))
             .set_version_id_marker(after.and_then(|place| place.version.clone()))
             .encoding_type(EncodingType::Url)
+            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
             .set_expected_bucket_owner(self.owner())
             .send()
             .await;
@@ -174,7 +175,8 @@ impl Answer<'_> {
         let class = version.storage_class().map(|class| StorageClass::new(class.as_str())).transpose()?;
         let id = VersionId::new(version.version_id().ok_or_else(|| lacking("id of a version"))?)?;
         let listed = Listed::new(key, Content::listed(size, etag), modified);
-        Ok(listed.stored(class.unwrap_or_default()).with_version(id))
+        let listed = listed.stored(class.unwrap_or_default()).restored(restore(version.restore_status()));
+        Ok(listed.with_version(id))
     }
 
     fn marker(&self, marker: &DeleteMarkerEntry) -> Result<Marker> {

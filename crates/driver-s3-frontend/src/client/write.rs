@@ -82,7 +82,7 @@ impl Client {
             .send()
             .await;
         let call = self.changes("CopyObject", "s3:PutObject", doing.clone());
-        let answer = sent.map_err(|error| about_key(explain(&call, &error), headers))?;
+        let answer = sent.map_err(|error| about_object(explain(&call, &error), headers))?;
         let result = answer.copy_object_result().and_then(|result| result.e_tag());
         // The status comes before the copy is done: an answer without a result is a copy that failed after that.
         let unknown = || lacking(&doing, "result").with_effect(Effect::Unknown);
@@ -144,16 +144,26 @@ impl Client {
     }
 }
 
-/// What KMS has against it says which key is meant.
+/// What S3 has against one object, or KMS against its key, is no conflict with anybody.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-fn about_key(error: Error, headers: Option<&Headers>) -> Error {
+fn about_object(error: Error, headers: Option<&Headers>) -> Error {
+    // In a tier of Intelligent-Tiering, say: no listing tells that.
+    if error.message().contains("InvalidObjectState") {
+        let (doing, found) = (error.operation().to_owned(), error.message().to_owned());
+        return Error::new(ErrorKind::Invalid, doing, found)
+            .next("it is archived: aws s3api restore-object, wait for hours, then plan again");
+    }
     let of_kms = ["KMS.", "kms:"].iter().any(|word| error.message().contains(word));
     let key = headers.and_then(|headers| headers.kms_key.as_deref());
-    let (true, Some(key)) = (of_kms, key) else { return error };
-    let next = match (error.kind(), error.next_step()) {
-        (ErrorKind::Denied, Some(next)) => format!("{next}; the object's key is {key}"),
-        _ => format!("see whether the key can be used: aws kms describe-key --key-id {key}"),
+    if !of_kms {
+        return error;
+    }
+    let next = match (error.kind(), error.next_step(), key) {
+        (ErrorKind::Denied, Some(next), Some(key)) => format!("{next}; the object's key is {key}"),
+        (ErrorKind::Denied, ..) => return error,
+        (.., Some(key)) => format!("see whether the key can be used: aws kms describe-key --key-id {key}"),
+        (.., None) => "see which key the bucket encrypts with, and whether it can be used: aws s3api get-bucket-encryption".to_owned(),
     };
     error.next(next)
 }

@@ -6,12 +6,12 @@ mod versions;
 
 use jiff::Timestamp;
 use rollback_core::target::{Finding, Inspection, Reading, Severity, Shown};
-use rollback_core::{Error, ErrorKind, Result, Snapshot as _};
+use rollback_core::{Result, Snapshot as _};
 use serde_json::json;
 
 use crate::diff::Change;
 use crate::facts::Whence;
-use crate::object::Listed;
+use crate::object::{Listed, Restore};
 use crate::site::{Compared, Site};
 use crate::snapshot::SiteSnapshot;
 
@@ -113,12 +113,18 @@ fn uncopyable(compared: &Compared) -> Vec<Finding> {
 
 fn archived(entry: &Listed) -> Option<Finding> {
     let lasts = entry.class.restored_in()?;
-    let message = format!(
-        "{} is in {}: it must be restored before it can be copied, which takes {lasts}",
-        entry.key.shown(),
-        entry.class
-    );
-    Some(Finding::blocker("object-archived", message).next("aws s3api restore-object, wait, then plan again"))
+    let (key, class) = (entry.key.shown(), &entry.class);
+    let (message, next) = match entry.restore {
+        Restore::Done => return None,
+        Restore::Underway => {
+            (format!("{key} is in {class}, and being restored: {lasts}"), "wait for that, then plan again")
+        }
+        Restore::None => (
+            format!("{key} is in {class}: it must be restored before it can be copied, which takes {lasts}"),
+            "aws s3api restore-object, wait, then plan again",
+        ),
+    };
+    Some(Finding::blocker("object-archived", message).next(next))
 }
 
 fn too_large(entry: &Listed) -> Option<Finding> {
@@ -127,10 +133,23 @@ fn too_large(entry: &Listed) -> Option<Finding> {
     (entry.content.size > LARGEST).then(|| Finding::blocker("object-too-large", message).next(next))
 }
 
-/// What may not be read is not known; everything else that goes wrong does.
-fn readable<T>(answer: Result<T>) -> Result<Result<T, Error>> {
-    match answer {
-        Err(error) if error.kind() == ErrorKind::Denied => Ok(Err(error)),
-        answer => answer.map(Ok),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Key;
+    use crate::object::{Content, ETag, StorageClass};
+
+    #[test]
+    fn an_archived_object_is_copied_once_it_is_restored() {
+        let content = Content::listed(7, ETag::new("9b2cf535f27731c974343645a3985328").unwrap());
+        let listed =
+            Listed::new(Key::new("film.mp4").unwrap(), content, "2026-11-22T03:00:00Z".parse().unwrap());
+        assert_eq!(archived(&listed), None);
+        let deep = listed.stored(StorageClass::new("DEEP_ARCHIVE").unwrap());
+        assert!(archived(&deep).unwrap().message.contains("up to 48 hours"));
+        assert!(
+            archived(&deep.clone().restored(Restore::Underway)).unwrap().message.contains("being restored")
+        );
+        assert_eq!(archived(&deep.restored(Restore::Done)), None);
     }
 }

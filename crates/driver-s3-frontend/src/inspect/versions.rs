@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use rollback_core::target::Finding;
 use rollback_core::{Error, Result};
 
-use super::{Way, readable};
-use crate::client::Versioning;
+use super::Way;
+use crate::client::{Versioning, readable};
 use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 

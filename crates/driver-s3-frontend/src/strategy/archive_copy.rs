@@ -23,14 +23,14 @@ impl Strategy<SiteSnapshot, SiteAction> for ArchiveCopy {
     }
 
     fn propose(&self, view: &View<SiteSnapshot>) -> Decision<SiteAction> {
-        let release = match Facts::of(view).archive {
-            Whence::From(release) => Some(release),
-            Whence::Somewhere => None,
+        let (release, seen) = match Facts::of(view).archive {
+            Whence::From(release) => (Some(release), None),
+            Whence::Somewhere => (None, view.goal.made_at),
             Whence::Nowhere(why) => return Decision::NotApplicable(why),
         };
         let called = release.as_ref().map_or(view.goal.revision.as_str(), Release::as_str);
         let title = format!("copy what differs from release {called}: assets first, pages last");
-        let action = SiteAction::Copy { release, identity: view.goal.identity };
+        let action = SiteAction::Copy { release, seen, identity: view.goal.identity };
         let step = Step::convergence(StepId::from_static("copy"), title, action);
         Decision::Propose(Proposal::new(vec![step.timeout(Lasting::from_secs(3_600))]))
     }

@@ -2,6 +2,8 @@
 
 mod archive_copy;
 mod object_versions;
+#[cfg(test)]
+mod tests;
 
 pub use self::archive_copy::ArchiveCopy;
 pub use self::object_versions::ObjectVersions;

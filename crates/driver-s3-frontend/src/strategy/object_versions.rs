@@ -28,7 +28,7 @@ impl Strategy<SiteSnapshot, SiteAction> for ObjectVersions {
     fn propose(&self, view: &View<SiteSnapshot>) -> Decision<SiteAction> {
         let at = match Facts::of(view).versions {
             Whence::From(at) => Some(at),
-            Whence::Somewhere => None,
+            Whence::Somewhere => view.goal.made_at,
             Whence::Nowhere(why) => return Decision::NotApplicable(why),
         };
         let called = at.map_or_else(|| format!("as {}", view.goal.revision), |at| format!("at {at:.0}"));
