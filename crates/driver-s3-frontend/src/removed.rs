@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rollback_core::time::Lasting;
 use rollback_core::{Digest, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -75,10 +76,11 @@ impl Removed {
         self
     }
 
-    /// Absences that ended when this was written.
+    /// Absences that ended when this was written, by the second: markers go after that.
     fn written_at(mut self, at: Option<Timestamp>) -> Self {
+        let over = at.map(|at| Lasting::from_secs(1).after(at));
         for absence in self.keys.values_mut().flatten() {
-            absence.until = absence.until.or(at);
+            absence.until = absence.until.or(over);
         }
         self
     }
@@ -135,11 +137,14 @@ mod tests {
         let removed = Removed::default().with([(&key, [marker(20)].as_slice())]).written_at(Some(at(40)));
         let absence = removed.of(&key)[0];
         let hidden = |second| absence.hides(at(10), at(second));
-        assert!(!hidden(19) && hidden(20) && hidden(39) && !hidden(40));
+        assert!(!hidden(19) && hidden(20) && hidden(40) && !hidden(41));
+        // Also where it was deleted in that very second.
+        let at_once = Removed::default().with([(&key, [marker(40)].as_slice())]).written_at(Some(at(40)));
+        assert!(at_once.of(&key)[0].hides(at(10), at(40)));
         assert!(!absence.hides(at(25), at(30)), "what was written after it was not hidden");
         // Removed again later: the first time stays as it was.
         let again = removed.with([(&key, [marker(50)].as_slice())]).written_at(Some(at(60)));
-        assert_eq!(again.of(&key), [absence, Absence { from: at(50), until: Some(at(60)) }]);
+        assert_eq!(again.of(&key), [absence, Absence { from: at(50), until: Some(at(61)) }]);
     }
 
     #[test]
