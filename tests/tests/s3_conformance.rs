@@ -1,9 +1,10 @@
-//! The driver for sites in S3 against the conformance kit, on both emulators.
+//! The driver for sites in S3 against the conformance kit: with an archive on both emulators, and with versions only.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -11,20 +12,38 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use rollback_aws_support::Session;
 use rollback_core::{DynTarget, Error, ErrorKind, Result};
 use rollback_driver_s3_frontend::SiteConfig;
 use rollback_driver_s3_frontend::names::{Bucket, Prefix};
 use rollback_testkit::driver::{Fault, FaultLine, Fixture, Release, main_of, suite};
+use rollback_tests::pause;
+use rollback_tests::proxy::Fault::Answer as Answered;
+use rollback_tests::proxy::{Answer, Faults, Proxy, Rule};
 use rollback_tests::servers::{Account, Ministack, Moto, StartError};
 
 struct World {
     session: Session,
     client: Client,
     bucket: String,
+    past: Past,
+    /// What makes up for a fault of the server.
+    _proxy: Option<Proxy>,
     line: FaultLine,
     deploys: AtomicU64,
 }
+
+/// Where releases that do not run any more are to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Past {
+    Archive,
+    /// Only in the versions of what is served.
+    Versions,
+}
+
+/// How long nothing is written between two deploys.
+const QUIET: Duration = Duration::from_millis(500);
 
 fn failed(error: impl std::fmt::Debug) -> Error {
     Error::new(ErrorKind::Other, "arrange the site", format!("{error:?}"))
@@ -42,7 +61,7 @@ fn files(release: Release) -> BTreeMap<String, String> {
 }
 
 impl World {
-    async fn at(account: Account) -> Result<Self> {
+    async fn at(account: Account, past: Past) -> Result<Self> {
         let credentials = Credentials::new(
             account.key(),
             account.secret(),
@@ -61,7 +80,40 @@ impl World {
         let (client, bucket) = (Client::from_conf(client), format!("site-{}", account.id()));
         account.make_bucket(&bucket).map_err(failed)?;
         let (line, deploys) = (FaultLine::default(), AtomicU64::new(0));
-        Ok(Self { session, client, bucket, line, deploys })
+        let world = Self { session, client, bucket, past, _proxy: None, line, deploys };
+        if past == Past::Versions {
+            world.keep_versions().await?;
+        }
+        Ok(world)
+    }
+
+    /// moto says whether a bucket keeps versions with an element that is not the one S3 says it with, which no SDK for Rust reads.
+    async fn on_moto(account: &Account) -> Result<Self> {
+        let port = account.endpoint().rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+        let proxy = Proxy::http(("127.0.0.1", port.ok_or_else(|| failed("no port"))?)).map_err(failed)?;
+        let off = Answer::new(200).body("application/xml", "<VersioningConfiguration/>");
+        proxy.faults(Faults::none().rule(Rule::new(Answered(off)).method("GET").path("/*?versioning*")));
+        let world = Self::at(account.behind(proxy.port()), Past::Archive).await?;
+        Ok(Self { _proxy: Some(proxy), ..world })
+    }
+
+    async fn keep_versions(&self) -> Result<()> {
+        let kept = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let put = self.client.put_bucket_versioning().bucket(&self.bucket).versioning_configuration(kept);
+        put.send().await.map(drop).map_err(failed)
+    }
+
+    /// Removes for good whatever is not served any more.
+    async fn remove_old_versions(&self) -> Result<()> {
+        let listed = self.client.list_object_versions().bucket(&self.bucket).prefix("live/").send().await;
+        let listed = listed.map_err(failed)?;
+        for version in listed.versions().iter().filter(|version| version.is_latest() != Some(true)) {
+            let removed = self.client.delete_object().bucket(&self.bucket);
+            let removed = removed.set_key(version.key().map(str::to_owned));
+            let removed = removed.set_version_id(version.version_id().map(str::to_owned)).send().await;
+            removed.map_err(failed)?;
+        }
+        Ok(())
     }
 
     async fn put(&self, key: String, body: &str) -> Result<()> {
@@ -89,14 +141,20 @@ impl Fixture for World {
         let mut config = SiteConfig::new(Bucket::new(self.bucket.clone())?);
         config.live = Prefix::new("live/")?;
         config.path_style = true;
+        config.quiet = QUIET.into();
         Ok(self.line.wrap(config.build(&self.session)?.erase()))
     }
 
     async fn deploy(&self, release: Release) -> Result<()> {
         self.deploys.fetch_add(1, Ordering::Relaxed);
         let files = files(release);
+        if self.past == Past::Versions {
+            pause(QUIET * 3 / 2);
+        }
         for (name, body) in &files {
-            self.put(format!("versions/v{}/{name}", release.number()), body).await?;
+            if self.past == Past::Archive {
+                self.put(format!("versions/v{}/{name}", release.number()), body).await?;
+            }
             self.put(format!("live/{name}"), body).await?;
         }
         for key in self.keys("live/").await? {
@@ -109,6 +167,10 @@ impl Fixture for World {
 
     async fn inject(&self, fault: Fault) -> Result<bool> {
         match fault {
+            Fault::RemoveArtifact(_) if self.past == Past::Versions => {
+                self.remove_old_versions().await?;
+                Ok(true)
+            }
             Fault::RemoveArtifact(release) => {
                 for key in self.keys(&format!("versions/v{}/", release.number())).await? {
                     self.remove(key).await?;
@@ -132,9 +194,12 @@ fn missing<T>(server: std::result::Result<T, StartError>) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    let ministack =
-        suite("ministack", async || World::at(Ministack::shared().map_err(failed)?.account()).await);
-    let moto =
-        suite("moto", async || World::at(Moto::shared().map_err(failed)?.account().map_err(failed)?).await);
-    main_of([ministack.missing(missing(Ministack::shared())), moto.missing(missing(Moto::shared()))])
+    let on_ministack =
+        |past| async move || World::at(Ministack::shared().map_err(failed)?.account(), past).await;
+    let on_moto = async || World::on_moto(&Moto::shared().map_err(failed)?.account().map_err(failed)?).await;
+    main_of([
+        suite("ministack", on_ministack(Past::Archive)).missing(missing(Ministack::shared())),
+        suite("moto", on_moto).missing(missing(Moto::shared())),
+        suite("versions", on_ministack(Past::Versions)).missing(missing(Ministack::shared())),
+    ])
 }

@@ -1,5 +1,6 @@
 //! What can be done to a site.
 
+use jiff::Timestamp;
 use rollback_core::document::decode_exact;
 use rollback_core::{Action, Document, Identity, Result};
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,32 @@ use crate::names::Release;
 pub enum SiteAction {
     /// Copies whatever differs from a release in the archive: assets first, entry points last, then pages go that the release has not.
     Copy {
-        /// Which release; left out, the one in the archive that holds it.
+        /// Which release; left out, the one in the archive that holds it, and where none does, the versions of the objects.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         release: Option<Release>,
+        /// When its newest object was written, where nobody knows whence it is to be had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Timestamp>,
         /// What it must hold: a copy that was changed since it was planned is not gone back to.
         identity: Identity,
     },
+    /// Puts back what was served at a time, from the versions of the objects: in the same order, and what only delete markers hide
+    /// comes back without them.
+    Restore {
+        /// When it is thought to have been served. Where it was not, or this is left out, it is looked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        /// What must have been served then.
+        identity: Identity,
+    },
+}
+
+impl SiteAction {
+    /// What is live once it is done.
+    pub(crate) fn identity(&self) -> Identity {
+        let (Self::Copy { identity, .. } | Self::Restore { identity, .. }) = self;
+        *identity
+    }
 }
 
 impl Document for SiteAction {
@@ -30,3 +51,25 @@ impl Document for SiteAction {
 }
 
 impl Action for SiteAction {}
+
+#[cfg(test)]
+mod tests {
+    use rollback_core::Digest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn actions_that_were_altered_are_refused() {
+        let identity = Identity(Digest::of_bytes(b"v1"));
+        let written = json!({ "action": "restore", "at": "2026-11-22T03:00:00Z", "identity": identity });
+        let read = SiteAction::decode(SiteAction::SCHEMA, written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), written);
+        for (key, value) in [("at", json!("yesterday")), ("release", json!("v1")), ("action", json!("erase"))]
+        {
+            let mut wrong = written.clone();
+            wrong[key] = value;
+            assert!(SiteAction::decode(SiteAction::SCHEMA, wrong).is_err(), "{key}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use rollback_aws_support::{AwsSettings, Session};
 use rollback_core::registry::{read_known_settings, wrong_setting};
+use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub struct SiteConfig {
     /// keys that are written last, beside pages, service workers and whatever may be cached for minutes only: `config*.json`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry_points: Vec<Pattern>,
+    /// how long nothing is written between two deploys: writes that are nearer to each other are one; 1m unless told otherwise
+    #[serde(default = "minute")]
+    #[schemars(with = "String")]
+    pub quiet: Lasting,
     /// the account that must own the bucket
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket_owner: Option<String>,
@@ -61,6 +66,10 @@ fn state() -> Prefix {
     Prefix::new(".rollback/").expect("a prefix")
 }
 
+fn minute() -> Lasting {
+    Lasting::from_secs(60)
+}
+
 fn is_whole(prefix: &Prefix) -> bool {
     prefix.as_str().is_empty()
 }
@@ -75,6 +84,7 @@ impl SiteConfig {
             archive: archive(),
             state: state(),
             entry_points: Vec::new(),
+            quiet: minute(),
             bucket_owner: None,
             path_style: false,
             aws: AwsSettings::new(),
@@ -133,7 +143,8 @@ impl SiteConfig {
         self.check()?;
         let client = Client::new(session, self.bucket.clone(), self.bucket_owner.clone(), self.path_style);
         let (layout, order) = (Layout::new(&self.archive)?, Order::with(&self.entry_points));
-        Ok(SiteTarget::new(Site::new(client, self.live.clone(), layout, self.state.clone(), order)))
+        let (live, state, quiet) = (self.live.clone(), self.state.clone(), self.quiet);
+        Ok(SiteTarget::new(Site { client, live, layout, state, order, quiet }))
     }
 
     /// The JSON Schema of this type.
@@ -166,7 +177,7 @@ mod tests {
     fn full() -> Value {
         json!({
             "bucket": "shop-site", "live": "live/", "archive": "releases/{version}/site/", "state": "state/",
-            "entry_points": ["config*.json"], "bucket_owner": "123456789012", "path_style": true, "region": "eu-west-1", "profile": "ops",
+            "entry_points": ["config*.json"], "quiet": "5m", "bucket_owner": "123456789012", "path_style": true, "region": "eu-west-1", "profile": "ops",
             "role_arn": "arn:aws:iam::123456789012:role/rollback", "external_id": "ours", "endpoint_url": "http://127.0.0.1:4566",
         })
     }
@@ -198,6 +209,7 @@ mod tests {
             ("state", json!("")),
             ("state", json!("releases/state/")),
             ("entry_points", json!([""])),
+            ("quiet", json!("a while")),
             ("bucket_owner", json!("me")),
             ("region", json!("Europe")),
             ("buckt", json!("x")),

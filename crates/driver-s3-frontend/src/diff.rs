@@ -7,6 +7,7 @@ use std::pin::Pin;
 use futures_util::stream::{Peekable, Stream, StreamExt as _};
 use rollback_core::Result;
 
+use crate::client::Marker;
 use crate::object::Listed;
 
 /// What is to be done about one key.
@@ -22,6 +23,8 @@ pub(crate) enum Change {
     Unknown(Listed, Listed),
     /// It is live, and the release has it not.
     Extra(Listed),
+    /// It is not live, and nothing but these delete markers, newest first, stands in front of it.
+    Hidden(Listed, Vec<Marker>),
 }
 
 /// Goes through both lists side by side; both are sorted by the bytes of their keys, as S3 sorts.
@@ -73,7 +76,8 @@ where
     }
 }
 
-fn compare(wanted: Listed, there: Listed) -> Change {
+/// What is to be done about a key that both have.
+pub(crate) fn compare(wanted: Listed, there: Listed) -> Change {
     match wanted.content.same(&there.content) {
         Some(true) => Change::Same,
         Some(false) => Change::Differs(wanted, there),
@@ -94,6 +98,8 @@ pub(crate) struct Counts {
     pub(crate) unknown: u64,
     /// Live, and not of the release.
     pub(crate) extra: u64,
+    /// Behind delete markers only.
+    pub(crate) hidden: u64,
     /// How many bytes are to be copied.
     pub(crate) bytes: u64,
 }
@@ -107,6 +113,7 @@ impl Counts {
             Change::Differs(entry, _) => (&mut self.differing, entry.content.size),
             Change::Unknown(entry, _) => (&mut self.unknown, entry.content.size),
             Change::Extra(_) => (&mut self.extra, 0),
+            Change::Hidden(..) => (&mut self.hidden, 0),
         };
         *count += 1;
         self.bytes = self.bytes.saturating_add(bytes);
@@ -188,7 +195,7 @@ mod tests {
             Change::Missing(entry) | Change::Differs(entry, _) | Change::Unknown(entry, _) => {
                 Some(&entry.key)
             }
-            Change::Extra(listed) => Some(&listed.key),
+            Change::Extra(listed) | Change::Hidden(listed, _) => Some(&listed.key),
         }
     }
 

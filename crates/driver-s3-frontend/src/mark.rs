@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Key, Release};
+use crate::names::Key;
 use crate::object::{ETag, Listed};
 use crate::site::Site;
 use crate::snapshot::{SiteSnapshot, Source};
@@ -26,17 +26,20 @@ pub(crate) struct Mark {
     bytes: u64,
     /// How many objects are kept.
     pub(crate) kept: u64,
-    release: Release,
+    /// Where it was taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Source>,
     /// Objects whose tags say nothing of their content, by key: the tag of what was copied, and of the copy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     copied: BTreeMap<Key, (ETag, ETag)>,
 }
 
 impl Mark {
-    pub(crate) fn new(tally: &Tally, snapshot: &SiteSnapshot, release: Release, kept: u64) -> Self {
+    pub(crate) fn new(tally: &Tally, snapshot: &SiteSnapshot, kept: u64) -> Self {
         let SiteSnapshot { identity, objects, bytes, .. } = *snapshot;
         let (schema, tally) = (SCHEMA.to_owned(), tally.to_string());
-        Self { schema, tally, identity, objects, bytes, kept, release, copied: BTreeMap::new() }
+        let source = snapshot.sources.first().cloned();
+        Self { schema, tally, identity, objects, bytes, kept, source, copied: BTreeMap::new() }
     }
 
     /// With what was copied of which no tag says the content.
@@ -63,7 +66,7 @@ impl Mark {
             return Ok(seen);
         }
         let mut snapshot = seen.of(self.identity, self.objects, self.bytes)?;
-        snapshot.sources = vec![Source::Archive(self.release.clone())];
+        snapshot.sources = self.source.iter().cloned().collect();
         Ok(snapshot)
     }
 }
@@ -107,7 +110,7 @@ mod tests {
     fn a_copy_is_known_by_both_tags_and_by_nothing_less() {
         let read = |copied: &str| {
             let mark = format!(
-                r#"{{"schema":"{SCHEMA}","tally":"1-0123456789ab","identity":"{}","objects":1,"bytes":7,"kept":0,"release":"v1",
+                r#"{{"schema":"{SCHEMA}","tally":"1-0123456789ab","identity":"{}","objects":1,"bytes":7,"kept":0,"source":{{"archive":"v1"}},
                     "copied":{{"film.mp4":{copied}}}}}"#,
                 Digest::of_bytes(b"v1")
             );

@@ -39,6 +39,18 @@ impl ETag {
     }
 }
 
+checked_text! {
+    /// The id of one version of an object, or of a delete marker: opaque, at most 1,024 bytes. What was written before versioning was
+    /// switched on has the id `null`.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html>
+    VersionId, |text| {
+        let fits = (1..=1024).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+        let refused = || Error::new(ErrorKind::Corrupt, "read the id of a version", format!("{} is none", quoted(text)));
+        fits.then_some(()).ok_or_else(refused)
+    }
+}
+
 /// How a checksum of a whole object was made. Those of parts, put together, are as good as none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Algorithm {
@@ -118,17 +130,33 @@ pub(crate) struct Listed {
     pub(crate) modified: Timestamp,
     /// Where it is stored: `STANDARD` unless told otherwise.
     pub(crate) class: StorageClass,
+    /// Which version it is, where versions were listed.
+    pub(crate) version: Option<VersionId>,
+    /// Whether an archived object can be read for a while.
+    pub(crate) restore: Restore,
 }
 
 impl Listed {
     /// What a listing says.
     pub(crate) fn new(key: Key, content: Content, modified: Timestamp) -> Self {
-        Self { key, content, modified, class: StorageClass::default() }
+        Self { key, content, modified, class: StorageClass::default(), version: None, restore: Restore::None }
     }
 
     /// Sets the storage class.
     pub(crate) fn stored(mut self, class: StorageClass) -> Self {
         self.class = class;
+        self
+    }
+
+    /// Sets what became of a restore.
+    pub(crate) fn restored(mut self, restore: Restore) -> Self {
+        self.restore = restore;
+        self
+    }
+
+    /// Sets which version it is.
+    pub(crate) fn with_version(mut self, version: VersionId) -> Self {
+        self.version = Some(version);
         self
     }
 }
@@ -150,12 +178,30 @@ impl Default for StorageClass {
 }
 
 impl StorageClass {
-    /// Whether an object must be restored before it can be copied, which takes hours.
+    /// How long a restore takes, for objects that must be restored first.
     ///
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html>
-    pub(crate) fn is_archived(&self) -> bool {
-        matches!(self.as_str(), "GLACIER" | "DEEP_ARCHIVE")
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>
+    pub(crate) fn restored_in(&self) -> Option<&'static str> {
+        match self.as_str() {
+            "GLACIER" => Some("1 to 5 minutes expedited, 3 to 5 hours by default, 5 to 12 hours in bulk"),
+            "DEEP_ARCHIVE" => Some("up to 12 hours by default, up to 48 hours in bulk"),
+            _ => None,
+        }
     }
+}
+
+/// What became of the restore of an archived object: its storage class stays what it is.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreStatus.html>
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Restore {
+    /// Nobody asked for one, or it has expired.
+    #[default]
+    None,
+    /// It is under way.
+    Underway,
+    /// It is done.
+    Done,
 }
 
 /// What goes with an object and must survive: browsers, caches and people rely on it.
@@ -242,11 +288,9 @@ mod tests {
         for wrong in ["", "\"\"", "a b", "a\nb", "\"a\"b\""] {
             assert!(ETag::read(wrong).is_err(), "{wrong:?}");
         }
-        assert!(StorageClass::new("DEEP_ARCHIVE").unwrap().is_archived());
-        assert!(
-            !StorageClass::new("GLACIER_IR").unwrap().is_archived(),
-            "instant retrieval needs no restore"
-        );
+        let restored_in = |class: &str| StorageClass::new(class).unwrap().restored_in();
+        assert!(restored_in("DEEP_ARCHIVE").is_some() && restored_in("GLACIER").is_some());
+        assert_eq!(restored_in("GLACIER_IR"), None, "instant retrieval needs no restore");
         assert!(StorageClass::new("standard").is_err());
     }
 }

@@ -2,6 +2,8 @@
 
 use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use rollback_core::time::Lasting;
 use rollback_core::{Error, ErrorKind, Identity, Result};
 
 use crate::client::{Client, Reserved};
@@ -25,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) layout: Layout,
     pub(crate) state: Prefix,
     pub(crate) order: Order,
+    /// After how long without a write the next one belongs to another deploy.
+    pub(crate) quiet: Lasting,
 }
 
 /// What is live, as one listing shows it.
@@ -33,6 +37,8 @@ pub(crate) struct Seen {
     pub(crate) tally: Tally,
     /// `None` where nothing is live.
     pub(crate) snapshot: Option<SiteSnapshot>,
+    /// The identity of everything that is listed: with what is kept for open tabs.
+    pub(crate) listed: Identity,
 }
 
 /// What a release and what is live have to do with each other.
@@ -47,13 +53,11 @@ pub(crate) struct Compared {
     pub(crate) tally: Tally,
     /// What the last rollback left, whatever happened since.
     pub(crate) mark: Option<Mark>,
+    /// Until when everything of the release stays where it is; `None` where nothing takes it away.
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl Site {
-    pub(crate) fn new(client: Client, live: Prefix, layout: Layout, state: Prefix, order: Order) -> Self {
-        Self { client, live, layout, state, order }
-    }
-
     /// What is served, in order: neither the archive nor what is ours.
     fn served(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
         let ours = [self.layout.root().clone(), self.state.clone()];
@@ -78,15 +82,16 @@ impl Site {
             Ok((tally, sum, newest))
         };
         let ((tally, sum, newest), mark) = futures_util::try_join!(listing, self.mark())?;
+        let listed = sum.identity();
         if sum.totals().objects == 0 {
-            return Ok(Seen { tally, snapshot: None });
+            return Ok(Seen { tally, snapshot: None, listed });
         }
         let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
         snapshot.made_at = newest;
         if let Some(mark) = mark {
             snapshot = mark.applies(&tally, snapshot)?;
         }
-        Ok(Seen { tally, snapshot: Some(snapshot) })
+        Ok(Seen { tally, snapshot: Some(snapshot), listed })
     }
 
     /// A release in the archive; `None` if it has no objects.
@@ -153,21 +158,26 @@ impl Site {
 
     /// Holds a release in the archive against what is live.
     pub(crate) async fn compare(&self, release: &Release) -> Result<Compared> {
-        let (diffed, mark) = futures_util::try_join!(self.diff(release), self.mark())?;
-        let Compared { changes, counts, release: sum, tally, .. } = diffed;
+        let (mut compared, mark) = futures_util::try_join!(self.diff(release), self.mark())?;
         // Everything that was there is gone: going on would empty the site.
-        if sum.totals().objects == 0 {
+        if compared.release.totals().objects == 0 {
             let found = format!("release {release} has no objects under {}", self.layout.of(release));
             return Err(Error::new(ErrorKind::NotFound, "read the archive", found)
                 .next("choose another release: rollback history"));
         }
-        let from = self.layout.of(release);
-        let resolved = stream::iter(changes).map(|change| self.resolve(&from, mark.as_ref(), change));
+        compared.mark = mark;
+        self.settled(&self.layout.of(release), compared).await
+    }
+
+    /// With what can be found out of contents that cannot be compared by what was listed.
+    pub(crate) async fn settled(&self, from: &Prefix, compared: Compared) -> Result<Compared> {
+        let Compared { changes, counts, mark, .. } = compared;
+        let resolved = stream::iter(changes).map(|change| self.resolve(from, mark.as_ref(), change));
         let resolved: Vec<Change> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
         let mut counts = Counts { same: counts.same, ..Counts::default() };
         resolved.iter().for_each(|change| counts.add(change));
         let changes = resolved.into_iter().filter(|change| *change != Change::Same).collect();
-        Ok(Compared { changes, counts, release: sum, tally, mark })
+        Ok(Compared { changes, counts, mark, ..compared })
     }
 
     /// One pass over both lists.
@@ -189,7 +199,7 @@ impl Site {
                 }
             }
         }
-        Ok(Compared { changes, counts, release: sum, tally, mark: None })
+        Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None })
     }
 
     /// Tags of copies differ where they are no hash: of objects that were uploaded in parts, or that a KMS key encrypts. A mark of
@@ -205,12 +215,13 @@ impl Site {
             return Ok(change);
         }
         let (source, live) = (from.join(&entry.key), self.full(&entry.key));
-        let heads = futures_util::try_join!(self.client.head(&source), self.client.head(&live))?;
+        let source = self.client.head(&source, entry.version.as_ref());
+        let heads = futures_util::try_join!(source, self.client.head(&live, None))?;
         let (Some(source), Some(live)) = heads else { return Ok(change) };
         Ok(if source.content.same(&live.content) == Some(true) { Change::Same } else { change })
     }
 
-    fn count(&self, tally: &mut Tally, listed: &Listed) {
+    pub(crate) fn count(&self, tally: &mut Tally, listed: &Listed) {
         if let Some(etag) = &listed.content.etag {
             tally.add(&self.full(&listed.key), listed.content.size, etag);
         }

@@ -17,6 +17,8 @@ use crate::sum::{Sum, Totals};
 pub enum Source {
     /// Copies of them are in the archive.
     Archive(Release),
+    /// They are versions of what is served: those that were current at this time.
+    Versions(Timestamp),
 }
 
 /// One state of a site: which objects it has, with which contents.
@@ -50,7 +52,19 @@ impl SiteSnapshot {
     /// The release in the archive that it is a copy of.
     #[must_use]
     pub fn release(&self) -> Option<&Release> {
-        self.sources.iter().map(|Source::Archive(release)| release).next()
+        self.sources.iter().find_map(|source| match source {
+            Source::Archive(release) => Some(release),
+            Source::Versions(_) => None,
+        })
+    }
+
+    /// When it was served, as far as the versions of its objects were read.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.sources.iter().find_map(|source| match source {
+            Source::Versions(at) => Some(*at),
+            Source::Archive(_) => None,
+        })
     }
 
     /// A state with these contents.

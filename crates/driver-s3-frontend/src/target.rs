@@ -13,7 +13,7 @@ use crate::action::SiteAction;
 use crate::diff::Change;
 use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
-use crate::strategy::ArchiveCopy;
+use crate::strategy::{ArchiveCopy, ObjectVersions};
 use crate::{history, inspect};
 
 /// A static site in a bucket.
@@ -35,7 +35,8 @@ impl SiteTarget {
     /// The target with all its strategies, ready for an engine.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
-        Bound::new(crate::NAME, self).strategy(ArchiveCopy).erase()
+        // An archive is not taken away by lifecycle rules: of two ways that are as good, it comes first.
+        Bound::new(crate::NAME, self).strategy(ArchiveCopy).strategy(ObjectVersions).erase()
     }
 
     /// The one part: what is served.
@@ -78,21 +79,24 @@ impl Target for SiteTarget {
 
     async fn apply(&self, cx: &ActionContext, action: &SiteAction) -> Result<Landing> {
         match action {
-            SiteAction::Copy { release, identity } => {
-                self.site.put_back(cx, release.as_ref(), *identity).await
+            SiteAction::Copy { release: Some(release), identity, .. } => {
+                self.site.put_back(cx, release, *identity).await
             }
+            SiteAction::Copy { release: None, seen, identity } => {
+                self.site.put_back_from_anywhere(cx, *seen, *identity).await
+            }
+            SiteAction::Restore { at, identity } => self.site.restore(cx, *at, *identity).await,
         }
     }
 
-    /// A convergence leaves no mark: the token says whether anything moved, and the contents where to.
+    /// A convergence need not leave a mark: the token says whether anything moved, and the contents where to.
     async fn probe(&self, cx: &ActionContext, action: &SiteAction) -> Result<Landing> {
-        let SiteAction::Copy { identity, .. } = action;
         let seen = self.site.see().await?;
         let token = seen.tally.token();
         if cx.expected.as_ref() == Some(&token) {
             return Ok(Landing::NotApplied { why: "nothing was written since it was sent".to_owned() });
         }
-        if seen.snapshot.is_some_and(|live| live.identity == *identity) {
+        if seen.snapshot.is_some_and(|live| live.identity == action.identity()) {
             return Ok(Landing::Applied(Receipt::default().with_token(token).presumed()));
         }
         Ok(Landing::Unknown { why: "something was written, and not all of it".to_owned() })
@@ -100,7 +104,18 @@ impl Target for SiteTarget {
 
     async fn prove(&self, goal: &Goal<SiteSnapshot>) -> Result<Evidence> {
         let identity = goal.snapshot.identity;
-        let Some((_, compared)) = self.site.find_and_compare(identity, goal.snapshot.release()).await? else {
+        if goal.snapshot.sources.is_empty() {
+            // Nobody knows where it is to be had, and nobody need look for it if it is what is listed.
+            let seen = self.site.see().await?;
+            if seen.listed == identity {
+                let part = Self::part(Some(&goal.snapshot))?;
+                let objects = goal.snapshot.objects;
+                return Ok(Evidence::default()
+                    .part(part)
+                    .compared(format!("keys, sizes and contents of {objects} objects")));
+            }
+        }
+        let Some(compared) = self.site.locate(&goal.snapshot).await? else {
             let seen = self.site.see().await?;
             let part = Self::part(seen.snapshot.as_ref())?;
             return Ok(Evidence::default().part(part).compared("keys, sizes and contents of all objects"));

@@ -46,7 +46,41 @@ pub(super) async fn overtaken() -> CaseResult {
     let planned = shop.run("plan web --to version=v1 --reason bad --out plan.json")?;
     planned.expect(0);
     shop.put("live/index.html", "<p>somebody else's</p>").await?;
-    let ran = shop.run("apply plan.json --yes --no-quarantine")?;
+    let ran = shop.run("apply plan.json --yes")?;
+    let said = format!("{}{}", ran.out, ran.err);
     ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    ensure(said.contains("was changed since"), format!("it is not said why: {ran}"))?;
     equal("the page", &shop.served().await?["index.html"].as_str(), &"<p>somebody else's</p>")
+}
+
+/// What S3 says of one copy, and what is told then. The page stays as it is.
+async fn refused_copy(status: u16, code: &str, message: &str, texts: &[&str]) -> CaseResult {
+    let shop = Shop::new().await?;
+    let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    let answer = Answer::new(status).body("application/xml", &body);
+    shop.faults(Faults::none().rule(writes(Fault::Answer(answer), "live/assets/app.1.js")));
+    let ran = shop.run("run web --to version=v1 --yes --no-quarantine --reason bad")?;
+    ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    let said = format!("{}{}", ran.out, ran.err);
+    for text in texts {
+        ensure(said.contains(text), format!("{text:?} is not said: {ran}"))?;
+    }
+    ensure(!said.contains("somebody else writes"), format!("nobody else does: {ran}"))?;
+    equal("the page", &shop.served().await?["index.html"], &files(2)["index.html"])
+}
+
+pub(super) async fn key_denied() -> CaseResult {
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let message = format!(
+        "User: arn:aws:iam::123456789012:user/ana is not authorized to perform: kms:GenerateDataKey on resource: {key} \
+         because no identity-based policy allows the kms:GenerateDataKey action"
+    );
+    refused_copy(403, "AccessDenied", &message, &["allow kms:GenerateDataKey", key]).await?;
+    let message = format!("{key} is disabled.");
+    refused_copy(400, "KMS.DisabledException", &message, &[key, "get-bucket-encryption"]).await
+}
+
+pub(super) async fn archived() -> CaseResult {
+    let message = "The operation is not valid for the object's access tier";
+    refused_copy(403, "InvalidObjectState", message, &["restore-object"]).await
 }

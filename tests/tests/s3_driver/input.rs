@@ -8,7 +8,7 @@ use super::shop::{Shop, files};
 const RUN: &str = "run web --to version=v1 --yes --no-quarantine --reason bad";
 
 /// Runs a line that must fail, say these texts and what to do next, and write nothing.
-async fn refuses(shop: &Shop, line: &str, texts: &[&str]) -> CaseResult {
+pub(super) async fn refuses(shop: &Shop, line: &str, texts: &[&str]) -> CaseResult {
     let before = shop.below("").await?;
     let ran = shop.run(line)?;
     ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;

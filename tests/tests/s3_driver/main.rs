@@ -1,13 +1,17 @@
 //! The command against a site in S3: what a rollback writes and leaves alone, faults in the middle of it, and bad input.
 
+mod edges;
 mod faults;
 mod input;
 mod shop;
 mod usual;
+mod versions;
 
 use std::process::ExitCode;
 
 use rollback_testkit::harness::Suite;
+
+use self::shop::Emulator::{Ministack, Moto};
 
 fn main() -> ExitCode {
     Suite::new("s3-driver")
@@ -26,5 +30,27 @@ fn main() -> ExitCode {
         .case("a_release_that_is_not_there_lists_those_that_are", true, input::no_release)
         .case("an_object_that_may_not_be_written", true, input::denied)
         .case("an_empty_release_is_no_destination", true, input::empty)
+        .case("a_time_is_gone_back_to", true, || versions::back_in_time(Ministack))
+        .case("a_time_is_gone_back_to_on_moto", true, || versions::back_in_time(Moto))
+        .case("previous_is_what_was_served_before", true, versions::previous)
+        .case("a_recorded_state_is_found_among_the_versions", true, versions::recorded)
+        .case("going_back_in_time_can_be_taken_back", true, || versions::and_back(Ministack))
+        .case("going_back_in_time_can_be_taken_back_on_moto", true, || versions::and_back(Moto))
+        .case("an_archive_comes_before_versions", true, versions::archive_first)
+        .case("who_may_not_list_versions_has_the_archive", true, versions::unlisted)
+        .case("versioning_that_is_off_is_said", true, || versions::not_kept(None))
+        .case("versioning_that_is_suspended_is_said", true, || versions::not_kept(Some("Suspended")))
+        .case("a_version_that_was_removed_is_missed", true, versions::removed)
+        .case("a_rule_that_removes_versions_is_told", true, versions::expiring)
+        .case("a_restore_that_was_cut_off_goes_on", true, versions::cut_off)
+        .case("a_deploy_since_the_plan_is_not_undone", true, versions::overtaken)
+        .case("what_could_not_be_restored_is_taken_back", true, versions::taken_back)
+        .case("a_whole_bucket_goes_back_in_time", true, versions::whole_bucket)
+        .case("what_was_there_before_versioning_comes_back", true, versions::from_before)
+        .case("a_key_that_may_not_be_used_is_named", true, faults::key_denied)
+        .case("an_object_that_no_listing_shows_to_be_archived", true, faults::archived)
+        .case("odd_keys_come_back_by_their_versions", true, || edges::odd_keys(Ministack))
+        .case("odd_keys_come_back_by_their_versions_on_moto", true, || edges::odd_keys(Moto))
+        .case("many_versions_are_read_page_by_page", true, edges::many)
         .run()
 }

@@ -10,8 +10,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use rollback_aws_support::Session;
 use rollback_testkit::harness::Failure;
-use rollback_tests::proxy::{Faults, Proxy};
-use rollback_tests::servers::{Account, Ministack, need};
+use rollback_tests::proxy::{Answer, Fault, Faults, Proxy, Rule};
+use rollback_tests::servers::{Account, Ministack, Moto, need};
 use rollback_tests::{Binaries, Ran, Site};
 
 const BINARIES: Binaries = rollback_tests::binaries!();
@@ -24,10 +24,28 @@ pub(crate) struct Shop {
     pub(crate) s3: Client,
     pub(crate) bucket: String,
     pub(crate) live: &'static str,
+    emulator: Emulator,
+}
+
+/// What plays S3.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Emulator {
+    Ministack,
+    /// It tells whole seconds, as S3 does.
+    Moto,
+}
+
+impl Emulator {
+    fn account(self) -> Made<Account> {
+        Ok(match self {
+            Self::Ministack => need(Ministack::shared())?.account(),
+            Self::Moto => need(Moto::shared())?.account()?,
+        })
+    }
 }
 
 /// Any error of the SDK, in its own words.
-fn told(error: impl std::fmt::Debug) -> Failure {
+pub(crate) fn told(error: impl std::fmt::Debug) -> Failure {
     Failure::new(format!("{error:?}"))
 }
 
@@ -60,19 +78,25 @@ impl Shop {
     }
 
     pub(crate) async fn at(live: &'static str) -> Made<Self> {
-        let account = need(Ministack::shared())?.account();
-        let bucket = format!("site-{}", account.id());
-        account.make_bucket(&bucket)?;
-        let port = account.endpoint().rsplit(':').next().unwrap_or_default().parse::<u16>().map_err(told)?;
-        let proxy = Proxy::http(("127.0.0.1", port)).map_err(told)?;
-        let site = Site::plain(BINARIES)?.with_environment(account.behind(proxy.port()).environment());
-        let shop = Self { site, proxy, s3: client(&account), bucket, live };
-        shop.configure(&shop.bucket, "")?;
+        let shop = Self::empty(Emulator::Ministack, live)?;
         for release in [1, 2] {
             shop.archive(release).await?;
         }
         shop.deploy(1).await?;
         shop.deploy(2).await?;
+        Ok(shop)
+    }
+
+    /// With nothing in its bucket.
+    pub(crate) fn empty(emulator: Emulator, live: &'static str) -> Made<Self> {
+        let account = emulator.account()?;
+        let bucket = format!("site-{}", account.id());
+        account.make_bucket(&bucket)?;
+        let port = account.endpoint().rsplit(':').next().unwrap_or_default().parse::<u16>().map_err(told)?;
+        let proxy = Proxy::http(("127.0.0.1", port)).map_err(told)?;
+        let site = Site::plain(BINARIES)?.with_environment(account.behind(proxy.port()).environment());
+        let shop = Self { site, proxy, s3: client(&account), bucket, live, emulator };
+        shop.configure(&shop.bucket, "")?;
         Ok(shop)
     }
 
@@ -114,8 +138,11 @@ impl Shop {
 
     /// What a pipeline does: everything of the release is put there, and what it has not is removed.
     pub(crate) async fn deploy(&self, release: u32) -> Made<()> {
-        let files = files(release);
-        for (name, body) in &files {
+        self.deploy_files(&files(release)).await
+    }
+
+    pub(crate) async fn deploy_files(&self, files: &BTreeMap<String, String>) -> Made<()> {
+        for (name, body) in files {
             self.put(&format!("{}{name}", self.live), body).await?;
         }
         for key in self.served().await?.into_keys().filter(|key| !files.contains_key(key)) {
@@ -153,7 +180,14 @@ impl Shop {
         Ok(served)
     }
 
-    pub(crate) fn faults(&self, faults: Faults) {
+    /// These, and on moto what makes up for a fault of its own: it answers with an element that is not the one S3 answers with, which no
+    /// SDK for Rust reads.
+    pub(crate) fn faults(&self, mut faults: Faults) {
+        if matches!(self.emulator, Emulator::Moto) {
+            let kept = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+            let answer = Fault::Answer(Answer::new(200).body("application/xml", kept));
+            faults = faults.rule(Rule::new(answer).method("GET").path("/*?versioning*"));
+        }
         self.proxy.faults(faults);
     }
 

@@ -2,11 +2,12 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
-use rollback_aws_support::explain;
+use jiff::Timestamp;
+use rollback_aws_support::{asking, explain};
 use rollback_core::{ErrorKind, Result};
 
 use super::{Client, lacking};
-use crate::object::{Algorithm, Content, ETag, Headers};
+use crate::object::{Algorithm, Content, ETag, Headers, VersionId};
 
 /// One object, as it says of itself.
 #[derive(Debug, Clone)]
@@ -16,28 +17,46 @@ pub(crate) struct Head {
 }
 
 impl Client {
-    /// What an object says of itself; `None` if there is none.
-    pub(crate) async fn head(&self, full: &str) -> Result<Option<Head>> {
+    /// What an object says of itself, or one version of it; `None` if there is none.
+    pub(crate) async fn head(&self, full: &str, version: Option<&VersionId>) -> Result<Option<Head>> {
         let doing = format!("look at {}", self.shown(full));
         let sent = self
             .s3
             .head_object()
             .bucket(self.bucket.as_str())
             .key(full)
+            .set_version_id(version.map(ToString::to_string))
             .checksum_mode(ChecksumMode::Enabled)
             .set_expected_bucket_owner(self.owner())
             .send()
             .await;
-        let call = self.reads("HeadObject", "s3:GetObject", doing.clone());
+        let permission = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+        let call = self.reads("HeadObject", permission, doing.clone());
         match sent.map_err(|error| explain(&call, &error)) {
             Ok(answer) => head(&doing, &answer).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            // An answer without a body does not say which.
+            Err(error) if error.kind() == ErrorKind::Denied && error.next_step().is_some() => {
+                let next = format!(
+                    "{}; and kms:Decrypt, where a KMS key encrypts it",
+                    error.next_step().unwrap_or_default()
+                );
+                Err(error.next(next))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// A small object, whole, with its tag; `None` if there is none.
     pub(crate) async fn get(&self, full: &str) -> Result<Option<(Vec<u8>, ETag)>> {
+        Ok(self.get_with_time(full).await?.map(|(body, etag, _)| (body, etag)))
+    }
+
+    /// The same, with when it was written.
+    pub(crate) async fn get_with_time(
+        &self,
+        full: &str,
+    ) -> Result<Option<(Vec<u8>, ETag, Option<Timestamp>)>> {
         let doing = format!("read {}", self.shown(full));
         let sent = self
             .s3
@@ -54,10 +73,11 @@ impl Client {
             Err(error) => return Err(error),
         };
         let etag = ETag::read(answer.e_tag().ok_or_else(|| lacking(&doing, "entity tag"))?)?;
+        let modified = asking::time(answer.last_modified());
         let body = answer.body.collect().await.map_err(|_| {
             rollback_core::Error::new(ErrorKind::Unavailable, doing, "the connection broke while it was read")
         })?;
-        Ok(Some((body.to_vec(), etag)))
+        Ok(Some((body.to_vec(), etag, modified)))
     }
 }
 

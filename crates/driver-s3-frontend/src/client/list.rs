@@ -1,14 +1,14 @@
 //! Listings.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{EncodingType, Object};
+use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes, RestoreStatus};
 use rollback_aws_support::{asking, explain};
 use rollback_core::Result;
 
 use super::encoding::decode;
 use super::{Client, lacking, missing_bucket};
 use crate::names::{Key, Prefix};
-use crate::object::{Content, ETag, Listed, StorageClass};
+use crate::object::{Content, ETag, Listed, Restore, StorageClass};
 
 /// Behind every key that begins so: no character is greater.
 pub(super) const BEHIND: char = '\u{10FFFF}';
@@ -54,6 +54,7 @@ impl Client {
             .set_delimiter(delimiter.map(str::to_owned))
             .set_start_after(after.map(str::to_owned))
             .encoding_type(EncodingType::Url)
+            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
             .set_expected_bucket_owner(self.owner())
             .send()
             .await;
@@ -109,5 +110,14 @@ fn listed(doing: &str, key: Key, object: &Object) -> Result<Listed> {
     let etag = ETag::read(object.e_tag().ok_or_else(|| lacking(doing, "entity tag"))?)?;
     let modified = asking::time(object.last_modified()).ok_or_else(|| lacking(doing, "time"))?;
     let class = object.storage_class().map(|class| StorageClass::new(class.as_str())).transpose()?;
-    Ok(Listed::new(key, Content::listed(size, etag), modified).stored(class.unwrap_or_default()))
+    let listed = Listed::new(key, Content::listed(size, etag), modified);
+    Ok(listed.stored(class.unwrap_or_default()).restored(restore(object.restore_status())))
+}
+
+pub(super) fn restore(status: Option<&RestoreStatus>) -> Restore {
+    match status {
+        Some(status) if status.is_restore_in_progress() == Some(true) => Restore::Underway,
+        Some(status) if status.restore_expiry_date().is_some() => Restore::Done,
+        _ => Restore::None,
+    }
 }

@@ -2,15 +2,19 @@
 //!
 //! Every call is made once: core repeats what may be repeated.
 
+mod bucket;
 mod encoding;
 mod head;
 mod list;
+mod versions;
 mod walk;
 mod write;
 
 use rollback_aws_support::{Call, Session};
 use rollback_core::{Error, ErrorKind, Result};
 
+pub(crate) use self::bucket::{Rule, Versioning};
+pub(crate) use self::versions::{Layer, Layers, Marker};
 pub(crate) use self::walk::Reserved;
 pub(crate) use self::write::{Copy, Expected, was_overtaken};
 use crate::names::{Bucket, Prefix};
@@ -85,4 +89,12 @@ fn missing_bucket<T>(bucket: &Bucket, answer: Result<T>) -> Result<T> {
         }
         _ => error,
     })
+}
+
+/// What may not be read is not known, nor what the server knows nothing of; everything else that goes wrong is an error.
+pub(crate) fn readable<T>(answer: Result<T>) -> Result<Result<T, Error>> {
+    match answer {
+        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported) => Ok(Err(error)),
+        answer => answer.map(Ok),
+    }
 }

@@ -26,7 +26,7 @@ impl Reserved {
         )
     }
 
-    fn of(&self, full: &str) -> Option<&Prefix> {
+    pub(super) fn of(&self, full: &str) -> Option<&Prefix> {
         self.0.iter().find(|prefix| full.starts_with(prefix.as_str()))
     }
 }

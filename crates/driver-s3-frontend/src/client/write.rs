@@ -6,8 +6,8 @@ use rollback_aws_support::explain;
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
 use super::encoding::encode;
-use super::{Client, lacking};
-use crate::object::{ETag, Headers, StorageClass};
+use super::{Client, Marker, lacking};
+use crate::object::{ETag, Headers, StorageClass, VersionId};
 
 /// What must be there for a write to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Expected {
 pub(crate) struct Copy<'a> {
     /// The full key of what is copied, and which version of it.
     pub(crate) from: &'a str,
-    pub(crate) version: Option<&'a str>,
+    pub(crate) version: Option<&'a VersionId>,
     /// The tag that it must have.
     pub(crate) tag: &'a ETag,
     /// The full key of the copy.
@@ -57,7 +57,7 @@ impl Client {
         let doing = format!("copy {} to {}", self.shown(copy.from), self.shown(copy.to));
         let mut source = encode(&format!("{}/{}", self.bucket, copy.from));
         if let Some(version) = copy.version {
-            source.push_str(&format!("?versionId={}", encode(version)));
+            source.push_str(&format!("?versionId={}", encode(version.as_str())));
         }
         let headers = copy.headers;
         let sent = self
@@ -82,7 +82,7 @@ impl Client {
             .send()
             .await;
         let call = self.changes("CopyObject", "s3:PutObject", doing.clone());
-        let answer = sent.map_err(|error| explain(&call, &error))?;
+        let answer = sent.map_err(|error| about_object(explain(&call, &error), headers))?;
         let result = answer.copy_object_result().and_then(|result| result.e_tag());
         // The status comes before the copy is done: an answer without a result is a copy that failed after that.
         let unknown = || lacking(&doing, "result").with_effect(Effect::Unknown);
@@ -109,6 +109,24 @@ impl Client {
         ETag::read(answer.e_tag().ok_or_else(|| lacking(&doing, "entity tag").with_effect(Effect::Unknown))?)
     }
 
+    /// Removes one delete marker, for good: what is below it is there again. To remove what is gone already is no error.
+    ///
+    /// Object Lock does not protect markers: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html>
+    pub(crate) async fn remove_marker(&self, full: &str, marker: &Marker) -> Result<()> {
+        let doing = format!("remove the delete marker of {}", self.shown(full));
+        let sent = self
+            .s3
+            .delete_object()
+            .bucket(self.bucket.as_str())
+            .key(full)
+            .version_id(marker.version.as_str())
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let call = self.changes("DeleteObject", "s3:DeleteObjectVersion", doing);
+        sent.map(drop).map_err(|error| explain(&call, &error))
+    }
+
     /// Deletes one object, if it is still this one. Where the bucket keeps versions, that is a marker which can be taken away again.
     pub(crate) async fn delete(&self, full: &str, tag: &ETag) -> Result<()> {
         let doing = format!("delete {}", self.shown(full));
@@ -124,6 +142,30 @@ impl Client {
         let call = self.changes("DeleteObject", "s3:DeleteObject", doing);
         sent.map(drop).map_err(|error| explain(&call, &error))
     }
+}
+
+/// What S3 has against one object, or KMS against its key, is no conflict with anybody.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+fn about_object(error: Error, headers: Option<&Headers>) -> Error {
+    // In a tier of Intelligent-Tiering, say: no listing tells that.
+    if error.message().contains("InvalidObjectState") {
+        let (doing, found) = (error.operation().to_owned(), error.message().to_owned());
+        return Error::new(ErrorKind::Invalid, doing, found)
+            .next("it is archived: aws s3api restore-object, wait for hours, then plan again");
+    }
+    let of_kms = ["KMS.", "kms:"].iter().any(|word| error.message().contains(word));
+    let key = headers.and_then(|headers| headers.kms_key.as_deref());
+    if !of_kms {
+        return error;
+    }
+    let next = match (error.kind(), error.next_step(), key) {
+        (ErrorKind::Denied, Some(next), Some(key)) => format!("{next}; the object's key is {key}"),
+        (ErrorKind::Denied, ..) => return error,
+        (.., Some(key)) => format!("see whether the key can be used: aws kms describe-key --key-id {key}"),
+        (.., None) => "see which key the bucket encrypts with, and whether it can be used: aws s3api get-bucket-encryption".to_owned(),
+    };
+    error.next(next)
 }
 
 /// Whether somebody else changed what was to be written over.

@@ -24,6 +24,9 @@ pub struct Candidate {
     pub standing: Standing,
     /// When it last began to run, where known.
     pub ran_at: Option<Timestamp>,
+    /// When it began to run before that, where the backend knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran_before: Vec<Timestamp>,
     /// Whether it earned being called good.
     pub good: Option<GoodMark>,
     /// Why it must not run, if it is under quarantine.
@@ -118,6 +121,13 @@ impl Past {
         let candidate = Candidate {
             standing,
             ran_at: entry.ran_at.max(newest),
+            // Where our records know a newer time, the backend's is one of those before.
+            ran_before: entry
+                .ran_at
+                .filter(|at| Some(*at) < newest)
+                .into_iter()
+                .chain(entry.ran_before)
+                .collect(),
             good: self.good(identity),
             quarantined: self.quarantine_of(identity),
             unrestorable: entry.unrestorable,
@@ -315,7 +325,12 @@ impl Past {
 
     fn as_of(&self, moment: Timestamp) -> Result<Resolved> {
         let recorded = self.deployments.iter().map(|record| (record.since, record.snapshot.info.identity));
-        let known = self.candidates.iter().filter_map(|c| Some((c.ran_at?, c.snapshot.info.identity)));
+        let times = |candidate: &Candidate| {
+            let identity = candidate.snapshot.info.identity;
+            let all: Vec<_> = candidate.ran_at.iter().chain(&candidate.ran_before).copied().collect();
+            all.into_iter().map(move |at| (at, identity))
+        };
+        let known = self.candidates.iter().flat_map(times);
         let newest =
             recorded.chain(known).filter(|(since, _)| *since <= moment).max_by_key(|(since, _)| *since);
         let found = newest.and_then(|(_, identity)| self.by_identity(identity));

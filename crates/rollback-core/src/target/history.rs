@@ -72,6 +72,9 @@ pub struct HistoryEntry<S> {
     /// When it last began to run, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_at: Option<Timestamp>,
+    /// When it began to run before that, where a target knows: what ran at a time is found by these too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran_before: Vec<Timestamp>,
     /// Why it cannot be restored, if it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unrestorable: Option<String>,
@@ -80,13 +83,26 @@ pub struct HistoryEntry<S> {
 impl<S> HistoryEntry<S> {
     /// An entry that can be restored.
     pub fn new(snapshot: S, standing: Standing) -> Self {
-        Self { snapshot, standing, ran_at: None, unrestorable: None }
+        Self { snapshot, standing, ran_at: None, ran_before: Vec::new(), unrestorable: None }
     }
 
     /// Adds when it last began to run.
     #[must_use]
     pub fn with_ran_at(mut self, ran_at: Timestamp) -> Self {
         self.ran_at = Some(ran_at);
+        self
+    }
+
+    /// Adds that it began to run at this time too; the newest of these is when it last did.
+    #[must_use]
+    pub fn with_another_run(mut self, at: Timestamp) -> Self {
+        let (newest, older) = match self.ran_at {
+            Some(known) if known == at => return self,
+            Some(known) => (known.max(at), Some(known.min(at))),
+            None => (at, None),
+        };
+        self.ran_at = Some(newest);
+        self.ran_before.extend(older);
         self
     }
 
@@ -102,6 +118,7 @@ impl<S> HistoryEntry<S> {
             snapshot: map(self.snapshot)?,
             standing: self.standing,
             ran_at: self.ran_at,
+            ran_before: self.ran_before,
             unrestorable: self.unrestorable,
         })
     }

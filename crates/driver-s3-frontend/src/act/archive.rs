@@ -1,0 +1,50 @@
+//! Putting a release back from its copy in the archive.
+
+use jiff::Timestamp;
+use rollback_core::{ActionContext, Error, ErrorKind, Identity, Landing, Result};
+
+use super::superseded;
+use crate::client::Versioning;
+use crate::names::Release;
+use crate::site::Site;
+use crate::snapshot::Source;
+
+impl Site {
+    /// Copies what differs from a release in the archive. It may be repeated from any point: what is right already is not touched.
+    pub(crate) async fn put_back(
+        &self,
+        cx: &ActionContext,
+        release: &Release,
+        identity: Identity,
+    ) -> Result<Landing> {
+        let compared = self.compare(release).await?;
+        if compared.release.identity() != identity {
+            return Err(gone(identity));
+        }
+        if let Some(landing) = superseded(cx, &compared.tally) {
+            return Ok(landing);
+        }
+        self.make(cx, &self.layout.of(release), compared, Source::Archive(release.clone())).await
+    }
+
+    /// The same for what nobody looked for yet: the way back to what was live. The archive need not have it.
+    pub(crate) async fn put_back_from_anywhere(
+        &self,
+        cx: &ActionContext,
+        seen: Option<Timestamp>,
+        identity: Identity,
+    ) -> Result<Landing> {
+        if let Some(release) = self.find(identity).await? {
+            return self.put_back(cx, &release, identity).await;
+        }
+        match self.client.versioning().await? {
+            Versioning::On { .. } => self.restore(cx, seen, identity).await,
+            Versioning::Off | Versioning::Suspended => Err(gone(identity)),
+        }
+    }
+}
+
+fn gone(identity: Identity) -> Error {
+    let found = format!("no release in the archive holds {}", identity.short());
+    Error::new(ErrorKind::NotFound, "read the archive", found).next("choose another one: rollback history")
+}

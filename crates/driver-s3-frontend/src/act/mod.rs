@@ -1,0 +1,152 @@
+//! Putting a site back: whatever differs is written, in an order in which no page ever lacks what it refers to.
+//!
+//! Each strategy says what is to be written; how it is written is the same for all of them.
+
+mod archive;
+mod versions;
+mod work;
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
+
+use self::work::{Stages, Work, Written};
+use crate::diff::Change;
+use crate::mark::Mark;
+use crate::names::Prefix;
+use crate::site::{Compared, Site};
+use crate::snapshot::{SiteSnapshot, Source};
+use crate::tally::Tally;
+
+/// How many objects are written at a time. S3 takes 3,500 writes a second below one prefix.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
+const AT_A_TIME: usize = 32;
+
+/// Everything that makes a site what it is to be.
+struct Job {
+    stages: Stages,
+    /// What is live.
+    tally: Tally,
+    /// What the last rollback left.
+    mark: Option<Mark>,
+    /// What will be live, without what is kept for open tabs; its first source is where it is taken from.
+    to: SiteSnapshot,
+    /// How many assets of other releases are kept.
+    kept: u64,
+}
+
+/// How far it is.
+struct Progress<'a> {
+    cx: &'a ActionContext,
+    done: u64,
+    total: u64,
+}
+
+impl Progress<'_> {
+    fn one_more(&mut self) {
+        self.done += 1;
+        self.cx.progress(self.done, self.total, "objects");
+    }
+}
+
+impl Site {
+    /// Makes what is live what it was compared with. Objects are copied from below `from`.
+    async fn make(
+        &self,
+        cx: &ActionContext,
+        from: &Prefix,
+        mut compared: Compared,
+        source: Source,
+    ) -> Result<Landing> {
+        let stages = self.stages(from, std::mem::take(&mut compared.changes));
+        let kept = compared.counts.extra - stages.deletions();
+        let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
+        to.sources = vec![source];
+        if stages.markers().next().is_some() {
+            self.remember(stages.markers()).await?;
+        }
+        self.carry_out(cx, Job { stages, tally: compared.tally, mark: compared.mark, to, kept }).await
+    }
+
+    /// What is to be written. Tabs that are open still ask for the assets of the release that is left: those stay.
+    fn stages(&self, from: &Prefix, changes: Vec<Change>) -> Stages {
+        let mut stages = Stages::default();
+        for change in changes {
+            let work = match change {
+                Change::Missing(entry) => Work::Copy { from: from.join(&entry.key), entry, over: None },
+                Change::Differs(entry, listed) | Change::Unknown(entry, listed) => {
+                    Work::Copy { from: from.join(&entry.key), entry, over: Some(listed) }
+                }
+                Change::Hidden(entry, markers) => Work::Uncover(entry, markers),
+                Change::Extra(listed) if self.order.is_entry_point(&listed.key) => Work::Delete(listed),
+                Change::Extra(_) | Change::Same => continue,
+            };
+            stages.add(&self.order, work);
+        }
+        stages
+    }
+
+    /// Writes what is to be written, stage by stage, and leaves a mark of what is live then.
+    async fn carry_out(&self, cx: &ActionContext, mut job: Job) -> Result<Landing> {
+        let mut progress = Progress { cx, done: 0, total: job.stages.total() };
+        let mut vague = BTreeMap::new();
+        for stage in job.stages.in_order() {
+            let mut failed = None;
+            for one in self.write_all(&mut progress, stage).await {
+                match one {
+                    Ok(written) => {
+                        self.follow(&mut job.tally, &written);
+                        vague.extend(written.vague());
+                    }
+                    Err(error) => failed = Some(worse(failed, error)),
+                }
+            }
+            // Whatever refers to what is missing stays as it is.
+            if let Some(error) = failed {
+                return Err(if progress.done > 0 { error.with_effect(Effect::Unknown) } else { error });
+            }
+        }
+        // What was known of copies that nobody touched since is still known.
+        let before = job.mark.iter().flat_map(|mark| mark.known().clone());
+        let mark = Mark::new(&job.tally, &job.to, job.kept).copied(before.chain(vague).collect());
+        // Everything is written: only what is said of it is not.
+        self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
+        Ok(Landing::Applied(Receipt::default().with_token(job.tally.token())))
+    }
+
+    /// Writes many objects at a time. Those that are on their way end before this does, whatever became of others.
+    async fn write_all(&self, progress: &mut Progress<'_>, stage: Vec<Work>) -> Vec<Result<Written>> {
+        let cx = progress.cx;
+        let mut writing = stream::iter(stage)
+            .map(async |work| {
+                if cx.cancel.is_cancelled() {
+                    return Err(Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop"));
+                }
+                self.write(work).await
+            })
+            .buffer_unordered(AT_A_TIME);
+        let mut written = Vec::new();
+        while let Some(one) = writing.next().await {
+            if one.is_ok() {
+                progress.one_more();
+            }
+            written.push(one);
+        }
+        written
+    }
+}
+
+/// Where something was written since the target was seen, nothing is.
+fn superseded(cx: &ActionContext, tally: &Tally) -> Option<Landing> {
+    let moved = cx.expected.as_ref().is_some_and(|expected| *expected != tally.token());
+    moved.then(|| Landing::Superseded { by: "something that was written to the bucket since".to_owned() })
+}
+
+/// Of two errors, the one that says more: what cannot be helped by trying again.
+fn worse(first: Option<Error>, second: Error) -> Error {
+    match first {
+        Some(first) if !first.is_transient() || second.is_transient() => first,
+        _ => second,
+    }
+}

@@ -1,0 +1,155 @@
+//! What going back would mean, and what speaks against it, for each way in which the destination can be had.
+
+mod archive;
+mod shown;
+mod versions;
+
+use jiff::Timestamp;
+use rollback_core::target::{Finding, Inspection, Reading, Severity, Shown};
+use rollback_core::{Result, Snapshot as _};
+use serde_json::json;
+
+use crate::diff::Change;
+use crate::facts::Whence;
+use crate::object::{Listed, Restore};
+use crate::site::{Compared, Site};
+use crate::snapshot::SiteSnapshot;
+
+/// What one `CopyObject` copies at most.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
+/// How many objects a plan tells of that speak against a way.
+const TOLD: usize = 20;
+
+/// One way in which the destination may be had.
+struct Way<T> {
+    whence: Whence<T>,
+    /// What differs, where it is there.
+    compared: Option<Compared>,
+    /// What is good to know of this way.
+    findings: Vec<Finding>,
+    /// What S3 would refuse in the middle of it. It stops a plan only where there is no other way.
+    against: Vec<Finding>,
+}
+
+impl<T> Way<T> {
+    fn closed(why: impl Into<String>) -> Self {
+        let whence = Whence::Nowhere(why.into());
+        Self { whence, compared: None, findings: Vec::new(), against: Vec::new() }
+    }
+
+    /// Open, unless something speaks against it.
+    fn through(whence: T, compared: Compared) -> Self {
+        let against = uncopyable(&compared);
+        let whence = match against.first() {
+            Some(first) => Whence::Nowhere(first.message.clone()),
+            None => Whence::From(whence),
+        };
+        Self { whence, compared: Some(compared), findings: Vec::new(), against }
+    }
+
+    fn finding(mut self, finding: Finding) -> Self {
+        self.findings.push(finding);
+        self
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.whence, Whence::From(_))
+    }
+
+    /// Until when what it takes is there, if it is.
+    fn presence(&self) -> Option<Option<Timestamp>> {
+        self.compared.as_ref().map(|compared| compared.until)
+    }
+}
+
+pub(crate) async fn inspect(
+    site: &Site,
+    from: Option<&SiteSnapshot>,
+    to: &SiteSnapshot,
+) -> Result<Inspection> {
+    let (archive, versions) = futures_util::try_join!(archive::look(site, to), versions::look(site, to))?;
+    let mut inspection = Inspection::default();
+    if from.is_none_or(|from| from.identity != to.identity) {
+        let shown = |site: &SiteSnapshot| {
+            Shown::Plain(format!("{}: {} objects, {} bytes", site.info().label(), site.objects, site.bytes))
+        };
+        inspection = inspection.differs("site", from.map(shown), Some(shown(to)));
+    }
+    let presence = archive.presence().or(versions.presence()).map_or(Reading::Absent, Reading::Known);
+    inspection = inspection.artifact(to.artifact(), presence);
+    inspection = inspection.facts(json!({ "archive": archive.whence, "versions": versions.whence }));
+    let open = archive.is_open() || versions.is_open();
+    for finding in archive.findings.iter().chain(&versions.findings) {
+        inspection = inspection.finding(finding.clone());
+    }
+    for finding in archive.against.iter().chain(&versions.against) {
+        let mut finding = finding.clone();
+        if open {
+            finding.severity = Severity::Info;
+        }
+        inspection = inspection.finding(finding);
+    }
+    let used = if archive.is_open() || !versions.is_open() {
+        archive.compared.or(versions.compared)
+    } else {
+        versions.compared
+    };
+    Ok(match used {
+        Some(compared) => shown::differences(site, inspection, &compared),
+        None => inspection,
+    })
+}
+
+/// The objects that are to be copied and cannot be.
+fn uncopyable(compared: &Compared) -> Vec<Finding> {
+    let copied = compared.changes.iter().filter_map(|change| match change {
+        Change::Missing(entry) | Change::Differs(entry, _) | Change::Unknown(entry, _) => Some(entry),
+        // What is uncovered is not copied.
+        Change::Same | Change::Extra(_) | Change::Hidden(..) => None,
+    });
+    copied.flat_map(|entry| [archived(entry), too_large(entry)]).flatten().take(TOLD).collect()
+}
+
+fn archived(entry: &Listed) -> Option<Finding> {
+    let lasts = entry.class.restored_in()?;
+    let (key, class) = (entry.key.shown(), &entry.class);
+    let (message, next) = match entry.restore {
+        Restore::Done => return None,
+        Restore::Underway => {
+            (format!("{key} is in {class}, and being restored: {lasts}"), "wait for that, then plan again")
+        }
+        Restore::None => (
+            format!("{key} is in {class}: it must be restored before it can be copied, which takes {lasts}"),
+            "aws s3api restore-object, wait, then plan again",
+        ),
+    };
+    Some(Finding::blocker("object-archived", message).next(next))
+}
+
+fn too_large(entry: &Listed) -> Option<Finding> {
+    let message = format!("{} has more than 5 GiB, which S3 does not copy in one request", entry.key.shown());
+    let next = "copy it with `aws s3 cp`, then plan again";
+    (entry.content.size > LARGEST).then(|| Finding::blocker("object-too-large", message).next(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Key;
+    use crate::object::{Content, ETag, StorageClass};
+
+    #[test]
+    fn an_archived_object_is_copied_once_it_is_restored() {
+        let content = Content::listed(7, ETag::new("9b2cf535f27731c974343645a3985328").unwrap());
+        let listed =
+            Listed::new(Key::new("film.mp4").unwrap(), content, "2026-11-22T03:00:00Z".parse().unwrap());
+        assert_eq!(archived(&listed), None);
+        let deep = listed.stored(StorageClass::new("DEEP_ARCHIVE").unwrap());
+        assert!(archived(&deep).unwrap().message.contains("up to 48 hours"));
+        assert!(
+            archived(&deep.clone().restored(Restore::Underway)).unwrap().message.contains("being restored")
+        );
+        assert_eq!(archived(&deep.restored(Restore::Done)), None);
+    }
+}

@@ -1,0 +1,339 @@
+//! What was served at a time, as the versions of the objects tell it.
+
+use std::collections::BTreeSet;
+
+use futures_util::TryStreamExt as _;
+use futures_util::stream::Stream;
+use jiff::Timestamp;
+use rollback_core::time::Lasting;
+use rollback_core::{Error, ErrorKind, Identity, Result};
+
+use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
+use crate::diff::{Change, Counts, compare};
+use crate::object::Listed;
+use crate::removed::{Absence, Removed};
+use crate::site::{Compared, Site};
+use crate::snapshot::{SiteSnapshot, Source};
+use crate::sum::Sum;
+use crate::tally::Tally;
+
+/// How many moments are held against an identity whose time is not known.
+const SOUGHT: usize = 100;
+
+/// One state of the past.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// When its last object was written.
+    pub(crate) at: Timestamp,
+    pub(crate) snapshot: SiteSnapshot,
+}
+
+/// The past, as far as it was asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    /// Newest first.
+    pub(crate) states: Vec<State>,
+    /// The last time anything was written.
+    pub(crate) newest: Option<Timestamp>,
+}
+
+/// Everything under one key, with what is not there any more and is still known.
+struct Story<'a> {
+    layers: &'a Layers,
+    absences: &'a [Absence],
+}
+
+impl<'a> Story<'a> {
+    fn of(layers: &'a Layers, removed: &'a Removed) -> Self {
+        Self { layers, absences: removed.of(&layers.key) }
+    }
+
+    /// Where among the layers that object is that was there at a time.
+    fn at(&self, at: Timestamp) -> Option<usize> {
+        let found = self.layers.layers.iter().position(|layer| layer.modified() <= at)?;
+        let object = self.layers.layers[found].object()?;
+        let hidden = self.absences.iter().any(|absence| absence.hides(object.modified, at));
+        (!hidden).then_some(found)
+    }
+
+    fn object(&self, at: usize) -> Option<&'a Listed> {
+        self.layers.layers.get(at)?.object()
+    }
+
+    /// What must be done for that object to be there again, or for none to be.
+    fn change(&self, wanted: Option<usize>, may_remove: bool) -> Option<Change> {
+        let live = self.object(0);
+        let Some(at) = wanted else { return live.cloned().map(Change::Extra) };
+        let entry = self.object(at)?.clone();
+        if at == 0 {
+            return Some(Change::Same);
+        }
+        if let Some(live) = live {
+            return Some(compare(entry, live.clone()));
+        }
+        let marker = |layer: &Layer| match layer {
+            Layer::Marker(marker) => Some(marker.clone()),
+            Layer::Object(_) => None,
+        };
+        // Only what stands in front of it goes, and only where nothing else was written since.
+        let markers: Option<Vec<Marker>> = self.layers.layers[..at].iter().map(marker).collect();
+        Some(match markers.filter(|_| may_remove) {
+            Some(markers) => Change::Hidden(entry, markers),
+            None => Change::Missing(entry),
+        })
+    }
+
+    /// When a rule takes that object away, which is not current any more.
+    fn expires(&self, at: usize, full: &str, rules: &[Rule]) -> Option<Timestamp> {
+        let replaced = self.layers.layers.get(at.checked_sub(1)?)?.modified();
+        rules.iter().filter(|rule| rule.fits(full)).map(|rule| rule.removes(replaced)).min()
+    }
+}
+
+/// The ends of the newest deploys, newest first: of writes that follow each other within `quiet`, the last one.
+fn moments(times: &BTreeSet<Timestamp>, quiet: Lasting, most: usize) -> Vec<Timestamp> {
+    let mut newer = None;
+    let ends = times.iter().rev().filter(|at| {
+        let next = newer.replace(**at);
+        next.is_none_or(|next| quiet.after(**at) < next)
+    });
+    ends.take(most).copied().collect()
+}
+
+impl Site {
+    /// Everything that was ever served, key by key.
+    fn layers(&self) -> impl Stream<Item = Result<Layers>> + Send + Unpin + use<> {
+        let ours = [self.layout.root().clone(), self.state.clone()];
+        self.client.layers(&self.live, Reserved::inside(&self.live, ours))
+    }
+
+    /// When anything was written or deleted.
+    async fn times(&self, removed: &Removed) -> Result<BTreeSet<Timestamp>> {
+        let mut times = BTreeSet::new();
+        let mut all = self.layers();
+        while let Some(layers) = all.try_next().await? {
+            times.extend(layers.layers.iter().map(Layer::modified));
+            times.extend(removed.of(&layers.key).iter().flat_map(Absence::times));
+        }
+        Ok(times)
+    }
+
+    /// What was served at these times; nothing is said of times at which nothing was.
+    async fn states(&self, removed: &Removed, times: &[Timestamp]) -> Result<Vec<State>> {
+        let mut sums = vec![Sum::default(); times.len()];
+        let mut all = self.layers();
+        while let Some(layers) = all.try_next().await? {
+            let story = Story::of(&layers, removed);
+            for (at, sum) in times.iter().zip(&mut sums) {
+                if let Some(object) = story.at(*at).and_then(|found| story.object(found)) {
+                    sum.add(object)?;
+                }
+            }
+        }
+        let served = times.iter().zip(&sums).filter(|(_, sum)| sum.totals().objects > 0);
+        served
+            .map(|(at, sum)| {
+                let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), sum)?;
+                snapshot.sources = vec![Source::Versions(*at)];
+                Ok(State { at: *at, snapshot })
+            })
+            .collect()
+    }
+
+    /// What the newest deploys left, newest first; nothing where the bucket does not keep versions. It reads the versions twice: when
+    /// there were deploys, and what each of them left.
+    pub(crate) async fn past(&self, most: usize) -> Result<Past> {
+        if !matches!(self.client.versioning().await?, Versioning::On { .. }) {
+            return Ok(Past::default());
+        }
+        let removed = self.removed().await?;
+        let times = self.times(&removed).await?;
+        let states = self.states(&removed, &moments(&times, self.quiet, most)).await?;
+        Ok(Past { states, newest: times.last().copied() })
+    }
+
+    /// When this was served, if the versions still show it. One that was seen with a newest object of that time was there right after
+    /// it, until something else was written.
+    async fn find_past(&self, identity: Identity, seen: Option<Timestamp>) -> Result<Option<Timestamp>> {
+        let removed = self.removed().await?;
+        let times = self.times(&removed).await?;
+        let mut sought = moments(&times, self.quiet, SOUGHT);
+        if let Some(seen) = seen {
+            sought.extend(times.range(seen..).take(SOUGHT));
+        }
+        let states = self.states(&removed, &sought).await?;
+        let found = states.iter().filter(|state| state.snapshot.identity == identity);
+        Ok(found.map(|state| state.at).max())
+    }
+
+    /// When this was served, against what is live; `None` where the bucket keeps no versions, or they do not show it.
+    pub(crate) async fn find_and_compare_past(
+        &self,
+        to: &SiteSnapshot,
+        rules: &[Rule],
+    ) -> Result<Option<(Timestamp, Compared)>> {
+        let Versioning::On { mfa_delete } = self.client.versioning().await? else { return Ok(None) };
+        self.compare_found(to.identity, (to.time(), to.made_at), !mfa_delete, rules).await
+    }
+
+    /// The same, from when it is `thought` to have been served, else from when it was `seen`.
+    pub(crate) async fn compare_found(
+        &self,
+        identity: Identity,
+        (thought, seen): (Option<Timestamp>, Option<Timestamp>),
+        may_remove: bool,
+        rules: &[Rule],
+    ) -> Result<Option<(Timestamp, Compared)>> {
+        if let Some(at) = thought {
+            match self.compare_past(at, may_remove, rules).await {
+                Ok(compared) if compared.release.identity() == identity => return Ok(Some((at, compared))),
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let Some(at) = self.find_past(identity, seen.or(thought)).await? else { return Ok(None) };
+        let compared = self.compare_past(at, may_remove, rules).await?;
+        // Versions may go at any time.
+        Ok((compared.release.identity() == identity).then_some((at, compared)))
+    }
+
+    /// These contents, wherever they are to be had, against what is live: in the archive or in the versions, first where they are
+    /// thought to be.
+    pub(crate) async fn locate(&self, to: &SiteSnapshot) -> Result<Option<Compared>> {
+        let archived = async || {
+            let found = self.find_and_compare(to.identity, to.release()).await?;
+            Ok::<_, Error>(found.map(|(_, compared)| compared))
+        };
+        let served = async || match readable(self.find_and_compare_past(to, &[]).await)? {
+            // Who may not list versions still has the archive.
+            Err(_) if to.time().is_none() => Ok(None),
+            found => Ok::<_, Error>(found?.map(|(_, compared)| compared)),
+        };
+        if to.release().is_none() && to.time().is_some() {
+            return Ok(match served().await? {
+                Some(compared) => Some(compared),
+                None => archived().await?,
+            });
+        }
+        Ok(match archived().await? {
+            Some(compared) => Some(compared),
+            None => served().await?,
+        })
+    }
+
+    /// Holds what was served at a time against what is live: one pass over all versions.
+    async fn compare_past(&self, at: Timestamp, may_remove: bool, rules: &[Rule]) -> Result<Compared> {
+        let (removed, mark) = futures_util::try_join!(self.removed(), self.mark())?;
+        let (mut tally, mut sum, mut until) = (Tally::default(), Sum::default(), None);
+        let (mut changes, mut counts) = (Vec::new(), Counts::default());
+        let mut all = self.layers();
+        while let Some(layers) = all.try_next().await? {
+            let story = Story::of(&layers, &removed);
+            if let Some(live) = story.object(0) {
+                self.count(&mut tally, live);
+            }
+            let wanted = story.at(at);
+            if let Some((found, object)) = wanted.and_then(|found| Some((found, story.object(found)?))) {
+                sum.add(object)?;
+                let expires = story.expires(found, &self.full(&layers.key), rules);
+                until = [until, expires].into_iter().flatten().min();
+            }
+            match story.change(wanted, may_remove) {
+                Some(Change::Same) => counts.add(&Change::Same),
+                Some(change) => changes.push(change),
+                None => {}
+            }
+        }
+        if sum.totals().objects == 0 {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "read the versions",
+                format!("nothing was served at {at}"),
+            )
+            .next("choose another time: rollback history"));
+        }
+        self.settled(&self.live, Compared { changes, counts, release: sum, tally, mark, until }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Key;
+    use crate::object::{Content, ETag, VersionId};
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn object(second: i64, content: u8) -> Layer {
+        let content = Content::listed(7, ETag::new(format!("{content:032x}")).unwrap());
+        let listed = Listed::new(Key::new("index.html").unwrap(), content, time(second));
+        Layer::Object(listed.with_version(VersionId::new(format!("v{second}")).unwrap()))
+    }
+
+    fn marker(second: i64) -> Layer {
+        let version = VersionId::new(format!("m{second}")).unwrap();
+        Layer::Marker(Marker { version, modified: time(second) })
+    }
+
+    fn change(layers: Vec<Layer>, at: i64, may_remove: bool) -> Option<Change> {
+        let layers = Layers { key: Key::new("index.html").unwrap(), layers };
+        let removed = Removed::default();
+        let story = Story::of(&layers, &removed);
+        story.change(story.at(time(at)), may_remove)
+    }
+
+    #[test]
+    fn each_key_goes_back_in_the_way_that_its_past_asks_for() {
+        // Unchanged, and unchanged in content.
+        assert_eq!(change(vec![object(10, 1)], 10, true), Some(Change::Same));
+        assert_eq!(change(vec![object(20, 1), object(10, 1)], 10, true), Some(Change::Same));
+        // Written over: that version is copied.
+        let Some(Change::Differs(entry, _)) = change(vec![object(20, 2), object(10, 1)], 15, true) else {
+            panic!()
+        };
+        assert_eq!(entry.version.unwrap().as_str(), "v10");
+        // Absent then, and before that.
+        assert!(matches!(change(vec![object(20, 2)], 15, true), Some(Change::Extra(_))));
+        assert!(matches!(
+            change(vec![object(20, 2), marker(12), object(10, 1)], 15, true),
+            Some(Change::Extra(_))
+        ));
+        assert_eq!(change(vec![marker(30), object(20, 2)], 15, true), None, "absent then and now");
+        // Only markers since: exactly those go, both of them.
+        let Some(Change::Hidden(entry, markers)) =
+            change(vec![marker(30), marker(20), object(10, 1)], 15, true)
+        else {
+            panic!()
+        };
+        assert_eq!((entry.modified, markers.len()), (time(10), 2));
+        // With something else in between, or where no marker may go, it is copied.
+        for (layers, may_remove) in
+            [(vec![marker(30), object(20, 2), object(10, 1)], true), (vec![marker(30), object(10, 1)], false)]
+        {
+            assert!(matches!(change(layers, 15, may_remove), Some(Change::Missing(_))));
+        }
+    }
+
+    #[test]
+    fn a_deploy_ends_where_it_is_quiet() {
+        let times: BTreeSet<_> = [0, 30, 60, 200, 230, 1000].map(time).into();
+        let ends = |quiet, most| moments(&times, Lasting::from_secs(quiet), most);
+        assert_eq!(ends(60, 10), [1000, 230, 60].map(time));
+        assert_eq!(ends(60, 2), [1000, 230].map(time));
+        assert_eq!(ends(10, 10).len(), 6);
+    }
+
+    #[test]
+    fn a_version_expires_days_after_it_was_replaced() {
+        let layers =
+            Layers { key: Key::new("index.html").unwrap(), layers: vec![object(86_400, 2), object(10, 1)] };
+        let removed = Removed::default();
+        let story = Story::of(&layers, &removed);
+        let rules = [Rule { id: "tidy".to_owned(), prefix: "live/".to_owned(), days: 2 }];
+        assert_eq!(story.expires(1, "live/index.html", &rules), Some(time(3 * 86_400)));
+        assert_eq!(story.expires(0, "live/index.html", &rules), None, "the current version stays");
+        assert_eq!(story.expires(1, "other/index.html", &rules), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Back to what was served at a time, from the bucket's own versions.
+
+use rollback_core::time::Lasting;
+use rollback_core::{Decision, Proposal, Step, StepId, Strategy, View};
+
+use crate::action::SiteAction;
+use crate::facts::{Facts, Whence};
+use crate::snapshot::SiteSnapshot;
+
+/// Puts back the versions that were current at a time: copies what was written over since, removes delete markers where nothing else
+/// hides an object, deletes pages that were not there.
+///
+/// As good as [`ArchiveCopy`](super::ArchiveCopy), which comes first where both can be used: an archive is not taken away by
+/// lifecycle rules.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ObjectVersions;
+
+impl Strategy<SiteSnapshot, SiteAction> for ObjectVersions {
+    fn name(&self) -> &'static str {
+        "object-versions"
+    }
+
+    fn summary(&self) -> &'static str {
+        "put back the versions of the objects that were served then"
+    }
+
+    fn propose(&self, view: &View<SiteSnapshot>) -> Decision<SiteAction> {
+        let at = match Facts::of(view).versions {
+            Whence::From(at) => Some(at),
+            Whence::Somewhere => view.goal.made_at,
+            Whence::Nowhere(why) => return Decision::NotApplicable(why),
+        };
+        let called = at.map_or_else(|| format!("as {}", view.goal.revision), |at| format!("at {at:.0}"));
+        let title = format!("put back what was served {called}: assets first, pages last");
+        let action = SiteAction::Restore { at, identity: view.goal.identity };
+        let step = Step::convergence(StepId::from_static("restore"), title, action);
+        Decision::Propose(Proposal::new(vec![step.timeout(Lasting::from_secs(3_600))]))
+    }
+}
