@@ -135,7 +135,7 @@ fn digits(keys: &[&str], common: usize) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn after<'a>(keys: &[&'a str], guess: &str) -> usize {
+    fn after(keys: &[&str], guess: &str) -> usize {
         keys.iter().filter(|key| **key <= guess).count()
     }
 

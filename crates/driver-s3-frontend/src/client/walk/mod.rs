@@ -207,7 +207,7 @@ impl Walk {
         if until.is_none() {
             self.guess = None;
         }
-        let after = std::mem::replace(&mut tail.after, Some(until.clone()?));
+        let after = tail.after.replace(until.clone()?);
         Some(Part { after, until, state: State::Waiting })
     }
 }
