@@ -113,10 +113,9 @@ fn digits(keys: &[&str], common: usize) -> Option<Vec<u8>> {
     let mut seen = vec![[false; 128]; LOOKED_AT];
     for key in keys {
         for (byte, seen) in key.bytes().skip(common).zip(&mut seen) {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-                if let Some(seen) = seen.get_mut(usize::from(byte)) {
-                    *seen = true;
-                }
+            let is_digit = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            if let Some(seen) = seen.get_mut(usize::from(byte)).filter(|_| is_digit) {
+                *seen = true;
             }
         }
     }
