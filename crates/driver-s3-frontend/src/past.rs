@@ -11,6 +11,7 @@ use rollback_core::{Error, ErrorKind, Identity, Result};
 use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning};
 use crate::diff::{Change, Counts, compare};
 use crate::object::Listed;
+use crate::order::Pages;
 use crate::removed::{Absence, Removed};
 use crate::site::{Compared, Site};
 use crate::snapshot::{SiteSnapshot, Source};
@@ -224,7 +225,7 @@ impl Site {
     ) -> Result<Compared> {
         let (removed, mark) = futures_util::try_join!(self.removed(), self.mark())?;
         let (mut tally, mut sum, mut until) = (Tally::default(), Sum::default(), None);
-        let (mut changes, mut counts) = (Vec::new(), Counts::default());
+        let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
         let mut all = self.layers();
         while let Some(layers) = all.try_next().await? {
             let story = Story::of(&layers, &removed);
@@ -234,6 +235,7 @@ impl Site {
             let wanted = story.at(at);
             if let Some((found, object)) = wanted.and_then(|found| Some((found, story.object(found)?))) {
                 sum.add(object)?;
+                pages.add(&self.order, &object.key);
                 let expires = story.expires(found, &self.full(&layers.key), rules);
                 until = [until, expires].into_iter().flatten().min();
             }
@@ -251,7 +253,8 @@ impl Site {
             )
             .next("choose another time: rollback history"));
         }
-        self.settled(&self.live, Compared { changes, counts, release: sum, tally, mark, until }).await
+        let compared = Compared { changes, counts, release: sum, tally, mark, until, pages };
+        self.settled(&self.live, compared).await
     }
 }
 

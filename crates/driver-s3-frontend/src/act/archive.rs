@@ -1,8 +1,8 @@
 //! Putting a release back from its copy in the archive.
 
-use rollback_core::{ActionContext, Error, ErrorKind, Identity, Landing, Result};
+use rollback_core::{ActionContext, Identity, Landing, Result};
 
-use super::superseded;
+use super::{gone, superseded};
 use crate::names::Release;
 use crate::site::Site;
 use crate::snapshot::Source;
@@ -15,11 +15,7 @@ impl Site {
         release: Option<&Release>,
         identity: Identity,
     ) -> Result<Landing> {
-        let gone = || {
-            let found = format!("no release in the archive holds {}", identity.short());
-            Error::new(ErrorKind::NotFound, "read the archive", found)
-                .next("choose another one: rollback history")
-        };
+        let gone = || gone(identity);
         let release = match release {
             Some(release) => release.clone(),
             None => self.find(identity).await?.ok_or_else(gone)?,
