@@ -90,7 +90,7 @@ fn paths_of(
             }
             Event::Text(piece) => text.push_str(&String::from_utf8_lossy(piece.as_ref())),
             Event::GeneralRef(name) => {
-                text.push_str(&format!("&{};", String::from_utf8_lossy(name.as_ref())))
+                text.push_str(&format!("&{};", String::from_utf8_lossy(name.as_ref())));
             }
             Event::End(_) => {
                 if at(&open, &["Id"]) {

@@ -153,7 +153,7 @@ impl CloudFront {
         let request = self.sdk.list_invalidations().distribution_id(self.id.as_str()).max_items(NEWEST);
         let answer = request.send().await.map_err(|error| missing(explain(&call, &error)))?;
         // They come newest first: ours is seldom far.
-        for summary in answer.invalidation_list().map(|list| list.items()).unwrap_or_default() {
+        for summary in answer.invalidation_list().map(sdk::InvalidationList::items).unwrap_or_default() {
             let call = self.reads("GetInvalidation", "look at an invalidation of the distribution");
             let request = self.sdk.get_invalidation().distribution_id(self.id.as_str()).id(summary.id());
             let answer = request.send().await.map_err(|error| explain(&call, &error))?;
@@ -191,12 +191,12 @@ fn missing(error: Error) -> Error {
 /// The origins, those of the default behaviour first: it may name a group of them.
 fn origins(config: &DistributionConfig) -> Vec<Origin> {
     let target = config.default_cache_behavior().map(DefaultCacheBehavior::target_origin_id);
-    let groups = config.origin_groups().map(|groups| groups.items()).unwrap_or_default();
+    let groups = config.origin_groups().map(sdk::OriginGroups::items).unwrap_or_default();
     let members =
         groups.iter().filter(|group| Some(group.id()) == target).filter_map(|group| group.members());
     let members: Vec<&str> =
-        members.flat_map(|members| members.items()).map(|member| member.origin_id()).collect();
-    let all = config.origins().map(|origins| origins.items()).unwrap_or_default();
+        members.flat_map(sdk::OriginGroupMembers::items).map(sdk::OriginGroupMember::origin_id).collect();
+    let all = config.origins().map(sdk::Origins::items).unwrap_or_default();
     let mut origins: Vec<Origin> = all
         .iter()
         .map(|origin| Origin {
@@ -217,8 +217,8 @@ fn is_signed(behavior: &DefaultCacheBehavior) -> bool {
 
 /// See [`Distribution::plain`].
 fn is_plain(config: &DistributionConfig) -> bool {
-    let others = config.cache_behaviors().map(|behaviors| behaviors.items()).unwrap_or_default();
-    let pages = config.custom_error_responses().map(|responses| responses.items()).unwrap_or_default();
+    let others = config.cache_behaviors().map(sdk::CacheBehaviors::items).unwrap_or_default();
+    let pages = config.custom_error_responses().map(sdk::CustomErrorResponses::items).unwrap_or_default();
     config.default_cache_behavior().is_some_and(is_default_plain)
         && others.iter().all(is_other_plain)
         // A page that stands for one that is missing is kept under the path of that one.

@@ -165,6 +165,7 @@ fn key_of(address: &Url, url: &Url) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{Content, Headers};
 
     fn address() -> Url {
         "https://shop.example.com/de/".parse().unwrap()
@@ -203,9 +204,8 @@ mod tests {
     #[test]
     fn the_type_is_that_of_the_object() {
         let check = |wanted: Option<&str>, status: u16, kind: &str| {
-            let mut headers = crate::object::Headers::default();
-            headers.content_type = wanted.map(str::to_owned);
-            let head = Head { content: crate::object::Content::default(), headers };
+            let headers = Headers { content_type: wanted.map(str::to_owned), ..Headers::default() };
+            let head = Head { content: Content::default(), headers };
             let answer = Answer { url: address(), status, kind: kind.to_owned(), body: Vec::new() };
             served_as(&address(), &head, &answer)
         };
