@@ -126,6 +126,41 @@ where
     made(call, line, request).await
 }
 
+/// Makes a call of a client that has [`Verbatim`], with this body in place of what the SDK would send where there is one: what the
+/// SDK made of the answer, and its body as it came. For services that speak XML.
+///
+/// # Errors
+///
+/// As [`explain`] says.
+pub async fn bytes<T, E>(
+    call: &Call,
+    body: Option<Vec<u8>>,
+    request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<(T, Vec<u8>)>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let line = Line { send: body, ..Line::default() };
+    let (read, line) = told(call, line, request).await?;
+    Ok((read, line.answer.unwrap_or_default()))
+}
+
+async fn told<T, E>(
+    call: &Call,
+    line: Line,
+    request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<(T, Line)>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let told = async {
+        let result = request.await;
+        let line = LINE.with(RefCell::take);
+        result.map(|read| (read, line))
+    };
+    LINE.scope(RefCell::new(line), told).await.map_err(|error| explain(call, &error))
+}
+
 async fn made<T, E>(
     call: &Call,
     line: Line,
@@ -134,12 +169,7 @@ async fn made<T, E>(
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let told = async {
-        let result = request.await;
-        let line = LINE.with(RefCell::take);
-        result.map(|_| line)
-    };
-    let line = LINE.scope(RefCell::new(line), told).await.map_err(|error| explain(call, &error))?;
+    let (_, line) = told(call, line, request).await?;
     let body = line.answer.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     match body {
         Some(body) => Ok(Answer { body, at: line.at }),

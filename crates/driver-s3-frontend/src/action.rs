@@ -5,7 +5,7 @@ use rollback_core::document::decode_exact;
 use rollback_core::{Action, Document, Identity, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::names::Release;
+use crate::names::{DistributionId, Release};
 
 /// One change of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,14 +32,21 @@ pub enum SiteAction {
         /// What must have been served then.
         identity: Identity,
     },
-}
-
-impl SiteAction {
-    /// What is live once it is done.
-    pub(crate) fn identity(&self) -> Identity {
-        let (Self::Copy { identity, .. } | Self::Restore { identity, .. }) = self;
-        *identity
-    }
+    /// Lets a distribution serve a release straight from the archive.
+    Point {
+        /// Which distribution.
+        distribution: DistributionId,
+        /// Which release; left out, the one in the archive that holds it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<Release>,
+        /// What it must hold.
+        identity: Identity,
+    },
+    /// Has a distribution forget what the steps before changed, and waits until it has.
+    Invalidate {
+        /// Which one.
+        distribution: DistributionId,
+    },
 }
 
 impl Document for SiteAction {

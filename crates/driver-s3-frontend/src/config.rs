@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::Client;
-use crate::names::{Bucket, Layout, Prefix};
+use crate::client::{Client, CloudFront};
+use crate::front::{Front, SiteUrl};
+use crate::names::{Bucket, DistributionId, Layout, Prefix};
 use crate::order::{Order, Pattern};
 use crate::site::Site;
 use crate::target::SiteTarget;
@@ -48,6 +49,18 @@ pub struct SiteConfig {
     /// the account that must own the bucket
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket_owner: Option<String>,
+    /// the CloudFront distribution that serves the site: its caches are told to forget what was changed
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<DistributionId>,
+    /// whether the distribution serves a release straight from the archive, by its origin path: then that is moved, and nothing is copied
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pointer: bool,
+    /// where the site is for browsers, if not at the distribution's own domain: `https://shop.example.com/`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<SiteUrl>,
+    /// whether its pages are looked at as browsers get them, once it was put back; they are unless told otherwise
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub check_pages: bool,
     /// whether the bucket is named in the path and not in the host, as servers other than AWS's want it
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub path_style: bool,
@@ -70,6 +83,10 @@ fn minute() -> Lasting {
     Lasting::from_secs(60)
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn is_whole(prefix: &Prefix) -> bool {
     prefix.as_str().is_empty()
 }
@@ -86,6 +103,10 @@ impl SiteConfig {
             entry_points: Vec::new(),
             quiet: minute(),
             bucket_owner: None,
+            distribution: None,
+            pointer: false,
+            url: None,
+            check_pages: true,
             path_style: false,
             aws: AwsSettings::new(),
         }
@@ -131,6 +152,14 @@ impl SiteConfig {
         if let Some(owner) = self.bucket_owner.as_ref().filter(|owner| !is_account(owner)) {
             return Err(wrong_setting("bucket_owner", owner, "is no account", "write its twelve digits"));
         }
+        if self.pointer && self.distribution.is_none() {
+            let next = "set it as well, or leave out `pointer`";
+            return Err(wrong_setting("pointer", "true", "needs `distribution`", next));
+        }
+        if self.pointer && !is_whole(&self.live) {
+            let why = "is not served where a release is served from the archive itself";
+            return Err(wrong_setting("live", self.live.as_str(), why, "leave out `live`, or `pointer`"));
+        }
         self.aws.check()
     }
 
@@ -144,7 +173,13 @@ impl SiteConfig {
         let client = Client::new(session, self.bucket.clone(), self.bucket_owner.clone(), self.path_style);
         let (layout, order) = (Layout::new(&self.archive)?, Order::with(&self.entry_points));
         let (live, state, quiet) = (self.live.clone(), self.state.clone(), self.quiet);
-        Ok(SiteTarget::new(Site { client, live, layout, state, order, quiet }))
+        let front = Front {
+            cloudfront: self.distribution.clone().map(|id| CloudFront::new(session, id)),
+            url: self.url.clone(),
+            unlooked: !self.check_pages,
+            pointer: self.pointer,
+        };
+        Ok(SiteTarget::new(Site { client, live, layout, state, order, quiet, front }))
     }
 
     /// The JSON Schema of this type.
@@ -177,7 +212,8 @@ mod tests {
     fn full() -> Value {
         json!({
             "bucket": "shop-site", "live": "live/", "archive": "releases/{version}/site/", "state": "state/",
-            "entry_points": ["config*.json"], "quiet": "5m", "bucket_owner": "123456789012", "path_style": true, "region": "eu-west-1", "profile": "ops",
+            "entry_points": ["config*.json"], "quiet": "5m", "bucket_owner": "123456789012", "path_style": true,
+            "distribution": "E2QWRUHAPOMQZL", "url": "https://shop.example.com/", "check_pages": false, "region": "eu-west-1", "profile": "ops",
             "role_arn": "arn:aws:iam::123456789012:role/rollback", "external_id": "ours", "endpoint_url": "http://127.0.0.1:4566",
         })
     }
@@ -188,7 +224,13 @@ mod tests {
         assert_eq!(serde_json::to_value(&config).unwrap(), full());
         let schema = SiteConfig::schema();
         let known: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
-        assert_eq!(known.len(), full().as_object().unwrap().len());
+        // `pointer` does not go with `live`.
+        let pointer = json!({
+            "bucket": "shop-site", "archive": "versions/{version}/", "state": ".rollback/", "quiet": "1m",
+            "distribution": "E1", "pointer": true,
+        });
+        assert_eq!(serde_json::to_value(read(&pointer).unwrap()).unwrap(), pointer);
+        assert_eq!(known.len(), full().as_object().unwrap().len() + 1);
         assert!(full().as_object().unwrap().keys().all(|key| known.contains(&key)));
         assert_eq!(schema["required"], json!(["bucket"]));
     }
@@ -211,6 +253,11 @@ mod tests {
             ("entry_points", json!([""])),
             ("quiet", json!("a while")),
             ("bucket_owner", json!("me")),
+            ("distribution", json!("../E1")),
+            ("distribution", json!("https://d111111abcdef8.cloudfront.net")),
+            ("url", json!("shop.example.com")),
+            ("url", json!("https://me:hunter2@shop.example.com/")),
+            ("pointer", json!(true)),
             ("region", json!("Europe")),
             ("buckt", json!("x")),
         ] {
@@ -218,6 +265,9 @@ mod tests {
             config[key] = value.clone();
             let error = read(&config).expect_err(key);
             assert_eq!(error.kind(), ErrorKind::Invalid, "{key} {value}: {error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+        let alone = read(&json!({ "bucket": "shop-site", "pointer": true })).unwrap_err();
+        assert!(alone.to_string().contains("distribution"), "{alone}");
     }
 }

@@ -23,12 +23,14 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
     };
     let past = async {
         match &query.version {
+            // Where a release is served from the archive itself, nothing is ever written over.
+            _ if site.front.pointer => Ok(Ok((Past::default(), Vec::new()))),
             // Only releases in the archive have one.
             Some(_) => Ok(Ok((Past::default(), Vec::new()))),
             None => past(site, query.limit).await,
         }
     };
-    let (seen, releases, past) = futures_util::try_join!(site.see(), releases, past)?;
+    let (seen, releases, past) = futures_util::try_join!(site.current(), releases, past)?;
     let (past, rules) = match past {
         // Who may not list versions still has the archive.
         Err(unread) if releases.is_empty() => return Err(unread),

@@ -3,17 +3,23 @@
 //!
 mod act;
 mod action;
+mod cdn;
 mod client;
 pub mod config;
 mod diff;
 mod facts;
+mod front;
 mod history;
 mod inspect;
 mod mark;
 pub mod names;
 mod object;
 mod order;
+mod owed;
+mod page;
 mod past;
+mod pointer;
+mod proof;
 mod removed;
 mod site;
 mod snapshot;
@@ -21,6 +27,7 @@ pub mod strategy;
 mod sum;
 mod tally;
 mod target;
+mod web;
 
 use std::sync::Arc;
 
@@ -31,6 +38,7 @@ use serde_json::Value;
 
 pub use self::action::SiteAction;
 pub use self::config::SiteConfig;
+pub use self::front::{Served, SiteUrl};
 pub use self::order::Pattern;
 pub use self::snapshot::{SiteSnapshot, Source};
 pub use self::target::SiteTarget;

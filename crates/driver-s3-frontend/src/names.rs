@@ -157,6 +157,12 @@ impl Layout {
         let fits = inside.starts_with(&self.tail) || self.tail.starts_with(&inside);
         Release::new(name).ok().filter(|_| fits)
     }
+
+    /// The release that is all of what is below this prefix.
+    #[must_use]
+    pub fn release_at(&self, prefix: &Prefix) -> Option<Release> {
+        self.release_of(prefix.as_str()).filter(|release| self.of(release) == *prefix)
+    }
 }
 
 impl fmt::Display for Layout {
@@ -232,6 +238,9 @@ mod tests {
         assert_eq!(deep.release_of("sites/v1.2+3/"), Some(v1.clone()));
         assert_eq!(deep.release_of("sites/v1.2+3/public/index.html"), Some(v1));
         assert_eq!(deep.release_of("sites/v1/source/index.html"), None);
+        let at = |prefix: &str| deep.release_at(&Prefix::new(prefix).unwrap()).map(String::from);
+        assert_eq!(at("sites/v1/public/").as_deref(), Some("v1"));
+        assert_eq!((at("sites/v1/"), at("sites/v1/public/de/"), at("")), (None, None, None));
         for wrong in [
             "versions/",
             "{version}",

@@ -1,5 +1,7 @@
 //! In which order objects are written: what pages refer to first, the pages last, deletions after that.
 
+use std::collections::BTreeSet;
+
 use rollback_core::error::quoted;
 use rollback_core::{Error, ErrorKind, checked_text};
 use schemars::JsonSchema;
@@ -97,6 +99,44 @@ impl Order {
     }
 }
 
+/// How many entry points are looked at through the address of the site.
+const LOOKED_AT: usize = 30;
+
+/// The entry points of a site, of which the first few are held: the shallowest, as visitors come there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pages {
+    held: BTreeSet<(usize, Key)>,
+    total: u64,
+}
+
+impl Pages {
+    /// One more key, if it is one of an entry point.
+    pub(crate) fn add(&mut self, order: &Order, key: &Key) {
+        if !order.is_entry_point(key) {
+            return;
+        }
+        self.total += 1;
+        let depth = key.as_str().matches('/').count();
+        let last = self.held.last().map(|(last, held)| (*last, held));
+        if self.held.len() < LOOKED_AT || last.is_some_and(|last| last > (depth, key)) {
+            self.held.insert((depth, key.clone()));
+        }
+        if self.held.len() > LOOKED_AT {
+            self.held.pop_last();
+        }
+    }
+
+    /// Those that are held.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.held.iter().map(|(_, key)| key)
+    }
+
+    /// How many there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +176,19 @@ mod tests {
         assert!(fits("a*a", "aa") && !fits("a*a", "a"), "no character stands for two");
         assert!(!fits("*.html", "a.html.gz") && !fits("a/*.html", "b/a.html") && !fits("sw.js", "asw.js"));
         assert!(Pattern::new("").is_err() && Pattern::new("*****").is_err() && Pattern::new("a\nb").is_err());
+    }
+
+    #[test]
+    fn the_shallowest_pages_are_held() {
+        let (order, mut pages) = (Order::default(), Pages::default());
+        for number in (0..LOOKED_AT).rev() {
+            pages.add(&order, &Key::new(format!("a/{number:03}.html")).unwrap());
+        }
+        for key in ["a/b/deep.html", "index.html", "app.js"] {
+            pages.add(&order, &Key::new(key).unwrap());
+        }
+        let held: Vec<&str> = pages.iter().map(Key::as_str).collect();
+        assert_eq!((held[0], held.len(), pages.total()), ("index.html", LOOKED_AT, LOOKED_AT as u64 + 2));
+        assert_eq!(held.last(), Some(&"a/028.html"));
     }
 }

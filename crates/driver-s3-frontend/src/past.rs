@@ -11,6 +11,7 @@ use rollback_core::{Error, ErrorKind, Identity, Result};
 use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
 use crate::diff::{Change, Counts, compare};
 use crate::object::Listed;
+use crate::order::Pages;
 use crate::removed::{Absence, Removed};
 use crate::site::{Compared, Site};
 use crate::snapshot::{SiteSnapshot, Source};
@@ -225,7 +226,7 @@ impl Site {
     async fn compare_past(&self, at: Timestamp, may_remove: bool, rules: &[Rule]) -> Result<Compared> {
         let (removed, mark) = futures_util::try_join!(self.removed(), self.mark())?;
         let (mut tally, mut sum, mut until) = (Tally::default(), Sum::default(), None);
-        let (mut changes, mut counts) = (Vec::new(), Counts::default());
+        let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
         let mut all = self.layers();
         while let Some(layers) = all.try_next().await? {
             let story = Story::of(&layers, &removed);
@@ -235,6 +236,7 @@ impl Site {
             let wanted = story.at(at);
             if let Some((found, object)) = wanted.and_then(|found| Some((found, story.object(found)?))) {
                 sum.add(object)?;
+                pages.add(&self.order, &object.key);
                 let expires = story.expires(found, &self.full(&layers.key), rules);
                 until = [until, expires].into_iter().flatten().min();
             }
@@ -252,7 +254,8 @@ impl Site {
             )
             .next("choose another time: rollback history"));
         }
-        self.settled(&self.live, Compared { changes, counts, release: sum, tally, mark, until }).await
+        let compared = Compared { changes, counts, release: sum, tally, mark, until, pages };
+        self.settled(&self.live, compared).await
     }
 }
 

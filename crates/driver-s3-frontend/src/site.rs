@@ -8,10 +8,11 @@ use rollback_core::{Error, ErrorKind, Identity, Result};
 
 use crate::client::{Client, Reserved};
 use crate::diff::{Change, Counts, Diff};
+use crate::front::Front;
 use crate::mark::Mark;
 use crate::names::{Key, Layout, Prefix, Release};
 use crate::object::Listed;
-use crate::order::Order;
+use crate::order::{Order, Pages};
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::sum::Sum;
 use crate::tally::Tally;
@@ -29,6 +30,15 @@ pub(crate) struct Site {
     pub(crate) order: Order,
     /// After how long without a write the next one belongs to another deploy.
     pub(crate) quiet: Lasting,
+    /// What is between the bucket and browsers.
+    pub(crate) front: Front,
+}
+
+/// A release in the archive, as one listing shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Archived {
+    pub(crate) snapshot: SiteSnapshot,
+    pub(crate) pages: Pages,
 }
 
 /// What is live, as one listing shows it.
@@ -39,6 +49,8 @@ pub(crate) struct Seen {
     pub(crate) snapshot: Option<SiteSnapshot>,
     /// The identity of everything that is listed: with what is kept for open tabs.
     pub(crate) listed: Identity,
+    /// Its entry points.
+    pub(crate) pages: Pages,
 }
 
 /// What a release and what is live have to do with each other.
@@ -55,6 +67,8 @@ pub(crate) struct Compared {
     pub(crate) mark: Option<Mark>,
     /// Until when everything of the release stays where it is; `None` where nothing takes it away.
     pub(crate) until: Option<Timestamp>,
+    /// The entry points of the release.
+    pub(crate) pages: Pages,
 }
 
 impl Site {
@@ -69,38 +83,54 @@ impl Site {
         self.client.walk(&self.layout.of(release), Reserved::default())
     }
 
+    /// What is served, however it is.
+    pub(crate) async fn current(&self) -> Result<Seen> {
+        let Some(cloudfront) = self.front.pointer() else { return self.see().await };
+        let archived = self.pointed_to(cloudfront).await?.archived;
+        let (snapshot, pages) = archived.map(|found| (found.snapshot, found.pages)).unzip();
+        let listed = snapshot.as_ref().map_or(Sum::default().identity(), |snapshot| snapshot.identity);
+        Ok(Seen { tally: Tally::default(), snapshot, listed, pages: pages.unwrap_or_default() })
+    }
+
     /// Looks at what is live.
     pub(crate) async fn see(&self) -> Result<Seen> {
         let listing = async {
             let (mut tally, mut sum, mut newest) = (Tally::default(), Sum::default(), None);
-            let mut served = self.served();
+            let (mut served, mut pages) = (self.served(), Pages::default());
             while let Some(listed) = served.try_next().await? {
                 self.count(&mut tally, &listed);
                 newest = newest.max(Some(listed.modified));
                 sum.add(&listed)?;
+                pages.add(&self.order, &listed.key);
             }
-            Ok((tally, sum, newest))
+            Ok((tally, sum, newest, pages))
         };
-        let ((tally, sum, newest), mark) = futures_util::try_join!(listing, self.mark())?;
+        let ((tally, sum, newest, pages), mark) = futures_util::try_join!(listing, self.mark())?;
         let listed = sum.identity();
         if sum.totals().objects == 0 {
-            return Ok(Seen { tally, snapshot: None, listed });
+            return Ok(Seen { tally, snapshot: None, listed, pages });
         }
         let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
         snapshot.made_at = newest;
         if let Some(mark) = mark {
             snapshot = mark.applies(&tally, snapshot)?;
         }
-        Ok(Seen { tally, snapshot: Some(snapshot), listed })
+        Ok(Seen { tally, snapshot: Some(snapshot), listed, pages })
     }
 
     /// A release in the archive; `None` if it has no objects.
     pub(crate) async fn release(&self, release: &Release) -> Result<Option<SiteSnapshot>> {
-        let (mut sum, mut newest) = (Sum::default(), None);
+        Ok(self.listed(release).await?.map(|archived| archived.snapshot))
+    }
+
+    /// A release in the archive, with its entry points; `None` if it has no objects.
+    pub(crate) async fn listed(&self, release: &Release) -> Result<Option<Archived>> {
+        let (mut sum, mut newest, mut pages) = (Sum::default(), None, Pages::default());
         let mut archived = self.archived(release);
         while let Some(listed) = archived.try_next().await? {
             newest = newest.max(Some(listed.modified));
             sum.add(&listed)?;
+            pages.add(&self.order, &listed.key);
         }
         if sum.totals().objects == 0 {
             return Ok(None);
@@ -108,7 +138,7 @@ impl Site {
         let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
         snapshot.made_at = newest;
         snapshot.sources = vec![Source::Archive(release.clone())];
-        Ok(Some(snapshot))
+        Ok(Some(Archived { snapshot, pages }))
     }
 
     /// All releases in the archive, in no order, at most once each.
@@ -183,10 +213,11 @@ impl Site {
     /// One pass over both lists.
     async fn diff(&self, release: &Release) -> Result<Compared> {
         let (mut tally, mut sum) = (Tally::default(), Sum::default());
-        let (mut changes, mut counts) = (Vec::new(), Counts::default());
+        let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
         let archived = self.archived(release).map(|listed| {
             let listed = listed?;
             sum.add(&listed)?;
+            pages.add(&self.order, &listed.key);
             Ok(listed)
         });
         let served = self.served().inspect_ok(|listed| self.count(&mut tally, listed));
@@ -199,7 +230,7 @@ impl Site {
                 }
             }
         }
-        Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None })
+        Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None, pages })
     }
 
     /// Tags of copies differ where they are no hash: of objects that were uploaded in parts, or that a KMS key encrypts. A mark of

@@ -10,10 +10,9 @@ use rollback_core::{
 };
 
 use crate::action::SiteAction;
-use crate::diff::Change;
 use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
-use crate::strategy::{ArchiveCopy, ObjectVersions};
+use crate::strategy::{ArchiveCopy, ObjectVersions, Pointer};
 use crate::{history, inspect};
 
 /// A static site in a bucket.
@@ -35,15 +34,20 @@ impl SiteTarget {
     /// The target with all its strategies, ready for an engine.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
+        let served = self.site.front.served();
         // An archive is not taken away by lifecycle rules: of two ways that are as good, it comes first.
-        Bound::new(crate::NAME, self).strategy(ArchiveCopy).strategy(ObjectVersions).erase()
+        Bound::new(crate::NAME, self)
+            .strategy(Pointer::new(served.clone()))
+            .strategy(ArchiveCopy::new(served.clone()))
+            .strategy(ObjectVersions::new(served))
+            .erase()
     }
+}
 
-    /// The one part: what is served.
-    fn part(snapshot: Option<&SiteSnapshot>) -> Result<PartState> {
-        let part = PartId::new("live")?;
-        Ok(PartState::verified(part, snapshot.map(|snapshot| snapshot.identity)))
-    }
+/// The one part: what is served.
+pub(crate) fn part(snapshot: Option<&SiteSnapshot>) -> Result<PartState> {
+    let part = PartId::new("live")?;
+    Ok(PartState::verified(part, snapshot.map(|snapshot| snapshot.identity)))
 }
 
 #[async_trait]
@@ -54,17 +58,30 @@ impl Target for SiteTarget {
     async fn info(&self) -> Result<TargetInfo> {
         let session = self.site.client.session();
         let caller = session.caller().await?;
-        // Buckets have names that are their own in a whole partition.
-        let id = format!("arn:{}:s3:::{}/{}", caller.partition(), self.site.client.bucket(), self.site.live);
-        Ok(TargetInfo::new(TargetId::new(id)?, caller.account())
+        let (partition, account) = (caller.partition(), caller.account());
+        // Buckets have names that are their own in a whole partition; distributions belong to an account.
+        let (id, capabilities) = match self.site.front.pointer() {
+            Some(cloudfront) => (
+                format!("arn:{partition}:cloudfront::{account}:distribution/{}", cloudfront.id()),
+                Self::capabilities().refuses_stale_writers().in_flight(),
+            ),
+            None => (
+                format!("arn:{partition}:s3:::{}/{}", self.site.client.bucket(), self.site.live),
+                Self::capabilities(),
+            ),
+        };
+        Ok(TargetInfo::new(TargetId::new(id)?, account)
             .with_caller(caller.arn())
-            .with_capabilities(Self::capabilities()))
+            .with_capabilities(capabilities))
     }
 
     /// S3 shows at once what was written. <https://aws.amazon.com/s3/consistency/>
     async fn observe(&self, _after: Option<&Token>) -> Result<Observation<SiteSnapshot>> {
+        if let Some(cloudfront) = self.site.front.pointer() {
+            return self.site.pointed_to(cloudfront).await?.observation();
+        }
         let seen = self.site.see().await?;
-        let part = Self::part(seen.snapshot.as_ref())?;
+        let part = part(seen.snapshot.as_ref())?;
         let settled = seen.snapshot.map_or(Reading::Absent, Reading::Known);
         Ok(Observation::settled(settled, seen.tally.token()).part(part))
     }
@@ -86,59 +103,34 @@ impl Target for SiteTarget {
                 self.site.put_back_from_anywhere(cx, *seen, *identity).await
             }
             SiteAction::Restore { at, identity } => self.site.restore(cx, *at, *identity).await,
+            SiteAction::Point { distribution, release, identity } => {
+                self.site.point(cx, distribution, release.as_ref(), *identity).await
+            }
+            SiteAction::Invalidate { distribution } => self.site.invalidate(cx, distribution).await,
         }
     }
 
     /// A convergence need not leave a mark: the token says whether anything moved, and the contents where to.
     async fn probe(&self, cx: &ActionContext, action: &SiteAction) -> Result<Landing> {
+        let identity = match action {
+            SiteAction::Copy { identity, .. } | SiteAction::Restore { identity, .. } => *identity,
+            SiteAction::Point { distribution, release, identity } => {
+                return self.site.pointed(cx, distribution, release.as_ref(), *identity).await;
+            }
+            SiteAction::Invalidate { distribution } => return self.site.invalidated(cx, distribution).await,
+        };
         let seen = self.site.see().await?;
         let token = seen.tally.token();
         if cx.expected.as_ref() == Some(&token) {
             return Ok(Landing::NotApplied { why: "nothing was written since it was sent".to_owned() });
         }
-        if seen.snapshot.is_some_and(|live| live.identity == action.identity()) {
+        if seen.snapshot.is_some_and(|live| live.identity == identity) {
             return Ok(Landing::Applied(Receipt::default().with_token(token).presumed()));
         }
         Ok(Landing::Unknown { why: "something was written, and not all of it".to_owned() })
     }
 
     async fn prove(&self, goal: &Goal<SiteSnapshot>) -> Result<Evidence> {
-        let identity = goal.snapshot.identity;
-        if goal.snapshot.sources.is_empty() {
-            // Nobody knows where it is to be had, and nobody need look for it if it is what is listed.
-            let seen = self.site.see().await?;
-            if seen.listed == identity {
-                let part = Self::part(Some(&goal.snapshot))?;
-                let objects = goal.snapshot.objects;
-                return Ok(Evidence::default()
-                    .part(part)
-                    .compared(format!("keys, sizes and contents of {objects} objects")));
-            }
-        }
-        let Some(compared) = self.site.locate(&goal.snapshot).await? else {
-            let seen = self.site.see().await?;
-            let part = Self::part(seen.snapshot.as_ref())?;
-            return Ok(Evidence::default().part(part).compared("keys, sizes and contents of all objects"));
-        };
-        let mut retained = 0;
-        let mut amiss = compared.release.identity() != identity;
-        for change in &compared.changes {
-            match change {
-                Change::Extra(listed) if !self.site.order.is_entry_point(&listed.key) => retained += 1,
-                _ => amiss = true,
-            }
-        }
-        let mut part = Self::part((!amiss).then_some(&goal.snapshot))?;
-        if amiss {
-            part = Self::part(self.site.see().await?.snapshot.as_ref())?;
-        }
-        let mut evidence = Evidence::default()
-            .part(part)
-            .compared(format!("keys, sizes and contents of {} objects", compared.counts.same));
-        if retained > 0 {
-            evidence =
-                evidence.compared(format!("{retained} assets of other releases are kept for open tabs"));
-        }
-        Ok(evidence)
+        self.site.prove(goal).await
     }
 }

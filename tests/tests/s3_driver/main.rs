@@ -1,8 +1,10 @@
 //! The command against a site in S3: what a rollback writes and leaves alone, faults in the middle of it, and bad input.
 
+mod cloudfront;
 mod edges;
 mod faults;
 mod input;
+mod relay;
 mod shop;
 mod usual;
 mod versions;
@@ -52,5 +54,18 @@ fn main() -> ExitCode {
         .case("odd_keys_come_back_by_their_versions", true, || edges::odd_keys(Ministack))
         .case("odd_keys_come_back_by_their_versions_on_moto", true, || edges::odd_keys(Moto))
         .case("many_versions_are_read_page_by_page", true, edges::many)
+        .case("caches_forget_what_was_put_back", true, cloudfront::forgotten)
+        .case("many_changes_are_one_wildcard", true, cloudfront::many)
+        .case("a_cache_that_holds_the_bad_page_is_no_site_put_back", true, cloudfront::stale)
+        .case("an_invalidation_that_is_denied_is_made_up_for", true, cloudfront::denied)
+        .case("a_lost_answer_makes_no_second_invalidation", true, cloudfront::lost_answer)
+        .case("an_invalidation_is_waited_for", true, cloudfront::awaited)
+        .case("a_page_without_its_asset_is_not_proven", true, cloudfront::broken)
+        .case("a_pointer_is_moved_and_nothing_is_copied", true, cloudfront::pointer)
+        .case("a_pointer_is_waited_for", true, cloudfront::pointer_awaited)
+        .case("a_pointer_whose_answer_is_lost_moves_once", true, cloudfront::pointer_lost_answer)
+        .case("a_pointer_that_somebody_else_moved_stays", true, cloudfront::pointer_overtaken)
+        .case("a_pointer_elsewhere_is_left_alone", true, cloudfront::pointer_elsewhere)
+        .case("a_distribution_that_is_not_there_or_not_ours", true, cloudfront::input)
         .run()
 }

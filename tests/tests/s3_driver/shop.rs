@@ -24,6 +24,7 @@ pub(crate) struct Shop {
     pub(crate) s3: Client,
     pub(crate) bucket: String,
     pub(crate) live: &'static str,
+    pub(crate) account: Account,
     emulator: Emulator,
 }
 
@@ -95,7 +96,7 @@ impl Shop {
         let port = account.endpoint().rsplit(':').next().unwrap_or_default().parse::<u16>().map_err(told)?;
         let proxy = Proxy::http(("127.0.0.1", port)).map_err(told)?;
         let site = Site::plain(BINARIES)?.with_environment(account.behind(proxy.port()).environment());
-        let shop = Self { site, proxy, s3: client(&account), bucket, live, emulator };
+        let shop = Self { site, proxy, s3: client(&account), bucket, live, account, emulator };
         shop.configure(&shop.bucket, "")?;
         Ok(shop)
     }

@@ -1,9 +1,9 @@
 //! Putting a release back from its copy in the archive.
 
 use jiff::Timestamp;
-use rollback_core::{ActionContext, Error, ErrorKind, Identity, Landing, Result};
+use rollback_core::{ActionContext, Identity, Landing, Result};
 
-use super::superseded;
+use super::{gone, superseded};
 use crate::client::Versioning;
 use crate::names::Release;
 use crate::site::Site;
@@ -42,9 +42,4 @@ impl Site {
             Versioning::Off | Versioning::Suspended => Err(gone(identity)),
         }
     }
-}
-
-fn gone(identity: Identity) -> Error {
-    let found = format!("no release in the archive holds {}", identity.short());
-    Error::new(ErrorKind::NotFound, "read the archive", found).next("choose another one: rollback history")
 }

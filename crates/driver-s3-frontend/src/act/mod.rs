@@ -3,18 +3,21 @@
 //! Each strategy says what is to be written; how it is written is the same for all of them.
 
 mod archive;
+mod invalidate;
+mod point;
 mod versions;
 mod work;
 
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt as _};
-use rollback_core::{ActionContext, Effect, Error, ErrorKind, Landing, Receipt, Result};
+use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
 use self::work::{Stages, Work, Written};
+use crate::cdn;
 use crate::diff::Change;
 use crate::mark::Mark;
-use crate::names::Prefix;
+use crate::names::{Key, Prefix};
 use crate::site::{Compared, Site};
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::tally::Tally;
@@ -91,6 +94,7 @@ impl Site {
     async fn carry_out(&self, cx: &ActionContext, mut job: Job) -> Result<Landing> {
         let mut progress = Progress { cx, done: 0, total: job.stages.total() };
         let mut vague = BTreeMap::new();
+        let touched = self.touches(cx, &job.stages).await?;
         for stage in job.stages.in_order() {
             let mut failed = None;
             for one in self.write_all(&mut progress, stage).await {
@@ -112,7 +116,21 @@ impl Site {
         let mark = Mark::new(&job.tally, &job.to, job.kept).copied(before.chain(vague).collect());
         // Everything is written: only what is said of it is not.
         self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
-        Ok(Landing::Applied(Receipt::default().with_token(job.tally.token())))
+        let receipt = Receipt::default().with_token(job.tally.token());
+        Ok(Landing::Applied(match self.front.cloudfront {
+            Some(_) => receipt.with_output(invalidate::changed(touched)),
+            None => receipt,
+        }))
+    }
+
+    /// Which keys caches will hold that are not to be held; `None` where that may be more than what is written now: an earlier sending
+    /// was cut off, or nothing is left to write and somebody asked all the same.
+    async fn touches(&self, cx: &ActionContext, stages: &Stages) -> Result<Option<Vec<Key>>> {
+        if stages.total() == 0 {
+            return Ok(None);
+        }
+        let owed = self.owe().await?;
+        Ok((!owed && cx.attempt == 1).then(|| stages.keys().take(cdn::NAMED + 1).cloned().collect()))
     }
 
     /// Writes many objects at a time. Those that are on their way end before this does, whatever became of others.
@@ -141,6 +159,12 @@ impl Site {
 fn superseded(cx: &ActionContext, tally: &Tally) -> Option<Landing> {
     let moved = cx.expected.as_ref().is_some_and(|expected| *expected != tally.token());
     moved.then(|| Landing::Superseded { by: "something that was written to the bucket since".to_owned() })
+}
+
+/// What an archive says that has it no more.
+fn gone(identity: Identity) -> Error {
+    let found = format!("no release in the archive holds {}", identity.short());
+    Error::new(ErrorKind::NotFound, "read the archive", found).next("choose another one: rollback history")
 }
 
 /// Of two errors, the one that says more: what cannot be helped by trying again.

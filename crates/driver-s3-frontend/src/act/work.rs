@@ -53,6 +53,15 @@ impl Stages {
         (self.assets.len() + self.entry_points.len() + self.gone.len()) as u64
     }
 
+    /// The keys that are written or deleted.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        let all = self.entry_points.iter().chain(&self.gone).chain(&self.assets);
+        all.map(|work| match work {
+            Work::Copy { entry, .. } | Work::Uncover(entry, _) => &entry.key,
+            Work::Delete(listed) => &listed.key,
+        })
+    }
+
     /// How many of them delete.
     pub(crate) fn deletions(&self) -> u64 {
         self.gone.len() as u64

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rollback_core::{Error, ErrorKind, Result};
 
 /// A key as a part of a URL: `x-amz-copy-source` is one.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
@@ -40,6 +40,11 @@ pub(super) fn decode(text: &str) -> Result<String> {
         });
     }
     String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+/// The key that a path of a URL means, where `+` is no space; `None` if it is not encoded so.
+pub(crate) fn decoded(path: &str) -> Option<String> {
+    decode(&path.replace('+', "%2B")).ok()
 }
 
 #[cfg(test)]

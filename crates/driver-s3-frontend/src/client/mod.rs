@@ -3,6 +3,7 @@
 //! Every call is made once: core repeats what may be repeated.
 
 mod bucket;
+mod cloudfront;
 mod encoding;
 mod head;
 mod list;
@@ -14,6 +15,9 @@ use rollback_aws_support::{Call, Session};
 use rollback_core::{Error, ErrorKind, Result};
 
 pub(crate) use self::bucket::{Rule, Versioning};
+pub(crate) use self::cloudfront::{CloudFront, Invalidation};
+pub(crate) use self::encoding::{decoded, encode};
+pub(crate) use self::head::Head;
 pub(crate) use self::versions::{Layer, Layers, Marker};
 pub(crate) use self::walk::Reserved;
 pub(crate) use self::write::{Copy, Expected, was_overtaken};

@@ -1,6 +1,8 @@
 //! What going back would mean, and what speaks against it, for each way in which the destination can be had.
 
 mod archive;
+mod front;
+mod pointer;
 mod shown;
 mod versions;
 
@@ -68,14 +70,28 @@ pub(crate) async fn inspect(
     from: Option<&SiteSnapshot>,
     to: &SiteSnapshot,
 ) -> Result<Inspection> {
-    let (archive, versions) = futures_util::try_join!(archive::look(site, to), versions::look(site, to))?;
-    let mut inspection = Inspection::default();
-    if from.is_none_or(|from| from.identity != to.identity) {
-        let shown = |site: &SiteSnapshot| {
-            Shown::Plain(format!("{}: {} objects, {} bytes", site.info().label(), site.objects, site.bytes))
-        };
-        inspection = inspection.differs("site", from.map(shown), Some(shown(to)));
+    let inspection = match site.front.pointer() {
+        Some(cloudfront) => pointer::inspect(site, cloudfront, from, to).await?,
+        None => copied(site, from, to).await?,
+    };
+    front::inspect(site, inspection).await
+}
+
+/// The sites themselves, where they are two.
+fn overview(from: Option<&SiteSnapshot>, to: &SiteSnapshot) -> Inspection {
+    if from.is_some_and(|from| from.identity == to.identity) {
+        return Inspection::default();
     }
+    let shown = |site: &SiteSnapshot| {
+        Shown::Plain(format!("{}: {} objects, {} bytes", site.info().label(), site.objects, site.bytes))
+    };
+    Inspection::default().differs("site", from.map(shown), Some(shown(to)))
+}
+
+/// Where what is served is a copy.
+async fn copied(site: &Site, from: Option<&SiteSnapshot>, to: &SiteSnapshot) -> Result<Inspection> {
+    let (archive, versions) = futures_util::try_join!(archive::look(site, to), versions::look(site, to))?;
+    let mut inspection = overview(from, to);
     let presence = archive.presence().or(versions.presence()).map_or(Reading::Absent, Reading::Known);
     inspection = inspection.artifact(to.artifact(), presence);
     inspection = inspection.facts(json!({ "archive": archive.whence, "versions": versions.whence }));

@@ -1,17 +1,26 @@
 //! Back to a release in the archive.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Step, StepId, Strategy, View};
+use rollback_core::{Decision, Step, StepId, Strategy, View};
 
+use super::then_forget;
 use crate::action::SiteAction;
 use crate::facts::{Facts, Whence};
+use crate::front::Served;
 use crate::names::Release;
 use crate::snapshot::SiteSnapshot;
 
 /// Copies what differs from the release's copy in the archive.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct ArchiveCopy;
+#[derive(Debug, Clone, Default)]
+pub struct ArchiveCopy(Served);
+
+impl ArchiveCopy {
+    /// For a site that is served so.
+    #[must_use]
+    pub const fn new(served: Served) -> Self {
+        Self(served)
+    }
+}
 
 impl Strategy<SiteSnapshot, SiteAction> for ArchiveCopy {
     fn name(&self) -> &'static str {
@@ -32,6 +41,6 @@ impl Strategy<SiteSnapshot, SiteAction> for ArchiveCopy {
         let title = format!("copy what differs from release {called}: assets first, pages last");
         let action = SiteAction::Copy { release, seen, identity: view.goal.identity };
         let step = Step::convergence(StepId::from_static("copy"), title, action);
-        Decision::Propose(Proposal::new(vec![step.timeout(Lasting::from_secs(3_600))]))
+        then_forget(&self.0, step.timeout(Lasting::from_secs(3_600)))
     }
 }

@@ -1,10 +1,12 @@
 //! Back to what was served at a time, from the bucket's own versions.
 
 use rollback_core::time::Lasting;
-use rollback_core::{Decision, Proposal, Step, StepId, Strategy, View};
+use rollback_core::{Decision, Step, StepId, Strategy, View};
 
+use super::then_forget;
 use crate::action::SiteAction;
 use crate::facts::{Facts, Whence};
+use crate::front::Served;
 use crate::snapshot::SiteSnapshot;
 
 /// Puts back the versions that were current at a time: copies what was written over since, removes delete markers where nothing else
@@ -12,9 +14,16 @@ use crate::snapshot::SiteSnapshot;
 ///
 /// As good as [`ArchiveCopy`](super::ArchiveCopy), which comes first where both can be used: an archive is not taken away by
 /// lifecycle rules.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct ObjectVersions;
+#[derive(Debug, Clone, Default)]
+pub struct ObjectVersions(Served);
+
+impl ObjectVersions {
+    /// For a site that is served so.
+    #[must_use]
+    pub const fn new(served: Served) -> Self {
+        Self(served)
+    }
+}
 
 impl Strategy<SiteSnapshot, SiteAction> for ObjectVersions {
     fn name(&self) -> &'static str {
@@ -35,6 +44,6 @@ impl Strategy<SiteSnapshot, SiteAction> for ObjectVersions {
         let title = format!("put back what was served {called}: assets first, pages last");
         let action = SiteAction::Restore { at, identity: view.goal.identity };
         let step = Step::convergence(StepId::from_static("restore"), title, action);
-        Decision::Propose(Proposal::new(vec![step.timeout(Lasting::from_secs(3_600))]))
+        then_forget(&self.0, step.timeout(Lasting::from_secs(3_600)))
     }
 }
