@@ -186,7 +186,12 @@ mod tests {
 
     fn seen(listed: &str, live: &str) -> Seen {
         let live = site(live, None);
-        Seen { tally: Tally::default(), snapshot: Some(live), listed: site(listed, None).identity }
+        Seen {
+            tally: Tally::default(),
+            snapshot: Some(live),
+            listed: site(listed, None).identity,
+            pages: crate::order::Pages::default(),
+        }
     }
 
     #[test]
