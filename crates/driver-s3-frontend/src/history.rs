@@ -186,12 +186,8 @@ mod tests {
 
     fn seen(listed: &str, live: &str) -> Seen {
         let live = site(live, None);
-        Seen {
-            tally: Tally::default(),
-            snapshot: Some(live),
-            listed: site(listed, None).identity,
-            pages: crate::order::Pages::default(),
-        }
+        let (tally, pages) = (Tally::default(), crate::order::Pages::default());
+        Seen { tally, snapshot: Some(live), listed: site(listed, None).identity, pages }
     }
 
     #[test]

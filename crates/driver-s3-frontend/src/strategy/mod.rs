@@ -1,6 +1,8 @@
 //! The ways in which a site can be put back, one file each. All of them are pure.
 
 mod archive_copy;
+#[cfg(test)]
+mod front_tests;
 mod object_versions;
 mod pointer;
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _};
-use rollback_core::Result;
+use rollback_core::{Error, Result};
 use url::Url;
 
-use super::{Answer, Web};
+use super::{Answer, LARGEST, Web};
 use crate::client::{Client, Head, decoded, encode};
 use crate::names::{Key, Prefix};
 use crate::order::Pages;
@@ -76,18 +76,14 @@ pub(crate) async fn look(web: &Web, address: &Url, files: Files<'_>, pages: &Pag
 async fn page(web: &Web, address: &Url, files: Files<'_>, key: Key) -> Result<Page, String> {
     let Some(url) = place(address, &key) else { return Ok((0, Vec::new())) };
     let full = files.at.join(&key);
-    let read = async {
-        let found = futures_util::try_join!(files.client.head(&full, None), files.client.get(&full))?;
-        Ok(found.0.zip(found.1))
-    };
-    let read: Result<Option<(Head, _)>> = read.await;
-    let Some((head, (body, _))) = read.map_err(|error| format!("{url}: {error}"))? else {
-        return Err(format!("{url}: {} is gone from the bucket", key.shown()));
-    };
-    // A website endpoint sends browsers elsewhere for it.
-    if head.headers.redirect.is_some() {
+    let unread = |error: Error| format!("{url}: {error}");
+    let gone = || format!("{url}: {} is gone from the bucket", key.shown());
+    let head = files.client.head(&full, None).await.map_err(unread)?.ok_or_else(gone)?;
+    // A website endpoint sends browsers elsewhere for it. And what has no extension may be a film: no page is that large.
+    if head.headers.redirect.is_some() || head.content.size > LARGEST {
         return Ok((0, Vec::new()));
     }
+    let (body, _) = files.client.get(&full).await.map_err(unread)?.ok_or_else(gone)?;
     let mut places = vec![url];
     if key.as_str() == INDEX {
         places.push(address.clone());

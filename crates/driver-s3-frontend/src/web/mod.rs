@@ -15,7 +15,7 @@ pub(crate) use self::look::{Files, Looked, look};
 /// How long an answer may take, whole.
 const LIMIT: Duration = Duration::from_secs(20);
 /// How large a page may be that is compared.
-const LARGEST: usize = 16 * 1024 * 1024;
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Asks for pages. The answers are those of a browser that was never there before and takes no compressed ones.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Web {
             let (mut answer, mut response) = self.head_of(url).await?;
             while let Some(chunk) = response.chunk().await.map_err(|error| root(&error.without_url()))? {
                 answer.body.extend_from_slice(&chunk);
-                if answer.body.len() > LARGEST {
+                if answer.body.len() as u64 > LARGEST {
                     return Err(format!("more than {} MiB", LARGEST >> 20));
                 }
             }
