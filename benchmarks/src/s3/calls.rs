@@ -8,12 +8,12 @@ use rollback_tests::proxy::Exchange;
 /// How S3 calls a copy. The proxy knows it by its header.
 const COPY: &str = "CopyObject";
 
-/// How often what was asked, and when the last copy was answered.
+/// How often what was asked, and when copies were answered.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) kinds: BTreeMap<&'static str, usize>,
-    /// By the monotonic clock.
-    pub(crate) last_copy: Option<Duration>,
+    /// The first and the last copy, by the monotonic clock.
+    pub(crate) copies: Option<(Duration, Duration)>,
 }
 
 impl Calls {
@@ -22,8 +22,9 @@ impl Calls {
         for exchange in log {
             let kind = kind(exchange.operation.as_deref(), &exchange.method, &exchange.path);
             *calls.kinds.entry(kind).or_default() += 1;
-            if kind == COPY {
-                calls.last_copy = calls.last_copy.max(exchange.answered);
+            if let Some(at) = exchange.answered.filter(|_| kind == COPY) {
+                let (first, last) = calls.copies.unwrap_or((at, at));
+                calls.copies = Some((first.min(at), last.max(at)));
             }
         }
         calls

@@ -24,7 +24,8 @@ use crate::{Result, Scale};
 struct Times {
     way: Way,
     all: Samples,
-    /// Until the last copy was answered.
+    /// Until the first copy was answered, and the last.
+    begun: Samples,
     copied: Samples,
     /// Of the last round.
     calls: Calls,
@@ -34,13 +35,15 @@ struct Times {
 
 impl Times {
     fn new(way: Way) -> Self {
-        let (all, copied) = (Samples::default(), Samples::default());
-        Self { way, all, copied, calls: Calls::default(), verdicts: Vec::new() }
+        let (all, begun, copied) = Default::default();
+        Self { way, all, begun, copied, calls: Calls::default(), verdicts: Vec::new() }
     }
 
     fn add(&mut self, took: Took, verdict: Verdict) {
         self.all.add(took.all.as_secs_f64());
-        self.copied.add(took.copied.map_or(f64::NAN, |copied| copied.as_secs_f64()));
+        let (first, last) = took.copied.unwrap_or_default();
+        self.begun.add(first.as_secs_f64());
+        self.copied.add(last.as_secs_f64());
         self.calls = took.calls;
         if !self.verdicts.contains(&verdict) {
             self.verdicts.push(verdict);

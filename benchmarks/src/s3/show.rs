@@ -17,7 +17,7 @@ pub(super) fn side_by_side(releases: &Releases, times: &[Times], missing: &[Way]
     let head = ["s in all", "of the first", "s until the last copy", "calls", "the site afterwards"];
     let mut table = Table::new([title.as_str()].into_iter().chain(head));
     for one in times {
-        let copied = if one.calls.last_copy.is_some() { one.copied.show(1.0) } else { "-".to_owned() };
+        let copied = if one.calls.copies.is_some() { one.copied.show(1.0) } else { "-".to_owned() };
         let verdicts: Vec<_> = one.verdicts.iter().map(ToString::to_string).collect();
         table.row([
             one.way.name().to_owned(),
@@ -58,6 +58,8 @@ pub(super) fn targets(measured: &[(Releases, Vec<Times>)], rounds: usize) -> Tab
         let (copied, allowed) = (ours.copied.median(), 1.3 * least);
         let name = format!("s until the last copy, {differ} differ");
         table.row([name, number(allowed), number(copied), number(copied / allowed)]);
+        let name = format!("of that, until the first copy, {differ} differ");
+        table.row([name, "-".to_owned(), number(ours.begun.median()), "-".to_owned()]);
         if let Some((peer, share)) = nearest(ours, times) {
             let name = format!("s in all, {differ} differ: less than {}", peer.way.name());
             let (allowed, taken) = (number(peer.all.median()), number(ours.all.median()));

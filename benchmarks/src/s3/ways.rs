@@ -60,8 +60,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Took {
     pub(crate) all: Duration,
-    /// Until the last copy was answered, if anything was copied.
-    pub(crate) copied: Option<Duration>,
+    /// Until the first and the last copy were answered, if anything was copied.
+    pub(crate) copied: Option<(Duration, Duration)>,
     pub(crate) calls: Calls,
     /// What the command ended with, if not well.
     pub(crate) code: Option<i32>,
@@ -149,7 +149,8 @@ impl Way {
         };
         let all = SystemClock.monotonic().saturating_sub(began);
         let calls = Calls::of(&proxy.log());
-        let copied = calls.last_copy.map(|last| last.saturating_sub(began));
+        let since = |at: Duration| at.saturating_sub(began);
+        let copied = calls.copies.map(|(first, last)| (since(first), since(last)));
         Ok(Took { all, copied, calls, code })
     }
 
