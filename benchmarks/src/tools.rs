@@ -35,8 +35,10 @@ pub(crate) fn install() -> Result<()> {
     let folder = folder()?;
     run(Command::new("python3").arg("-m").arg("venv").arg(&folder))?;
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "awscli", "s3-pit-restore"]))?;
-    if find("rclone").is_none() && rclone(&folder).is_err() {
-        eprintln!("there is no rclone: install it, or name one in BENCHMARK_RCLONE");
+    if find("rclone").is_none()
+        && let Err(error) = rclone(&folder)
+    {
+        eprintln!("there is no rclone ({error}): install it, or name one in BENCHMARK_RCLONE");
     }
     if find("kubectl").is_none() {
         eprintln!("there is no kubectl: install it, or name one in BENCHMARK_KUBECTL");
