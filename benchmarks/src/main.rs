@@ -13,6 +13,7 @@ mod memory;
 mod overhead;
 mod planning;
 mod report;
+mod s3;
 mod scenario;
 mod site;
 mod size;
@@ -79,6 +80,7 @@ enum Part {
     K8sFleet,
     Compose,
     ComposeFleet,
+    S3,
     Size,
 }
 
@@ -144,6 +146,7 @@ impl Part {
             Self::K8sFleet => k8s::fleet::measure(scale),
             Self::Compose => compose::measure(scale),
             Self::ComposeFleet => compose::fleet::measure(scale),
+            Self::S3 => s3::measure(scale),
             Self::Size => size::measure(),
         }
     }

@@ -174,7 +174,10 @@ async fn connect(upstream: SocketAddr) -> Result<SendRequest<Incoming>> {
     Ok(sender)
 }
 
-fn operation(request: &Request<Incoming>) -> Option<&str> {
+fn operation<B>(request: &Request<B>) -> Option<&str> {
+    if request.method() == Method::PUT && request.headers().contains_key("x-amz-copy-source") {
+        return Some("CopyObject");
+    }
     request.headers().get("x-amz-target")?.to_str().ok()?.rsplit('.').next()
 }
 
@@ -193,4 +196,19 @@ async fn answer_with(answer: &Answer, request: Request<Incoming>) -> Result<Resp
         response = response.header(name, value);
     }
     response.body(body).map_err(Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_known_by_its_header() {
+        let put = || Request::put("/site/live/index.html");
+        let copy = put().header("x-amz-copy-source", "/site/v1/index.html").body(()).unwrap();
+        assert_eq!(operation(&copy), Some("CopyObject"));
+        assert_eq!(operation(&put().body(()).unwrap()), None);
+        let asked = Request::post("/").header("x-amz-target", "AmazonEC2ContainerServiceV20141113.ListTasks");
+        assert_eq!(operation(&asked.body(()).unwrap()), Some("ListTasks"));
+    }
 }

@@ -20,7 +20,7 @@ pub struct Exchange {
     pub method: String,
     /// The path with its query.
     pub path: String,
-    /// The operation, where it is in a header as with AWS services that speak JSON: `UpdateService`.
+    /// The operation, where a header tells it: `UpdateService` as with all AWS services that speak JSON, and `CopyObject` of S3.
     pub operation: Option<String>,
     /// How long it was delayed.
     pub delay: Duration,

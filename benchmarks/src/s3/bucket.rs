@@ -1,0 +1,175 @@
+//! Buckets with a site whose bad release is live: how they are filled, what is in them afterwards, and how they are made as they were.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+use jiff::Timestamp;
+use rollback_core::time::{Clock as _, SystemClock};
+use rollback_tests::servers::{Account, Ministack, StartError};
+use tokio::runtime::Runtime;
+
+use super::release::{File, Files, Releases};
+use super::store::{Answer, Ask, S3};
+use super::verdict::{Object, Seen};
+use crate::Result;
+
+/// Where releases are kept.
+pub(crate) const ARCHIVE: &str = "versions/";
+/// Over how many connections buckets are filled and looked at.
+const AT_A_TIME: usize = 8;
+/// S3 tells times in whole seconds.
+const A_SECOND_LATER: Duration = Duration::from_millis(1_200);
+const VERSIONING: &str = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
+
+/// The server.
+pub(crate) struct Bed {
+    pub(crate) runtime: Runtime,
+    pub(crate) account: Account,
+    /// It ends with this.
+    server: Ministack,
+    s3: S3,
+    made: Cell<usize>,
+}
+
+/// A bucket with a site in it.
+pub(crate) struct Bucket<'a> {
+    bed: &'a Bed,
+    pub(crate) name: String,
+    /// The prefix of what is served; empty where that is the whole bucket but for the archive.
+    pub(crate) live: &'static str,
+    /// What is in the archive, with its entity tags.
+    archive: BTreeMap<String, String>,
+    /// When the good release was live: known where the bucket keeps versions.
+    pub(crate) good_at: Option<Timestamp>,
+}
+
+impl Bed {
+    pub(crate) fn start() -> std::result::Result<Self, StartError> {
+        let server = Ministack::start("benchmarks")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|error| StartError::Failed(error.to_string()))?;
+        let account = server.account();
+        let s3 = S3::of(&account, server.server().port());
+        Ok(Self { runtime, account, server, s3, made: Cell::new(0) })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.server.server().port()
+    }
+
+    fn all(&self, asks: Vec<Ask>) -> Result<Vec<Answer>> {
+        self.runtime.block_on(self.s3.all(asks, AT_A_TIME))
+    }
+
+    fn bucket(&self, live: &'static str) -> Result<Bucket<'_>> {
+        self.made.set(self.made.get() + 1);
+        let name = format!("site-{}-{}", self.account.id(), self.made.get());
+        self.account.make_bucket(&name)?;
+        Ok(Bucket { bed: self, name, live, archive: BTreeMap::new(), good_at: None })
+    }
+
+    /// A bucket with both releases in its archive, the good one first, and the bad one live.
+    pub(crate) fn furnished(&self, releases: &Releases, live: &'static str) -> Result<Bucket<'_>> {
+        let mut bucket = self.bucket(live)?;
+        bucket.fill(releases)?;
+        Ok(bucket)
+    }
+
+    /// A bucket that keeps versions and has no archive: the good release was deployed, and a second later the bad one over it.
+    pub(crate) fn versioned(&self, releases: &Releases) -> Result<Bucket<'_>> {
+        let mut bucket = self.bucket("live/")?;
+        let path = format!("/{}?versioning", bucket.name);
+        self.all(vec![Ask::new(Method::PUT, path).body(VERSIONING)])?;
+        bucket.put(bucket.live, &releases.good)?;
+        rollback_tests::pause(A_SECOND_LATER);
+        bucket.good_at = Some(SystemClock.now());
+        rollback_tests::pause(A_SECOND_LATER);
+        let seen = bucket.look()?;
+        bucket.deploy(&seen, &releases.bad)?;
+        Ok(bucket)
+    }
+}
+
+impl Bucket<'_> {
+    fn ask(&self, method: Method, key: &str) -> Ask {
+        Ask::new(method, format!("/{}/{key}", self.name))
+    }
+
+    /// As a copy inside the bucket.
+    pub(crate) fn copy(&self, from: &str, to: &str) -> Ask {
+        let source = [("x-amz-copy-source", format!("/{}/{from}", self.name))];
+        self.ask(Method::PUT, to).headers(&source)
+    }
+
+    fn put<'f>(&self, prefix: &str, files: impl IntoIterator<Item = (&'f String, &'f File)>) -> Result<()> {
+        let put = |(key, file): (&String, &File)| {
+            self.ask(Method::PUT, &format!("{prefix}{key}")).headers(&file.headers).body(file.body.clone())
+        };
+        self.bed.all(files.into_iter().map(put).collect()).map(drop)
+    }
+
+    /// Everything anew: nothing in the archive is younger than what is live.
+    fn fill(&mut self, releases: &Releases) -> Result<()> {
+        self.put(&format!("{ARCHIVE}v1/"), &releases.good)?;
+        self.put(&format!("{ARCHIVE}v2/"), &releases.bad)?;
+        self.put(self.live, &releases.bad)?;
+        self.archive = self.listed()?.archive;
+        Ok(())
+    }
+
+    /// Puts what differs from `files`, and deletes what is not of them.
+    fn deploy(&self, seen: &Seen, files: &Files) -> Result<()> {
+        self.put(self.live, files.iter().filter(|(key, file)| !seen.has(key, file)))?;
+        let extra = seen.live.keys().filter(|key| !files.contains_key(*key));
+        let mut gone: Vec<_> =
+            extra.map(|key| self.ask(Method::DELETE, &format!("{}{key}", self.live))).collect();
+        gone.extend(seen.others.iter().map(|key| self.ask(Method::DELETE, key)));
+        self.bed.all(gone).map(drop)
+    }
+
+    /// Makes it as it was when it was furnished.
+    pub(crate) fn reset(&mut self, seen: &Seen, releases: &Releases) -> Result<()> {
+        self.deploy(seen, &releases.bad)?;
+        if self.archive_lost(seen) > 0 {
+            // The archive was there before what is live: commands compare times.
+            self.fill(releases)?;
+        }
+        Ok(())
+    }
+
+    /// Which objects are in it.
+    fn listed(&self) -> Result<Seen> {
+        let mut seen = Seen::default();
+        let listed = self.bed.runtime.block_on(self.bed.s3.list(&self.name))?;
+        for (key, tag) in listed {
+            if key.starts_with(ARCHIVE) {
+                seen.archive.insert(key, tag);
+            } else if let Some(key) = key.strip_prefix(self.live).filter(|key| !key.starts_with('.')) {
+                seen.live.insert(key.to_owned(), Object::default());
+            } else {
+                seen.others.push(key);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Everything that is in it, read.
+    pub(crate) fn look(&self) -> Result<Seen> {
+        let mut seen = self.listed()?;
+        let gets = seen.live.keys().map(|key| self.ask(Method::GET, &format!("{}{key}", self.live)));
+        let answers = self.bed.all(gets.collect())?;
+        for (object, answer) in seen.live.values_mut().zip(answers) {
+            if answer.status == StatusCode::OK {
+                *object = Object { body: answer.body, headers: answer.headers };
+            }
+        }
+        Ok(seen)
+    }
+
+    /// How many objects of the archive are gone or others than they were.
+    pub(crate) fn archive_lost(&self, seen: &Seen) -> usize {
+        self.archive.iter().filter(|(key, tag)| seen.archive.get(*key) != Some(tag)).count()
+    }
+}
