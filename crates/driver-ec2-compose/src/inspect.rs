@@ -25,9 +25,7 @@ pub(crate) async fn inspect(
 ) -> Result<Inspection> {
     // Core looks right before it asks this.
     let looks = client.last_look().await?;
-    let mut images: Vec<_> = to.images.values().map(ServiceImage::exact).collect();
-    images.dedup();
-    let present = client.present(&images).await?;
+    let present = client.present(&to.images.values().collect::<Vec<_>>()).await?;
     let mut inspection = Inspection::default();
     for (service, image) in &to.images {
         let old = from.and_then(|from| from.images.get(service));
@@ -39,7 +37,7 @@ pub(crate) async fn inspect(
     }
     inspection = artifacts(inspection, &choices.aws, &looks, &present, to).await;
     let lacks = |(look, present): (&Arc<HostLook>, &BTreeSet<String>)| {
-        (!images.iter().all(|image| present.contains(image))).then(|| look.host.clone())
+        (!to.images.values().all(|image| present.contains(&image.exact()))).then(|| look.host.clone())
     };
     let lacking: Vec<_> = looks.iter().zip(&present).filter_map(lacks).collect();
     inspection = inspection.facts(json!({ "lacking": lacking }));

@@ -215,11 +215,23 @@ impl Client {
         self.seen().get(&host.host).cloned()
     }
 
-    /// Which of these images each host has, in the order of the hosts.
-    pub(crate) async fn present(&self, images: &[String]) -> Result<Vec<BTreeSet<String>>> {
+    /// Which of these images each host has, in the order of the hosts. What the last look showed is not asked for again.
+    pub(crate) async fn present(&self, images: &[&ServiceImage]) -> Result<Vec<BTreeSet<String>>> {
         let hosts = self.fleet.hosts().await?;
-        let asked: Vec<_> = hosts.iter().map(|host| host.present(images)).collect();
+        let asked: Vec<_> = hosts.iter().map(|host| self.present_on(host, images)).collect();
         stream::iter(asked).buffered(TOGETHER).try_collect().await
+    }
+
+    async fn present_on(&self, host: &HostClient, images: &[&ServiceImage]) -> Result<BTreeSet<String>> {
+        let look = self.last_of(host);
+        let (shown, unknown): (Vec<&ServiceImage>, Vec<&ServiceImage>) =
+            images.iter().partition(|image| look.as_ref().is_some_and(|look| look.has(image)));
+        let mut present: BTreeSet<_> = shown.into_iter().map(|image| image.exact()).collect();
+        if !unknown.is_empty() {
+            let unknown: Vec<_> = unknown.into_iter().map(|image| image.exact()).collect();
+            present.extend(host.present(&unknown).await?);
+        }
+        Ok(present)
     }
 
     /// Looks at all hosts at once, in the order in which they are configured, or of their ids. One that cannot be reached is an error:

@@ -112,6 +112,18 @@ impl HostLook {
         repositories.iter().all(|one| self.listed.iter().any(|listed| listed.same_place(one)))
     }
 
+    /// Whether the look showed this very image. That it did not show one says nothing.
+    pub(crate) fn has(&self, image: &ServiceImage) -> bool {
+        match image.which {
+            Which::Id(id) => self.images.contains_key(&id),
+            Which::Digest(digest) => {
+                let is_it =
+                    |one: &ImageRef| one.digest() == Some(digest) && one.same_place(&image.repository);
+                self.images.values().any(|one| one.digests.iter().any(is_it))
+            }
+        }
+    }
+
     /// Whether there is no container of the project at all.
     pub(crate) fn has_nothing(&self) -> bool {
         self.containers.is_empty() && self.neighbours.is_empty()

@@ -181,3 +181,17 @@ fn a_health_check_that_passed_when_it_was_run_counts_for_that_look() {
     let unhealthy = answer("v1", "127.0.0.1:5000/web:latest", &["m1"], &unhealthy);
     assert!(matches!(look(&format!("passed id-web\n{unhealthy}")).phase(), Phase::Failed(_)));
 }
+
+#[test]
+fn an_image_that_a_look_showed_is_there() {
+    let look = look(&answer("v1", "127.0.0.1:5000/web:latest", &["m1"], &running()));
+    let image = |place: &str, which| ServiceImage::new(&place.parse().unwrap(), which);
+    let digest = |text: &str| Which::Digest(Digest::of_bytes(text.as_bytes()));
+    assert!(look.has(&image("127.0.0.1:5000/web", digest("m1"))));
+    assert!(look.has(&image("127.0.0.1:5000/web", Which::Id(Digest::of_bytes(b"v1")))));
+    assert!(!look.has(&image("127.0.0.1:5000/web", digest("m2"))));
+    assert!(
+        !look.has(&image("127.0.0.1:5000/other", digest("m1"))),
+        "docker finds it under its own name only"
+    );
+}
