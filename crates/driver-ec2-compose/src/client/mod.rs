@@ -226,9 +226,9 @@ impl Client {
         let look = self.last_of(host);
         let (shown, unknown): (Vec<&ServiceImage>, Vec<&ServiceImage>) =
             images.iter().partition(|image| look.as_ref().is_some_and(|look| look.has(image)));
-        let mut present: BTreeSet<_> = shown.into_iter().map(|image| image.exact()).collect();
+        let mut present: BTreeSet<_> = shown.into_iter().map(ServiceImage::exact).collect();
         if !unknown.is_empty() {
-            let unknown: Vec<_> = unknown.into_iter().map(|image| image.exact()).collect();
+            let unknown: Vec<_> = unknown.into_iter().map(ServiceImage::exact).collect();
             present.extend(host.present(&unknown).await?);
         }
         Ok(present)
