@@ -5,6 +5,7 @@
 mod archive;
 mod invalidate;
 mod point;
+mod slots;
 mod versions;
 mod work;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
+use self::slots::Slots;
 use self::work::{Stages, Work, Written};
 use crate::cdn;
 use crate::diff::Change;
@@ -21,10 +23,6 @@ use crate::names::{Key, Prefix};
 use crate::site::{Compared, Site};
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::tally::Tally;
-
-/// How many objects are written at a time. S3 takes 3,500 writes a second below one prefix.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
-const AT_A_TIME: usize = 32;
 
 /// Everything that makes a site what it is to be.
 struct Job {
@@ -135,15 +133,9 @@ impl Site {
 
     /// Writes many objects at a time. Those that are on their way end before this does, whatever became of others.
     async fn write_all(&self, progress: &mut Progress<'_>, stage: Vec<Work>) -> Vec<Result<Written>> {
-        let cx = progress.cx;
-        let mut writing = stream::iter(stage)
-            .map(async |work| {
-                if cx.cancel.is_cancelled() {
-                    return Err(Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop"));
-                }
-                self.write(work).await
-            })
-            .buffer_unordered(AT_A_TIME);
+        let slots = Slots::new(progress.cx);
+        let mut writing =
+            stream::iter(stage).map(|work| self.write(work, &slots)).buffer_unordered(Slots::ALL);
         let mut written = Vec::new();
         while let Some(one) = writing.next().await {
             if one.is_ok() {
