@@ -106,7 +106,7 @@ impl Site {
             }
             // Whatever refers to what is missing stays as it is.
             if let Some(error) = failed {
-                return Err(if progress.done > 0 { error.with_effect(Effect::Unknown) } else { error });
+                return broken_off(&progress, error);
             }
         }
         // What was known of copies that nobody touched since is still known.
@@ -151,6 +151,18 @@ impl Site {
 fn superseded(cx: &ActionContext, tally: &Tally) -> Option<Landing> {
     let moved = cx.expected.as_ref().is_some_and(|expected| *expected != tally.token());
     moved.then(|| Landing::Superseded { by: "something that was written to the bucket since".to_owned() })
+}
+
+/// Not everything could be written. Where somebody else wrote, some of it was and nothing of ours is still under way, it is not sent
+/// again: that would take their work for what was there, and write over it.
+fn broken_off(progress: &Progress<'_>, error: Error) -> Result<Landing> {
+    if progress.done == 0 {
+        return Err(error);
+    }
+    if progress.cx.attempt == 1 && error.kind() == ErrorKind::Stale {
+        return Ok(Landing::Superseded { by: error.message().to_owned() });
+    }
+    Err(error.with_effect(Effect::Unknown))
 }
 
 /// What an archive says that has it no more.
