@@ -62,6 +62,7 @@ impl Site {
     ) -> Result<Landing> {
         let stages = self.stages(from, std::mem::take(&mut compared.changes));
         let kept = compared.counts.extra - stages.deletions();
+        self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
         if stages.markers().next().is_some() {
@@ -114,6 +115,7 @@ impl Site {
         let mark = Mark::new(&job.tally, &job.to, job.kept).copied(before.chain(vague).collect());
         // Everything is written: only what is said of it is not.
         self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
+        self.memory.wrote();
         let receipt = Receipt::default().with_token(job.tally.token());
         Ok(Landing::Applied(match self.front.cloudfront {
             Some(_) => receipt.with_output(invalidate::changed(touched)),
