@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::client::{Client, CloudFront};
 use crate::front::{Front, SiteUrl};
+use crate::memory::Memory;
 use crate::names::{Bucket, DistributionId, Layout, Prefix};
 use crate::order::{Order, Pattern};
 use crate::site::Site;
@@ -179,7 +180,16 @@ impl SiteConfig {
             unlooked: !self.check_pages,
             pointer: self.pointer,
         };
-        Ok(SiteTarget::new(Site { client, live, layout, state, order, quiet, front }))
+        Ok(SiteTarget::new(Site {
+            client,
+            live,
+            layout,
+            state,
+            order,
+            quiet,
+            front,
+            memory: Memory::default(),
+        }))
     }
 
     /// The JSON Schema of this type.

@@ -7,6 +7,7 @@ use rollback_core::target::{HistoryEntry, HistoryQuery, Standing};
 use rollback_core::{Result, Snapshot as _};
 
 use crate::client::{Rule, readable};
+use crate::memory::Good;
 use crate::names::Release;
 use crate::past::Past;
 use crate::site::{Seen, Site};
@@ -17,8 +18,8 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
     let wanted = query.version.as_ref().and_then(|version| Release::new(version.as_str()).ok());
     let releases = async {
         match &wanted {
-            Some(release) => Ok(site.release(release).await?.into_iter().collect()),
-            None => site.releases().await,
+            Some(release) => Ok(site.release(release, Good::Nothing).await?.into_iter().collect()),
+            None => site.releases(Good::Nothing).await,
         }
     };
     let past = async {
@@ -30,7 +31,7 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
             None => past(site, query.limit).await,
         }
     };
-    let (seen, releases, past) = futures_util::try_join!(site.current(), releases, past)?;
+    let (seen, releases, past) = futures_util::try_join!(site.current(query.observed), releases, past)?;
     let (past, rules) = match past {
         // Who may not list versions still has the archive.
         Err(unread) if releases.is_empty() => return Err(unread),

@@ -12,6 +12,7 @@ mod front;
 mod history;
 mod inspect;
 mod mark;
+mod memory;
 pub mod names;
 mod object;
 mod order;

@@ -10,6 +10,7 @@ use rollback_core::{Error, ErrorKind, Identity, Result};
 
 use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
 use crate::diff::{Change, Counts, compare};
+use crate::memory::Recalled;
 use crate::object::Listed;
 use crate::order::Pages;
 use crate::removed::{Absence, Removed};
@@ -200,9 +201,9 @@ impl Site {
 
     /// These contents, wherever they are to be had, against what is live: in the archive or in the versions, first where they are
     /// thought to be.
-    pub(crate) async fn locate(&self, to: &SiteSnapshot) -> Result<Option<Compared>> {
+    pub(crate) async fn locate(&self, to: &SiteSnapshot, recalled: &Recalled) -> Result<Option<Compared>> {
         let archived = async || {
-            let found = self.find_and_compare(to.identity, to.release()).await?;
+            let found = self.find_and_compare(to.identity, to.release(), recalled).await?;
             Ok::<_, Error>(found.map(|(_, compared)| compared))
         };
         let served = async || match readable(self.find_and_compare_past(to, &[]).await)? {

@@ -4,6 +4,7 @@ use rollback_core::target::{Phase, Reading};
 use rollback_core::{Observation, Result, Token};
 
 use crate::client::CloudFront;
+use crate::memory::Good;
 use crate::names::Release;
 use crate::site::{Archived, Site};
 use crate::snapshot::SiteSnapshot;
@@ -61,12 +62,12 @@ impl Site {
     /// The release in the archive that holds this, first where it was thought to be.
     pub(crate) async fn holds(&self, to: &SiteSnapshot) -> Result<Option<Release>> {
         if let Some(release) = to.release() {
-            let there = self.release(release).await?;
+            let there = self.release(release, Good::Nothing).await?;
             if there.is_some_and(|there| there.identity == to.identity) {
                 return Ok(Some(release.clone()));
             }
         }
-        self.find(to.identity).await
+        self.find(to.identity, Good::Nothing).await
     }
 
     /// Looks at what the distribution points to.

@@ -48,15 +48,19 @@ impl Site {
 
     async fn prove_live(&self, goal: &Goal<SiteSnapshot>) -> Result<Evidence> {
         let identity = goal.snapshot.identity;
+        let recalled = self.memory.to_prove(identity);
         if goal.snapshot.sources.is_empty() {
             // Nobody knows where it is to be had, and nobody need look for it if it is what is listed.
-            let seen = self.see().await?;
+            let seen = match &recalled.live {
+                Some(live) => live.seen.clone(),
+                None => self.see().await?,
+            };
             if seen.listed == identity {
                 let same = goal.snapshot.objects;
                 return self.proven(goal, same, 0, &seen.pages).await;
             }
         }
-        let Some(compared) = self.locate(&goal.snapshot).await? else {
+        let Some(compared) = self.locate(&goal.snapshot, &recalled).await? else {
             let seen = self.see().await?;
             let part = part(seen.snapshot.as_ref())?;
             return Ok(Evidence::default().part(part).compared("keys, sizes and contents of all objects"));

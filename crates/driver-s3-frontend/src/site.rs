@@ -4,12 +4,13 @@ use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use rollback_core::time::Lasting;
-use rollback_core::{Error, ErrorKind, Identity, Result};
+use rollback_core::{Error, ErrorKind, Identity, Result, Token};
 
 use crate::client::{Client, Reserved};
 use crate::diff::{Change, Counts, Diff};
 use crate::front::Front;
 use crate::mark::Mark;
+use crate::memory::{Collected, Good, List, Live, Memory, Recalled};
 use crate::names::{Key, Layout, Prefix, Release};
 use crate::object::Listed;
 use crate::order::{Order, Pages};
@@ -32,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) quiet: Lasting,
     /// What is between the bucket and browsers.
     pub(crate) front: Front,
+    /// What was listed a moment ago.
+    pub(crate) memory: Memory,
 }
 
 /// A release in the archive, as one listing shows it.
@@ -83,17 +86,36 @@ impl Site {
         self.client.walk(&self.layout.of(release), Reserved::default())
     }
 
-    /// What is served, however it is.
-    pub(crate) async fn current(&self) -> Result<Seen> {
-        let Some(cloudfront) = self.front.pointer() else { return self.see().await };
+    /// What is served, however it is; where it was `observed` just now, as it was seen then.
+    pub(crate) async fn current(&self, observed: bool) -> Result<Seen> {
+        let Some(cloudfront) = self.front.pointer() else {
+            return match self.memory.live().filter(|_| observed) {
+                Some(live) => Ok(live.seen),
+                None => self.see().await,
+            };
+        };
         let archived = self.pointed_to(cloudfront).await?.archived;
         let (snapshot, pages) = archived.map(|found| (found.snapshot, found.pages)).unzip();
         let listed = snapshot.as_ref().map_or(Sum::default().identity(), |snapshot| snapshot.identity);
         Ok(Seen { tally: Tally::default(), snapshot, listed, pages: pages.unwrap_or_default() })
     }
 
+    /// Looks at what is live, for core: what comes next may rely on it.
+    pub(crate) async fn observe(&self, after: Option<&Token>) -> Result<Seen> {
+        let begun = self.memory.looks(after);
+        let live = self.read(Some(self.memory.collect())).await?;
+        let seen = live.seen.clone();
+        self.memory.looked(&begun, after, live);
+        Ok(seen)
+    }
+
     /// Looks at what is live.
     pub(crate) async fn see(&self) -> Result<Seen> {
+        Ok(self.read(None).await?.seen)
+    }
+
+    /// Reads what is live, and holds its list where that is asked for.
+    async fn read(&self, mut collected: Option<Collected>) -> Result<Live> {
         let listing = async {
             let (mut tally, mut sum, mut newest) = (Tally::default(), Sum::default(), None);
             let (mut served, mut pages) = (self.served(), Pages::default());
@@ -102,47 +124,65 @@ impl Site {
                 newest = newest.max(Some(listed.modified));
                 sum.add(&listed)?;
                 pages.add(&self.order, &listed.key);
+                collected.iter_mut().for_each(|collected| collected.add(&listed));
             }
             Ok((tally, sum, newest, pages))
         };
         let ((tally, sum, newest, pages), mark) = futures_util::try_join!(listing, self.mark())?;
-        let listed = sum.identity();
-        if sum.totals().objects == 0 {
-            return Ok(Seen { tally, snapshot: None, listed, pages });
+        let mut seen = Seen { tally, snapshot: None, listed: sum.identity(), pages };
+        if sum.totals().objects > 0 {
+            let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
+            snapshot.made_at = newest;
+            seen.snapshot = Some(match &mark {
+                Some(mark) => mark.applies(&tally, snapshot)?,
+                None => snapshot,
+            });
         }
-        let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
-        snapshot.made_at = newest;
-        if let Some(mark) = mark {
-            snapshot = mark.applies(&tally, snapshot)?;
-        }
-        Ok(Seen { tally, snapshot: Some(snapshot), listed, pages })
+        Ok(Live { seen, mark, list: collected.and_then(Collected::whole) })
     }
 
     /// A release in the archive; `None` if it has no objects.
-    pub(crate) async fn release(&self, release: &Release) -> Result<Option<SiteSnapshot>> {
+    pub(crate) async fn release(&self, release: &Release, good: Good) -> Result<Option<SiteSnapshot>> {
+        if let Some((archived, _)) = self.memory.release(release, good) {
+            return Ok(Some(archived.snapshot));
+        }
         Ok(self.listed(release).await?.map(|archived| archived.snapshot))
     }
 
     /// A release in the archive, with its entry points; `None` if it has no objects.
     pub(crate) async fn listed(&self, release: &Release) -> Result<Option<Archived>> {
         let (mut sum, mut newest, mut pages) = (Sum::default(), None, Pages::default());
-        let mut archived = self.archived(release);
+        let (mut archived, mut collected) = (self.archived(release), self.memory.collect());
         while let Some(listed) = archived.try_next().await? {
             newest = newest.max(Some(listed.modified));
             sum.add(&listed)?;
             pages.add(&self.order, &listed.key);
+            collected.add(&listed);
         }
+        let found = self.made(release, &sum, newest, pages)?;
+        self.memory.listed(release, found.as_ref(), collected);
+        Ok(found)
+    }
+
+    /// What the list of a release makes; `None` if that is empty.
+    fn made(
+        &self,
+        release: &Release,
+        sum: &Sum,
+        newest: Option<Timestamp>,
+        pages: Pages,
+    ) -> Result<Option<Archived>> {
         if sum.totals().objects == 0 {
             return Ok(None);
         }
-        let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &sum)?;
+        let mut snapshot = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), sum)?;
         snapshot.made_at = newest;
         snapshot.sources = vec![Source::Archive(release.clone())];
         Ok(Some(Archived { snapshot, pages }))
     }
 
     /// All releases in the archive, in no order, at most once each.
-    pub(crate) async fn releases(&self) -> Result<Vec<SiteSnapshot>> {
+    pub(crate) async fn releases(&self, good: Good) -> Result<Vec<SiteSnapshot>> {
         let (mut names, mut after) = (Vec::new(), None);
         loop {
             let (folders, next) = self.client.folders(self.layout.root(), after.as_deref()).await?;
@@ -152,7 +192,7 @@ impl Site {
                 break;
             }
         }
-        let read = stream::iter(names).map(|release| async move { self.release(&release).await });
+        let read = stream::iter(names).map(|release| async move { self.release(&release, good).await });
         read.buffer_unordered(LISTED_AT_A_TIME)
             .try_filter_map(|found| async { Ok(found) })
             .try_collect()
@@ -160,8 +200,8 @@ impl Site {
     }
 
     /// The release in the archive that holds this, if there is one.
-    pub(crate) async fn find(&self, identity: Identity) -> Result<Option<Release>> {
-        let found = self.releases().await?.into_iter().filter(|found| found.identity == identity);
+    pub(crate) async fn find(&self, identity: Identity, good: Good) -> Result<Option<Release>> {
+        let found = self.releases(good).await?.into_iter().filter(|found| found.identity == identity);
         // Two copies of the same: always the same one of them.
         Ok(found.filter_map(|found| found.release().cloned()).min())
     }
@@ -171,9 +211,10 @@ impl Site {
         &self,
         identity: Identity,
         hint: Option<&Release>,
+        recalled: &Recalled,
     ) -> Result<Option<(Release, Compared)>> {
         if let Some(hint) = hint {
-            match self.compare(hint).await {
+            match self.compare(hint, recalled).await {
                 Ok(compared) if compared.release.identity() == identity => {
                     return Ok(Some((hint.clone(), compared)));
                 }
@@ -181,14 +222,23 @@ impl Site {
                 Ok(_) | Err(_) => {}
             }
         }
-        let Some(release) = self.find(identity).await? else { return Ok(None) };
-        let compared = self.compare(&release).await?;
+        let Some(release) = self.find(identity, recalled.releases).await? else { return Ok(None) };
+        let compared = self.compare(&release, recalled).await?;
         Ok(Some((release, compared)))
     }
 
     /// Holds a release in the archive against what is live.
-    pub(crate) async fn compare(&self, release: &Release) -> Result<Compared> {
-        let (mut compared, mark) = futures_util::try_join!(self.diff(release), self.mark())?;
+    pub(crate) async fn compare(&self, release: &Release, recalled: &Recalled) -> Result<Compared> {
+        let live = recalled.live.as_ref().and_then(|live| Some((live.list.clone()?, live.mark.clone())));
+        let (list, known) = live.unzip();
+        let mark = async {
+            match known {
+                Some(mark) => Ok(mark),
+                None => self.mark().await,
+            }
+        };
+        let diff = self.diff(release, recalled.releases, list.as_ref());
+        let (mut compared, mark) = futures_util::try_join!(diff, mark)?;
         // Everything that was there is gone: going on would empty the site.
         if compared.release.totals().objects == 0 {
             let found = format!("release {release} has no objects under {}", self.layout.of(release));
@@ -210,17 +260,29 @@ impl Site {
         Ok(Compared { changes, counts, mark, ..compared })
     }
 
-    /// One pass over both lists.
-    async fn diff(&self, release: &Release) -> Result<Compared> {
-        let (mut tally, mut sum) = (Tally::default(), Sum::default());
+    /// One pass over both lists, of which what is remembered is not read again.
+    async fn diff(&self, release: &Release, good: Good, live: Option<&List>) -> Result<Compared> {
+        let (mut tally, mut sum, mut newest) = (Tally::default(), Sum::default(), None);
         let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
-        let archived = self.archived(release).map(|listed| {
+        let known = self.memory.release(release, good).and_then(|(_, list)| list);
+        let mut collected = known.is_none().then(|| self.memory.collect());
+        let archived = match &known {
+            Some(list) => list.walk().left_stream(),
+            None => self.archived(release).right_stream(),
+        };
+        let archived = archived.map(|listed| {
             let listed = listed?;
+            newest = newest.max(Some(listed.modified));
             sum.add(&listed)?;
             pages.add(&self.order, &listed.key);
+            collected.iter_mut().for_each(|collected| collected.add(&listed));
             Ok(listed)
         });
-        let served = self.served().inspect_ok(|listed| self.count(&mut tally, listed));
+        let served = match live {
+            Some(list) => list.walk().left_stream(),
+            None => self.served().right_stream(),
+        };
+        let served = served.inspect_ok(|listed| self.count(&mut tally, listed));
         {
             let mut diff = Diff::new(archived, served);
             while let Some(change) = diff.next().await? {
@@ -229,6 +291,10 @@ impl Site {
                     changes.push(change);
                 }
             }
+        }
+        if let Some(collected) = collected {
+            let found = self.made(release, &sum, newest, pages.clone())?;
+            self.memory.listed(release, found.as_ref(), collected);
         }
         Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None, pages })
     }

@@ -76,11 +76,11 @@ impl Target for SiteTarget {
     }
 
     /// S3 shows at once what was written. <https://aws.amazon.com/s3/consistency/>
-    async fn observe(&self, _after: Option<&Token>) -> Result<Observation<SiteSnapshot>> {
+    async fn observe(&self, after: Option<&Token>) -> Result<Observation<SiteSnapshot>> {
         if let Some(cloudfront) = self.site.front.pointer() {
             return self.site.pointed_to(cloudfront).await?.observation();
         }
-        let seen = self.site.see().await?;
+        let seen = self.site.observe(after).await?;
         let part = part(seen.snapshot.as_ref())?;
         let settled = seen.snapshot.map_or(Reading::Absent, Reading::Known);
         Ok(Observation::settled(settled, seen.tally.token()).part(part))

@@ -1,5 +1,6 @@
 //! The command against a site in S3: what a rollback writes and leaves alone, faults in the middle of it, and bad input.
 
+mod calls;
 mod cloudfront;
 mod edges;
 mod faults;
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
         .case("odd_keys_come_back_by_their_versions", true, || edges::odd_keys(Ministack))
         .case("odd_keys_come_back_by_their_versions_on_moto", true, || edges::odd_keys(Moto))
         .case("many_versions_are_read_page_by_page", true, edges::many)
+        .case("a_rollback_looks_twice", true, calls::two_looks)
+        .case("a_page_right_after_the_look_is_noticed", true, calls::page_in_between)
+        .case("a_write_right_after_the_look_is_kept", true, calls::overtaken_in_between)
         .case("caches_forget_what_was_put_back", true, cloudfront::forgotten)
         .case("many_changes_are_one_wildcard", true, cloudfront::many)
         .case("a_cache_that_holds_the_bad_page_is_no_site_put_back", true, cloudfront::stale)

@@ -251,3 +251,30 @@ pub(crate) fn slow(account: &Account, looks: u32) -> io::Result<Relay> {
         Ok(answer)
     })
 }
+
+/// S3 as it treats copies: what they write over must be what they say. ministack does not look at that. While the release is listed for
+/// the first time, somebody else writes what is served as `key`.
+pub(crate) fn strict(account: &Account, bucket: &str, key: &str, body: &'static str) -> io::Result<Relay> {
+    let (port, signed, came) = (port_of(account), signed(account, "s3"), AtomicBool::new(false));
+    let written = format!("/{bucket}/live/{key}");
+    Relay::start(move |asked| {
+        if asked.path.contains("prefix=versions%2Fv1") && !came.swap(true, Ordering::Relaxed) {
+            let headers = format!("{signed}Content-Length: {}\r\n", body.len());
+            forward(port, "PUT", &written, &headers, body.as_bytes())?;
+        }
+        if let Some(wanted) = header(&asked.headers, "if-match").filter(|_| asked.method == "PUT") {
+            let path = asked.path.split('?').next().unwrap_or_default();
+            let there = forward(port, "HEAD", path, &signed, b"")?;
+            if header(&there.headers, "etag") != Some(wanted) {
+                let body = b"<Error><Code>PreconditionFailed</Code></Error>".to_vec();
+                return Ok(Answer { status: 412, headers: String::new(), body });
+            }
+        }
+        forward(port, &asked.method, &asked.path, &asked.headers, &asked.body)
+    })
+}
+
+fn header<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
+    let mut all = headers.lines().filter_map(|line| line.split_once(':'));
+    all.find_map(|(found, value)| found.eq_ignore_ascii_case(name).then(|| value.trim()))
+}

@@ -5,6 +5,7 @@ use rollback_core::{ActionContext, Identity, Landing, Result};
 
 use super::{gone, superseded};
 use crate::client::Versioning;
+use crate::memory::Good;
 use crate::names::Release;
 use crate::site::Site;
 use crate::snapshot::Source;
@@ -17,7 +18,7 @@ impl Site {
         release: &Release,
         identity: Identity,
     ) -> Result<Landing> {
-        let compared = self.compare(release).await?;
+        let compared = self.compare(release, &self.memory.to_apply(cx, identity)).await?;
         if compared.release.identity() != identity {
             return Err(gone(identity));
         }
@@ -34,7 +35,7 @@ impl Site {
         seen: Option<Timestamp>,
         identity: Identity,
     ) -> Result<Landing> {
-        if let Some(release) = self.find(identity).await? {
+        if let Some(release) = self.find(identity, Good::Nothing).await? {
             return self.put_back(cx, &release, identity).await;
         }
         match self.client.versioning().await? {

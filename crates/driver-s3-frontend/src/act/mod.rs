@@ -5,6 +5,7 @@
 mod archive;
 mod invalidate;
 mod point;
+mod slots;
 mod versions;
 mod work;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
+use self::slots::Slots;
 use self::work::{Stages, Work, Written};
 use crate::cdn;
 use crate::diff::Change;
@@ -21,10 +23,6 @@ use crate::names::{Key, Prefix};
 use crate::site::{Compared, Site};
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::tally::Tally;
-
-/// How many objects are written at a time. S3 takes 3,500 writes a second below one prefix.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
-const AT_A_TIME: usize = 32;
 
 /// Everything that makes a site what it is to be.
 struct Job {
@@ -64,6 +62,7 @@ impl Site {
     ) -> Result<Landing> {
         let stages = self.stages(from, std::mem::take(&mut compared.changes));
         let kept = compared.counts.extra - stages.deletions();
+        self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
         if stages.markers().next().is_some() {
@@ -108,7 +107,7 @@ impl Site {
             }
             // Whatever refers to what is missing stays as it is.
             if let Some(error) = failed {
-                return Err(if progress.done > 0 { error.with_effect(Effect::Unknown) } else { error });
+                return broken_off(&progress, error);
             }
         }
         // What was known of copies that nobody touched since is still known.
@@ -116,6 +115,7 @@ impl Site {
         let mark = Mark::new(&job.tally, &job.to, job.kept).copied(before.chain(vague).collect());
         // Everything is written: only what is said of it is not.
         self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
+        self.memory.wrote();
         let receipt = Receipt::default().with_token(job.tally.token());
         Ok(Landing::Applied(match self.front.cloudfront {
             Some(_) => receipt.with_output(invalidate::changed(touched)),
@@ -135,15 +135,9 @@ impl Site {
 
     /// Writes many objects at a time. Those that are on their way end before this does, whatever became of others.
     async fn write_all(&self, progress: &mut Progress<'_>, stage: Vec<Work>) -> Vec<Result<Written>> {
-        let cx = progress.cx;
-        let mut writing = stream::iter(stage)
-            .map(async |work| {
-                if cx.cancel.is_cancelled() {
-                    return Err(Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop"));
-                }
-                self.write(work).await
-            })
-            .buffer_unordered(AT_A_TIME);
+        let slots = Slots::new(progress.cx);
+        let mut writing =
+            stream::iter(stage).map(|work| self.write(work, &slots)).buffer_unordered(Slots::ALL);
         let mut written = Vec::new();
         while let Some(one) = writing.next().await {
             if one.is_ok() {
@@ -159,6 +153,18 @@ impl Site {
 fn superseded(cx: &ActionContext, tally: &Tally) -> Option<Landing> {
     let moved = cx.expected.as_ref().is_some_and(|expected| *expected != tally.token());
     moved.then(|| Landing::Superseded { by: "something that was written to the bucket since".to_owned() })
+}
+
+/// Not everything could be written. Where somebody else wrote, some of it was and nothing of ours is still under way, it is not sent
+/// again: that would take their work for what was there, and write over it.
+fn broken_off(progress: &Progress<'_>, error: Error) -> Result<Landing> {
+    if progress.done == 0 {
+        return Err(error);
+    }
+    if progress.cx.attempt == 1 && error.kind() == ErrorKind::Stale {
+        return Ok(Landing::Superseded { by: error.message().to_owned() });
+    }
+    Err(error.with_effect(Effect::Unknown))
 }
 
 /// What an archive says that has it no more.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result, Token};
 
+use crate::memory::Good;
 use crate::names::{DistributionId, Prefix, Release};
 use crate::site::Site;
 
@@ -77,11 +78,11 @@ impl Site {
     async fn holding(&self, release: Option<&Release>, identity: Identity) -> Result<Release> {
         let found = match release {
             Some(release) => self
-                .release(release)
+                .release(release, Good::Nothing)
                 .await?
                 .filter(|found| found.identity == identity)
                 .map(|_| release.clone()),
-            None => self.find(identity).await?,
+            None => self.find(identity, Good::Nothing).await?,
         };
         found.ok_or_else(|| super::gone(identity))
     }

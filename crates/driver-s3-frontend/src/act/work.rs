@@ -2,6 +2,7 @@
 
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
+use super::slots::Slots;
 use crate::client::{Copy, Expected, Marker, was_overtaken};
 use crate::names::Key;
 use crate::object::{ETag, Listed};
@@ -100,17 +101,32 @@ impl Written {
 
 impl Site {
     /// Makes one write, if what is there is still what was seen.
-    pub(crate) async fn write(&self, work: Work) -> Result<Written> {
+    pub(super) async fn write(&self, work: Work, slots: &Slots<'_>) -> Result<Written> {
         match work {
-            Work::Copy { entry, from, over } => self.copy(entry, &from, over).await,
-            Work::Uncover(entry, markers) => self.uncover(entry, &markers).await,
-            Work::Delete(listed) => self.delete(listed).await,
+            Work::Copy { entry, from, over } => self.copy(entry, &from, over, slots).await,
+            Work::Uncover(entry, markers) => {
+                let _slot = slots.write().await?;
+                self.uncover(entry, &markers).await
+            }
+            Work::Delete(listed) => {
+                let _slot = slots.write().await?;
+                self.delete(listed).await
+            }
         }
     }
 
-    async fn copy(&self, entry: Listed, from: &str, before: Option<Listed>) -> Result<Written> {
+    async fn copy(
+        &self,
+        entry: Listed,
+        from: &str,
+        before: Option<Listed>,
+        slots: &Slots<'_>,
+    ) -> Result<Written> {
         let version = entry.version.as_ref();
-        let head = self.client.head(from, version).await?.ok_or_else(|| {
+        let looking = slots.look().await?;
+        let head = self.client.head(from, version).await;
+        drop(looking);
+        let head = head?.ok_or_else(|| {
             let what = version.map_or_else(String::new, |version| format!("version {version} of "));
             Error::new(ErrorKind::NotFound, "copy an object", format!("{what}{} is gone", entry.key.shown()))
                 .next("plan again")
@@ -129,6 +145,7 @@ impl Site {
             class: &entry.class,
             headers: Some(&head.headers),
         };
+        let _slot = slots.write().await?;
         let now = self.client.copy(&copy).await.map_err(overtaken)?;
         Ok(Written { before, now: Some((entry, now)) })
     }

@@ -8,7 +8,7 @@ use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 
 pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Release>> {
-    let found = site.find_and_compare(to.identity, to.release()).await?;
+    let found = site.find_and_compare(to.identity, to.release(), &site.memory.to_inspect()).await?;
     Ok(match found {
         Some((release, compared)) => Way::through(release, compared),
         None => Way::closed("no copy of it is in the archive"),
