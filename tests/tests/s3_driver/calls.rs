@@ -22,7 +22,7 @@ const LIVE: &str = "list live%2F";
 const RELEASE: &str = "list versions%2Fv1%2F";
 
 fn page(number: usize, release: u32) -> (String, String) {
-    let release = if number % (OBJECTS / DIFFER) == 0 { release } else { 0 };
+    let release = if number.is_multiple_of(OBJECTS / DIFFER) { release } else { 0 };
     (format!("pages/{number:05}.html"), format!("<p>{number} of {release}</p>"))
 }
 
