@@ -140,3 +140,22 @@ pub enum Standing {
     /// Only that it exists is known.
     Unknown,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_run_is_the_last_one_in_whichever_order_they_are_told() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for times in [[10, 30, 20], [30, 20, 10], [10, 20, 30]] {
+            let entry = HistoryEntry::new((), Standing::Ran);
+            let entry = times.into_iter().fold(entry, |entry, second| entry.with_another_run(at(second)));
+            let mut before = entry.ran_before.clone();
+            before.sort_unstable();
+            assert_eq!((entry.ran_at, before), (Some(at(30)), vec![at(10), at(20)]));
+        }
+        let twice = HistoryEntry::new((), Standing::Ran).with_another_run(at(10)).with_another_run(at(10));
+        assert!(twice.ran_before.is_empty());
+    }
+}
