@@ -1,6 +1,6 @@
 //! Where jobs run in these tests.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,11 +33,8 @@ impl Place {
     }
 
     pub(super) fn busybox() -> Result<Self, rollback_testkit::harness::Failure> {
-        let Some(program) =
-            ["/usr/bin/busybox", "/bin/busybox"].into_iter().find(|path| Path::new(path).exists())
-        else {
-            let why =
-                "busybox is not installed; run: apt-get install -y --no-install-recommends busybox-static";
+        let Some(program) = busybox() else {
+            let why = "busybox is not installed; run: tests/install-servers docker";
             let required = std::env::var_os("ROLLBACK_REQUIRE_ALL")
                 .is_some_and(|value| !value.is_empty() && value != "0");
             if !required {
@@ -46,9 +43,9 @@ impl Place {
             return Err(why.into());
         };
         let tools = tempfile::tempdir()?;
-        let listed = std::process::Command::new(program).arg("--list").output()?;
+        let listed = std::process::Command::new(&program).arg("--list").output()?;
         for tool in String::from_utf8(listed.stdout)?.lines() {
-            std::os::unix::fs::symlink(program, tools.path().join(tool))?;
+            std::os::unix::fs::symlink(&program, tools.path().join(tool))?;
         }
         // Debian builds its busybox without this one; elsewhere it is there.
         if !tools.path().join("flock").exists() {
@@ -137,4 +134,12 @@ impl Shell for Bare {
             .run(&Command::new("env").args(["-i", &path, "/bin/sh", "-c"]).arg(command.line()?))
             .await
     }
+}
+
+/// The one that is installed for tests, in the folder where this program was built, or the machine's own.
+fn busybox() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok();
+    let built = program.iter().flat_map(|program| program.ancestors().skip(1));
+    let installed = built.map(|folder| folder.join("test-servers/docker/busybox"));
+    installed.chain(["/usr/bin/busybox".into(), "/bin/busybox".into()]).find(|path| path.exists())
 }
