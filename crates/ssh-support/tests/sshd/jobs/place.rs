@@ -67,7 +67,7 @@ impl Place {
         self.folder.path().join(name).display().to_string()
     }
 
-    pub(super) fn of_job(&self, key: &JobKey, name: &str) -> std::path::PathBuf {
+    pub(super) fn of_job(&self, key: &JobKey, name: &str) -> PathBuf {
         self.folder.path().join("state/jobs").join(key.as_str()).join(name)
     }
 }
