@@ -157,7 +157,9 @@ impl Walk {
         let count = found.objects.len();
         match found {
             _ if is_tail => self.guess = self.learn(&found.objects),
+            // Far too much, or nothing at all: the keys are others by now, and the next page of the last part shows which.
             Found { rest: Some(_), .. } => self.guess = None,
+            _ if count == 0 => self.guess = None,
             _ => self.guess.iter_mut().for_each(|guess| guess.correct(count)),
         }
         let met = count > 0 && (is_tail || found.rest.is_none());
@@ -200,8 +202,9 @@ impl Walk {
         let until = self
             .guess
             .as_mut()?
+            .next()
             .map(|key| format!("{}{key}", self.way.prefix))
-            .find(|until| tail.after.as_ref() < Some(until));
+            .filter(|until| tail.after.as_ref() < Some(until));
         // What is reserved is passed over at once, wherever it ends.
         let until = until.filter(|until| self.way.reserved.of(until).is_none());
         if until.is_none() {

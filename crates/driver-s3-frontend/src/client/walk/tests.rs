@@ -129,6 +129,24 @@ fn many_folders_of_other_names_are_all_walked() {
     assert!(asked <= 2 * list.pages(), "{asked} requests for {} pages", list.pages());
 }
 
+#[test]
+fn numbers_with_many_zeros_end_where_others_begin() {
+    let numbers = || (0..1_050).map(|n| format!("a/{n:020}.html"));
+    let others = || (0..900).map(|n| format!("b/{}", hashed(n))).chain((0..900).map(|n| format!("w{n}")));
+    let list = Listing::new(numbers().chain(others()), 100);
+    assert!(list.walked(&[]) == *list.keys, "another list came");
+    let (asked, pages) = (list.asked(), list.pages());
+    assert!(asked <= 2 * pages, "{asked} requests for {pages} pages");
+    // The last page of them ends among what is passed over.
+    let first: Vec<_> = (0..50).map(|n| format!("a/{n:020}.html")).collect();
+    let archive = (0..500).map(|n| format!("versions/{n}"));
+    let list =
+        Listing::new(first.iter().cloned().chain(archive).chain((0..50).map(|n| format!("w{n}"))), 100);
+    assert_eq!(list.walked(&["versions/"]).len(), 100);
+    let asked = list.asked();
+    assert!(asked <= 4, "{asked} requests");
+}
+
 proptest! {
     #[test]
     fn nothing_is_lost_or_told_twice(
