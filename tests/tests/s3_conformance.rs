@@ -1,4 +1,5 @@
-//! The driver for sites in S3 against the conformance kit: with an archive on both emulators, and with versions only.
+//! The driver for sites in S3 against the conformance kit: with an archive on both emulators, with versions only, and behind a
+//! distribution that points to a release.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,13 +11,14 @@ use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_cloudfront::types as cloudfront;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use rollback_aws_support::Session;
 use rollback_core::{DynTarget, Error, ErrorKind, Result};
 use rollback_driver_s3_frontend::SiteConfig;
-use rollback_driver_s3_frontend::names::{Bucket, Prefix};
+use rollback_driver_s3_frontend::names::{Bucket, DistributionId, Prefix};
 use rollback_testkit::driver::{Fault, FaultLine, Fixture, Release, main_of, suite};
 use rollback_tests::pause;
 use rollback_tests::proxy::Fault::Answer as Answered;
@@ -28,6 +30,8 @@ struct World {
     client: Client,
     bucket: String,
     past: Past,
+    /// What points to a release, where nothing is copied.
+    distribution: Option<Distribution>,
     /// What makes up for a fault of the server.
     _proxy: Option<Proxy>,
     line: FaultLine,
@@ -40,6 +44,57 @@ enum Past {
     Archive,
     /// Only in the versions of what is served.
     Versions,
+    /// In an archive that is served from.
+    Pointer,
+}
+
+struct Distribution {
+    client: aws_sdk_cloudfront::Client,
+    id: String,
+}
+
+impl Distribution {
+    async fn create(session: &Session, bucket: &str) -> Result<Self> {
+        let client = aws_sdk_cloudfront::Client::from_conf(
+            aws_sdk_cloudfront::config::Builder::from(session.sending()).build(),
+        );
+        let config = site_at(bucket, "")?;
+        let made = client.create_distribution().distribution_config(config).send().await.map_err(failed)?;
+        let id = made.distribution().map(|made| made.id().to_owned());
+        Ok(Self { client, id: id.ok_or_else(|| failed("no distribution"))? })
+    }
+
+    /// As a pipeline releases: nothing but the path is changed.
+    async fn point_to(&self, bucket: &str, path: &str) -> Result<()> {
+        let now = self.client.get_distribution_config().id(&self.id).send().await.map_err(failed)?;
+        let put = self.client.update_distribution().id(&self.id).set_if_match(now.e_tag().map(str::to_owned));
+        put.distribution_config(site_at(bucket, path)?).send().await.map(drop).map_err(failed)
+    }
+}
+
+/// A distribution that serves what is below a path of a bucket.
+fn site_at(bucket: &str, path: &str) -> Result<cloudfront::DistributionConfig> {
+    let origin = cloudfront::Origin::builder()
+        .id("site")
+        .domain_name(format!("{bucket}.s3.us-east-1.amazonaws.com"))
+        .origin_path(path)
+        .s3_origin_config(cloudfront::S3OriginConfig::builder().origin_access_identity("").build())
+        .build()
+        .map_err(failed)?;
+    let origins = cloudfront::Origins::builder().quantity(1).items(origin).build().map_err(failed)?;
+    let behaviour = cloudfront::DefaultCacheBehavior::builder()
+        .target_origin_id("site")
+        .viewer_protocol_policy(cloudfront::ViewerProtocolPolicy::AllowAll)
+        .build()
+        .map_err(failed)?;
+    let config = cloudfront::DistributionConfig::builder()
+        .caller_reference(bucket)
+        .origins(origins)
+        .default_root_object("index.html")
+        .default_cache_behavior(behaviour)
+        .comment("the site")
+        .enabled(true);
+    config.build().map_err(failed)
 }
 
 /// How long nothing is written between two deploys.
@@ -80,7 +135,11 @@ impl World {
         let (client, bucket) = (Client::from_conf(client), format!("site-{}", account.id()));
         account.make_bucket(&bucket).map_err(failed)?;
         let (line, deploys) = (FaultLine::default(), AtomicU64::new(0));
-        let world = Self { session, client, bucket, past, _proxy: None, line, deploys };
+        let distribution = match past {
+            Past::Pointer => Some(Distribution::create(&session, &bucket).await?),
+            Past::Archive | Past::Versions => None,
+        };
+        let world = Self { session, client, bucket, past, distribution, _proxy: None, line, deploys };
         if past == Past::Versions {
             world.keep_versions().await?;
         }
@@ -139,7 +198,13 @@ impl World {
 impl Fixture for World {
     async fn target(&self) -> Result<Arc<dyn DynTarget>> {
         let mut config = SiteConfig::new(Bucket::new(self.bucket.clone())?);
-        config.live = Prefix::new("live/")?;
+        match &self.distribution {
+            None => config.live = Prefix::new("live/")?,
+            Some(distribution) => {
+                config.distribution = Some(DistributionId::new(distribution.id.clone())?);
+                (config.pointer, config.check_pages) = (true, false);
+            }
+        }
         config.path_style = true;
         config.quiet = QUIET.into();
         Ok(self.line.wrap(config.build(&self.session)?.erase()))
@@ -152,10 +217,16 @@ impl Fixture for World {
             pause(QUIET * 3 / 2);
         }
         for (name, body) in &files {
-            if self.past == Past::Archive {
+            if self.past != Past::Versions {
                 self.put(format!("versions/v{}/{name}", release.number()), body).await?;
             }
-            self.put(format!("live/{name}"), body).await?;
+            if self.past != Past::Pointer {
+                self.put(format!("live/{name}"), body).await?;
+            }
+        }
+        if let Some(distribution) = &self.distribution {
+            let path = format!("/versions/v{}", release.number());
+            return distribution.point_to(&self.bucket, &path).await;
         }
         for key in self.keys("live/").await? {
             if !files.contains_key(key.trim_start_matches("live/")) {
@@ -201,5 +272,6 @@ fn main() -> ExitCode {
         suite("ministack", on_ministack(Past::Archive)).missing(missing(Ministack::shared())),
         suite("moto", on_moto).missing(missing(Moto::shared())),
         suite("versions", on_ministack(Past::Versions)).missing(missing(Ministack::shared())),
+        suite("pointer", on_ministack(Past::Pointer)).missing(missing(Ministack::shared())),
     ])
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
+use rollback_core::time::Lasting;
 use rollback_core::{
     ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Observation, PartId, Receipt,
     Result, Target, TargetId, TargetInfo, Token,
@@ -14,6 +15,10 @@ use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 use crate::strategy::{ArchiveCopy, ObjectVersions, Pointer};
 use crate::{history, inspect};
+
+/// How long a request whose answer was lost may still be on its way to CloudFront: until then a distribution that is as it was says
+/// nothing. The SDK gives a connection up sooner; AWS names no number.
+const LAG: Lasting = Lasting::from_secs(10);
 
 /// A static site in a bucket.
 #[derive(Debug, Clone)]
@@ -63,7 +68,7 @@ impl Target for SiteTarget {
         let (id, capabilities) = match self.site.front.pointer() {
             Some(cloudfront) => (
                 format!("arn:{partition}:cloudfront::{account}:distribution/{}", cloudfront.id()),
-                Self::capabilities().refuses_stale_writers().in_flight(),
+                Self::capabilities().refuses_stale_writers().in_flight().with_visibility_lag(LAG),
             ),
             None => (
                 format!("arn:{partition}:s3:::{}/{}", self.site.client.bucket(), self.site.live),
