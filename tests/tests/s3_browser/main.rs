@@ -92,7 +92,8 @@ async fn pointer() -> CaseResult {
     let visitor = Visitor::begin(browser()?, &url, 2)?;
     let before = visitor.pace().visit()?;
     equal("what is missing before", &(before.page, before.tab), &(Vec::new(), Vec::new()))?;
-    front.shop.back(0)?;
+    let ran = front.shop.back(0)?;
+    ensure(ran.out.contains("lose those of its assets that v1 has not"), format!("it is not told: {ran}"))?;
     let after = visitor.pace().visit()?;
     equal("the release after", &after.release, &app::name(1))?;
     equal("what is missing of the page", &after.page, &Vec::new())?;
