@@ -13,12 +13,12 @@ const KEPT: usize = 20;
 const SHOWN_LINES: usize = 40;
 const SHOWN_BYTES: usize = 16 * 1024;
 
-/// A new file for what `server` writes in `test`.
-pub(super) fn create(test: &str, server: &str, port: u16) -> io::Result<(PathBuf, File)> {
+/// A new file for what `server` writes in `test`: of that number in this process, mostly its port.
+pub(crate) fn create(test: &str, server: &str, number: u16) -> io::Result<(PathBuf, File)> {
     let folder = target_folder().join("test-logs").join(test);
     fs::create_dir_all(&folder)?;
     remove_oldest(&folder);
-    let path = folder.join(format!("{server}-{}-{port}.log", std::process::id()));
+    let path = folder.join(format!("{server}-{}-{number}.log", std::process::id()));
     let file = File::create(&path)?;
     Ok((path, file))
 }
@@ -35,7 +35,7 @@ fn remove_oldest(folder: &Path) {
 }
 
 /// The end of what was written, and where all of it is.
-pub(super) fn tail(path: &Path) -> String {
+pub(crate) fn tail(path: &Path) -> String {
     let text = fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(SHOWN_BYTES)..]);
     let lines: Vec<&str> = text.lines().collect();

@@ -35,6 +35,7 @@ pub(crate) use self::docker::is_on_path;
 pub use self::docker::{Docker, Place, Registries, static_busybox};
 pub use self::docker_api::{Container, Engine};
 pub(crate) use self::install::target_folder;
+pub(crate) use self::log::{create as new_log, tail as end_of_log};
 pub use self::server::{Launch, Ready, Server};
 
 /// Why there is no server.

@@ -13,10 +13,10 @@ const BACK: &str = "run web --to version=v1 --yes --no-quarantine --reason bad";
 const BY_PATH: &str = "658327ea-f89d-4fab-a63d-7e88639e58f6";
 
 /// A shop and what is in front of it.
-struct Front {
-    shop: Shop,
-    distribution: String,
-    edge: Relay,
+pub(crate) struct Front {
+    pub(crate) shop: Shop,
+    pub(crate) distribution: String,
+    pub(crate) edge: Relay,
 }
 
 /// The configuration of a distribution, with a setting that no SDK knows yet.
@@ -56,7 +56,11 @@ impl Front {
     }
 
     async fn made(live: &'static str, path: &str) -> Made<Self> {
-        let shop = Shop::at(live).await?;
+        Self::before(Shop::at(live).await?, path).await
+    }
+
+    /// A distribution with this origin path.
+    pub(crate) async fn before(shop: Shop, path: &str) -> Made<Self> {
         let policy = format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{}/*"}}]}}"#,
             shop.bucket

@@ -14,8 +14,8 @@ use rollback_tests::servers::Account;
 pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
-    headers: String,
-    body: Vec<u8>,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is answered.
@@ -122,13 +122,17 @@ fn parts(stream: impl io::Read) -> io::Result<(String, String, Vec<u8>)> {
 
 fn read(stream: &TcpStream) -> io::Result<Asked> {
     let (first, headers, body) = parts(stream)?;
+    // Browsers connect before they know what they will ask for, and may go away without a word.
+    if first.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut words = first.split_whitespace().map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     Ok(Asked { method, path, headers, body })
 }
 
 /// Asks a server. In HTTP/1.0, so that an answer ends with the connection.
-fn forward(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
+pub(crate) fn forward(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.write_all(format!("{method} {path} HTTP/1.0\r\n{headers}\r\n").as_bytes())?;
     stream.write_all(body)?;
@@ -150,12 +154,12 @@ fn head(stream: &TcpStream) -> io::Result<(String, String, Vec<u8>)> {
 }
 
 /// The port of an account's endpoint.
-fn port_of(account: &Account) -> u16 {
+pub(crate) fn port_of(account: &Account) -> u16 {
     account.endpoint().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default()
 }
 
 /// As the emulator finds out whose request it is.
-fn signed(account: &Account, service: &str) -> String {
+pub(crate) fn signed(account: &Account, service: &str) -> String {
     let scope = format!("{}/20260101/us-east-1/{service}/aws4_request", account.key());
     format!(
         "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\nX-Amz-Date: 20260101T000000Z\r\n"

@@ -63,6 +63,17 @@ fn client(account: &Account) -> Client {
     Client::from_conf(config.build())
 }
 
+/// As uploads guess it.
+pub(crate) fn content_type(key: &str) -> &'static str {
+    match key.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html",
+        Some("js") => "text/javascript",
+        Some("css") => "text/css",
+        Some("svg") => "image/svg+xml",
+        _ => "text/plain",
+    }
+}
+
 /// What a release is made of: a page as long as that of every other one, an asset of its own, and one that they share.
 pub(crate) fn files(release: u32) -> BTreeMap<String, String> {
     BTreeMap::from([
@@ -109,7 +120,7 @@ impl Shop {
     }
 
     pub(crate) async fn put(&self, key: &str, body: &str) -> Made<()> {
-        let kind = if key.ends_with(".html") { "text/html" } else { "text/plain" };
+        let kind = content_type(key);
         let body = ByteStream::from(body.as_bytes().to_vec());
         let put = self.s3.put_object().bucket(&self.bucket).key(key).content_type(kind).body(body);
         put.send().await.map(drop).map_err(told)

@@ -1,6 +1,6 @@
 //! Pointing a distribution to another release.
 
-use rollback_core::target::{Inspection, Reading, Shown};
+use rollback_core::target::{Finding, Inspection, Reading, Shown};
 use rollback_core::{Error, Result};
 use serde_json::json;
 
@@ -30,6 +30,9 @@ pub(super) async fn inspect(
     let mut inspection = super::overview(from, to);
     if let Some(release) = release.as_ref().filter(|release| serves.as_ref().ok() != Some(*release)) {
         inspection = inspection.differs("origin path", serves.as_ref().ok().map(path), Some(path(release)));
+        if let Ok(from) = &serves {
+            inspection = inspection.finding(open_tabs(from, release));
+        }
     }
     let presence = if release.is_some() { Reading::Known(None) } else { Reading::Absent };
     let archive = match (release, serves) {
@@ -40,4 +43,13 @@ pub(super) async fn inspect(
     let versions = Whence::<Release>::Nowhere(NOT_A_COPY.to_owned());
     let facts = json!({ "archive": archive, "versions": versions });
     Ok(inspection.artifact(to.artifact(), presence).facts(facts))
+}
+
+/// Nothing is kept here for those who have the page of the release before.
+fn open_tabs(from: &Release, to: &Release) -> Finding {
+    let message = format!(
+        "pages of {from} that are open, or load right then, lose those of its assets that {to} has not"
+    );
+    let next = "a reload helps them; for good, serve assets from a folder of all releases, through an origin of its own";
+    Finding::info("open-tabs", message).next(next)
 }
