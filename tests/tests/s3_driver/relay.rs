@@ -226,17 +226,26 @@ pub(crate) fn edge(account: &Account, distribution: &str, domain: &str) -> io::R
 
 /// A CloudFront that is done only when it has been asked so often: until then invalidations and changed distributions are in progress.
 pub(crate) fn slow(account: &Account, looks: u32) -> io::Result<Relay> {
-    let (port, left) = (port_of(account), Mutex::new((looks, looks)));
+    busy(account, (looks, looks), false)
+}
+
+/// A CloudFront in which a change of the distribution is in progress that somebody else made, until it has been asked so often.
+pub(crate) fn deploying(account: &Account, looks: u32) -> io::Result<Relay> {
+    busy(account, (0, looks), true)
+}
+
+fn busy(account: &Account, looks: (u32, u32), already: bool) -> io::Result<Relay> {
+    let (port, left) = (port_of(account), Mutex::new(looks));
     Relay::start(move |asked| {
         let mut answer = forward(port, &asked.method, &asked.path, &asked.headers, &asked.body)?;
         let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(of) = asked.path.strip_prefix("/2020-05-31/distribution/") else { return Ok(answer) };
-        let (done, count) = match of.contains("/invalidation") {
-            true => ("Completed", &mut left.0),
-            false => ("Deployed", &mut left.1),
+        let (done, count, all) = match of.contains("/invalidation") {
+            true => ("Completed", &mut left.0, looks.0),
+            false => ("Deployed", &mut left.1, looks.1),
         };
         // Before anything was changed, all is at rest.
-        let begun = asked.method != "GET" || *count < looks;
+        let begun = already || asked.method != "GET" || *count < all;
         if begun && *count > 0 && answer.status < 300 {
             *count -= 1;
             let text = answer.text().replace(&format!("<Status>{done}<"), "<Status>InProgress<");
