@@ -13,6 +13,7 @@ use crate::front::{Front, SiteUrl};
 use crate::memory::Memory;
 use crate::names::{Bucket, DistributionId, Layout, Prefix};
 use crate::order::{Order, Pattern};
+use crate::parts::Parts;
 use crate::site::Site;
 use crate::target::SiteTarget;
 
@@ -188,6 +189,7 @@ impl SiteConfig {
             order,
             quiet,
             front,
+            parts: Parts::default(),
             memory: Memory::default(),
         }))
     }

@@ -18,6 +18,7 @@ mod object;
 mod order;
 mod owed;
 mod page;
+mod parts;
 mod past;
 mod pointer;
 mod proof;
@@ -28,6 +29,7 @@ pub mod strategy;
 mod sum;
 mod tally;
 mod target;
+mod uploads;
 mod web;
 
 use std::sync::Arc;

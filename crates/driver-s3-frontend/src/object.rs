@@ -37,6 +37,11 @@ impl ETag {
         let digits = self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit());
         digits.then_some(self.as_str())
     }
+
+    /// In how many parts an object with such a tag was uploaded, unless that was in one piece.
+    pub(crate) fn parts(&self) -> Option<u64> {
+        self.0.rsplit_once('-')?.1.parse().ok()
+    }
 }
 
 checked_text! {

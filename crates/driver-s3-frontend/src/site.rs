@@ -14,6 +14,7 @@ use crate::memory::{Collected, Good, List, Live, Memory, Recalled};
 use crate::names::{Key, Layout, Prefix, Release};
 use crate::object::Listed;
 use crate::order::{Order, Pages};
+use crate::parts::Parts;
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::sum::Sum;
 use crate::tally::Tally;
@@ -33,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) quiet: Lasting,
     /// What is between the bucket and browsers.
     pub(crate) front: Front,
+    /// What is copied in parts.
+    pub(crate) parts: Parts,
     /// What was listed a moment ago.
     pub(crate) memory: Memory,
 }

@@ -11,6 +11,7 @@ use rollback_core::{
 };
 
 use crate::action::SiteAction;
+use crate::parts::Parts;
 use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 use crate::strategy::{ArchiveCopy, ObjectVersions, Pointer};
@@ -29,6 +30,15 @@ pub struct SiteTarget {
 impl SiteTarget {
     pub(crate) fn new(site: Site) -> Self {
         Self { site }
+    }
+
+    /// With other limits for copies, so that tests need no object of 5 GiB: what has more bytes than `above` is copied in parts of
+    /// `each`, and S3 takes no parts of less than 5 MiB.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn copying_in_parts(mut self, above: u64, each: u64) -> Self {
+        self.site.parts = Parts::new(above, each);
+        self
     }
 
     /// What it can do. S3 itself refuses to write over what somebody else wrote since, object by object.
@@ -100,6 +110,9 @@ impl Target for SiteTarget {
     }
 
     async fn apply(&self, cx: &ActionContext, action: &SiteAction) -> Result<Landing> {
+        if matches!(action, SiteAction::Copy { .. } | SiteAction::Restore { .. }) {
+            self.site.give_up_leftovers().await;
+        }
         match action {
             SiteAction::Copy { release: Some(release), identity, .. } => {
                 self.site.put_back(cx, release, *identity).await

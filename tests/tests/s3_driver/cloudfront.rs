@@ -5,8 +5,9 @@ use rollback_tests::Ran;
 use rollback_tests::proxy::{Answer, Fault, Faults, Rule};
 use rollback_tests::servers::Account;
 
-use super::relay::{Relay, between, cloudfront, edge, invalidations, slow};
-use super::shop::{Made, Shop, files, told};
+use super::relay::{Relay, between, cloudfront, deploying, edge, invalidations, slow};
+use super::shop::{Emulator, Made, Shop, files, told};
+use super::versions;
 
 const BACK: &str = "run web --to version=v1 --yes --no-quarantine --reason bad";
 /// A cache policy of AWS's: an object is kept under its path alone.
@@ -118,6 +119,12 @@ fn made(shop: &Shop, origin: &str, path: &str) -> Made<(String, String)> {
     Ok((first("Id"), first("DomainName")))
 }
 
+/// Which version of a configuration was answered.
+fn etag(found: &super::relay::Answer) -> String {
+    let tag = |line: &str| line.to_ascii_lowercase().strip_prefix("etag:").map(|tag| tag.trim().to_owned());
+    found.headers.lines().find_map(tag).unwrap_or_default()
+}
+
 fn failed(ran: &Ran, texts: &[&str]) -> CaseResult {
     ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
     let said = format!("{}{}", ran.out, ran.err);
@@ -204,6 +211,88 @@ pub(super) async fn awaited() -> CaseResult {
     ensure(said.contains("CloudFront works on the invalidation"), format!("it was not waited for: {ran}"))
 }
 
+/// What is put back from versions is forgotten as well, by the names of what was copied, uncovered and deleted.
+pub(super) async fn by_versions() -> CaseResult {
+    let shop = versions::versioned(Emulator::Ministack).await?;
+    shop.deploy_files(&files(1)).await?;
+    let time = versions::between();
+    shop.deploy_files(&files(2)).await?;
+    shop.put("live/new.html", "<p>new</p>").await?;
+    let front = Front::before(shop, "/live").await?;
+    for (path, wanted) in [("/", &files(2)["index.html"]), ("/index.html", &files(2)["index.html"])] {
+        equal(path, &front.page(path)?, wanted)?;
+    }
+    equal("the new page", &front.page("/new.html")?.as_str(), &"<p>new</p>")?;
+    let slow = slow(front.account(), 3).map_err(told)?;
+    front.configure(&format!("quiet = \"1s\"\nendpoint_url = {:?}\n", slow.url()))?;
+    let back = format!("run web --to as-of={time} --yes --no-quarantine --reason bad");
+    let ran = front.shop.run(&back)?.expect(0);
+    for path in ["/", "/index.html"] {
+        equal(path, &front.page(path)?, &files(1)["index.html"])?;
+    }
+    ensure(front.page("/new.html")? != "<p>new</p>", "a page that was not there is still at the edge")?;
+    let wanted = ["/", "/assets/app.1.js", "/index.html", "/new.html"].map(str::to_owned).to_vec();
+    equal("what was forgotten", &front.forgotten()?, &vec![wanted])?;
+    let said = format!("{}{}", ran.out, ran.err);
+    ensure(said.contains("put back what was served at"), format!("it is another way: {ran}"))?;
+    ensure(said.contains("CloudFront works on the invalidation"), format!("it was not waited for: {ran}"))?;
+    let ran = front.shop.run(&back)?.expect(0);
+    ensure(ran.out.contains("already there"), format!("{ran}"))?;
+    equal("how many invalidations", &front.forgotten()?.len(), &1)
+}
+
+/// Nobody is served through it: that is told, and the bucket is put right all the same.
+pub(super) async fn disabled() -> CaseResult {
+    let front = Front::live().await?;
+    let path = format!("/{}/config", front.distribution);
+    let found = cloudfront(front.account(), "GET", &path, "", "").map_err(told)?;
+    let more = format!("If-Match: {}\r\n", etag(&found));
+    let off = config(&front.shop, &origin(&front.shop), "/live")
+        .replace("<Enabled>true</Enabled>", "<Enabled>false</Enabled>");
+    let changed = cloudfront(front.account(), "PUT", &path, &more, &off).map_err(told)?;
+    ensure(changed.status == 200, changed.text())?;
+    let id = &front.distribution;
+    front.shop.configure(&front.shop.bucket, &format!("distribution = {id:?}\n"))?;
+    let planned = front.shop.run("plan web --to version=v1 --reason bad")?.expect(0);
+    for text in [format!("the distribution {id} is disabled: nobody is served"), "enable it in".to_owned()] {
+        ensure(planned.out.contains(&text), format!("{text:?} is not said: {planned}"))?;
+    }
+    let ran = front.back()?.expect(0);
+    equal("the page", &front.shop.served().await?["index.html"], &files(1)["index.html"])?;
+    // Once it is enabled, its edges may still have what was there before.
+    equal("how many invalidations", &front.forgotten()?.len(), &1)?;
+    let said = format!("nobody looked as browsers do: the distribution {id} is disabled");
+    ensure(ran.out.contains(&said), format!("the proof claims more: {ran}"))
+}
+
+/// Another change is on its way to the edges: that is told, and what was written is forgotten without waiting for it.
+pub(super) async fn deployed_meanwhile() -> CaseResult {
+    let front = Front::live().await?;
+    equal("the bad page at the edge", &front.page("/index.html")?, &files(2)["index.html"])?;
+    let busy = deploying(front.account(), u32::MAX).map_err(told)?;
+    front.configure(&format!("endpoint_url = {:?}\n", busy.url()))?;
+    let planned = front.shop.run("plan web --to version=v1 --reason bad")?.expect(0);
+    let text =
+        format!("a change of the distribution {} is still on its way to the edges", front.distribution);
+    ensure(planned.out.contains(&text), format!("{planned}"))?;
+    front.back()?.expect(0);
+    equal("how many invalidations", &front.forgotten()?.len(), &1)?;
+    equal("the page at the edge", &front.page("/index.html")?, &files(1)["index.html"])
+}
+
+/// Where it is the pointer itself that is still on its way, edges may fetch from where it was: nothing is forgotten before it has arrived.
+pub(super) async fn pointer_on_its_way() -> CaseResult {
+    let front = Front::pointing("/versions/v2").await?;
+    let busy = deploying(front.account(), 12).map_err(told)?;
+    front.configure(&format!("pointer = true\nendpoint_url = {:?}\n", busy.url()))?;
+    let ran = front.back()?.expect(0);
+    equal("the origin path", &front.origin_path()?.as_str(), &"/versions/v1")?;
+    equal("what was forgotten", &front.forgotten()?, &vec![vec!["/*".to_owned()]])?;
+    equal("the page at the edge", &front.page("/")?, &files(1)["index.html"])?;
+    let said = format!("{}{}", ran.out, ran.err);
+    ensure(said.contains("is still on its way to the edges"), format!("it is not said: {ran}"))
+}
+
 pub(super) async fn broken() -> CaseResult {
     let front = Front::live().await?;
     front.shop.run("record web")?.expect(0);
@@ -275,11 +364,7 @@ pub(super) async fn pointer_overtaken() -> CaseResult {
     front.shop.run("plan web --to version=v1 --reason bad --out plan.json")?.expect(0);
     let path = format!("/{}/config", front.distribution);
     let found = cloudfront(front.account(), "GET", &path, "", "").map_err(told)?;
-    let etag = found
-        .headers
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("etag:").map(|tag| tag.trim().to_owned()));
-    let more = format!("If-Match: {}\r\n", etag.unwrap_or_default());
+    let more = format!("If-Match: {}\r\n", etag(&found));
     let changed = config(&front.shop, &origin(&front.shop), "/versions/v3");
     let changed = cloudfront(front.account(), "PUT", &path, &more, &changed).map_err(told)?;
     ensure(changed.status == 200, changed.text())?;

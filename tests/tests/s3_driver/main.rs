@@ -5,6 +5,7 @@ mod cloudfront;
 mod edges;
 mod faults;
 mod input;
+mod parts;
 mod relay;
 mod shop;
 mod usual;
@@ -58,12 +59,30 @@ fn main() -> ExitCode {
         .case("a_rollback_looks_twice", true, calls::two_looks)
         .case("a_page_right_after_the_look_is_noticed", true, calls::page_in_between)
         .case("a_write_right_after_the_look_is_kept", true, calls::overtaken_in_between)
+        .case("a_large_object_is_copied_in_parts", true, || parts::copied(Ministack))
+        .case("a_large_object_is_copied_in_parts_on_moto", true, || parts::copied(Moto))
+        .case("a_copy_in_parts_of_what_was_uploaded_whole_is_known", true, parts::uploaded_whole)
+        .case("a_copy_is_cut_where_its_source_was", true, parts::cut_alike)
+        .case("a_part_that_cannot_be_copied_stops_all", true, parts::one_part_fails)
+        .case("parts_that_could_not_be_given_up_are_later", true, parts::not_given_up)
+        .case("a_part_that_a_busy_server_refused_is_sent_again", true, parts::busy)
+        .case("a_lost_answer_makes_no_second_copy_in_parts", true, || parts::lost_answer(Ministack))
+        .case("a_lost_answer_makes_no_second_copy_in_parts_on_moto", true, || parts::lost_answer(Moto))
+        .case("a_copy_in_parts_that_was_cut_off_leaves_nothing", true, parts::cut_off)
+        .case("a_copy_in_parts_that_is_stopped_leaves_nothing", true, parts::stopped)
+        .case("a_copy_in_parts_overwrites_nobody", true, parts::overtaken)
+        .case("a_version_is_copied_in_parts", true, || parts::by_versions(Ministack))
+        .case("a_version_is_copied_in_parts_on_moto", true, || parts::by_versions(Moto))
         .case("caches_forget_what_was_put_back", true, cloudfront::forgotten)
         .case("many_changes_are_one_wildcard", true, cloudfront::many)
         .case("a_cache_that_holds_the_bad_page_is_no_site_put_back", true, cloudfront::stale)
         .case("an_invalidation_that_is_denied_is_made_up_for", true, cloudfront::denied)
         .case("a_lost_answer_makes_no_second_invalidation", true, cloudfront::lost_answer)
         .case("an_invalidation_is_waited_for", true, cloudfront::awaited)
+        .case("caches_forget_what_versions_put_back", true, cloudfront::by_versions)
+        .case("a_distribution_that_is_disabled", true, cloudfront::disabled)
+        .case("a_distribution_that_is_being_deployed", true, cloudfront::deployed_meanwhile)
+        .case("a_pointer_that_is_still_on_its_way_is_waited_for", true, cloudfront::pointer_on_its_way)
         .case("a_page_without_its_asset_is_not_proven", true, cloudfront::broken)
         .case("a_pointer_is_moved_and_nothing_is_copied", true, cloudfront::pointer)
         .case("a_pointer_is_waited_for", true, cloudfront::pointer_awaited)

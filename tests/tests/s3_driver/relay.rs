@@ -230,26 +230,30 @@ pub(crate) fn edge(account: &Account, distribution: &str, domain: &str) -> io::R
 
 /// A CloudFront that is done only when it has been asked so often: until then invalidations and changed distributions are in progress.
 pub(crate) fn slow(account: &Account, looks: u32) -> io::Result<Relay> {
-    let (port, left) = (port_of(account), Mutex::new((looks, looks)));
+    busy(account, (looks, looks), false)
+}
+
+/// A CloudFront in which a change of the distribution is in progress that somebody else made, until it has been asked so often.
+pub(crate) fn deploying(account: &Account, looks: u32) -> io::Result<Relay> {
+    busy(account, (0, looks), true)
+}
+
+fn busy(account: &Account, looks: (u32, u32), already: bool) -> io::Result<Relay> {
+    let (port, left) = (port_of(account), Mutex::new(looks));
     Relay::start(move |asked| {
         let mut answer = forward(port, &asked.method, &asked.path, &asked.headers, &asked.body)?;
         let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(of) = asked.path.strip_prefix("/2020-05-31/distribution/") else { return Ok(answer) };
-        let (done, count) = match of.contains("/invalidation") {
-            true => ("Completed", &mut left.0),
-            false => ("Deployed", &mut left.1),
+        let (done, count, all) = match of.contains("/invalidation") {
+            true => ("Completed", &mut left.0, looks.0),
+            false => ("Deployed", &mut left.1, looks.1),
         };
         // Before anything was changed, all is at rest.
-        let begun = asked.method != "GET" || *count < looks;
+        let begun = already || asked.method != "GET" || *count < all;
         if begun && *count > 0 && answer.status < 300 {
             *count -= 1;
             let text = answer.text().replace(&format!("<Status>{done}<"), "<Status>InProgress<");
-            answer.headers = answer
-                .headers
-                .lines()
-                .filter(|line| !line.to_ascii_lowercase().starts_with("content-length"))
-                .map(|line| format!("{line}\r\n"))
-                .collect();
+            answer.headers = without_length(&answer.headers);
             answer.body = text.into_bytes();
         }
         Ok(answer)
@@ -275,6 +279,41 @@ pub(crate) fn strict(account: &Account, bucket: &str, key: &str, body: &'static 
             }
         }
         forward(port, &asked.method, &asked.path, &asked.headers, &asked.body)
+    })
+}
+
+/// S3 as it says that an upload in parts is complete. moto says so with an element that is not the one S3 says it with, which no SDK for
+/// Rust reads.
+pub(crate) fn completed(account: &Account) -> io::Result<Relay> {
+    let port = port_of(account);
+    Relay::start(move |asked| {
+        let mut answer = forward(port, &asked.method, &asked.path, &asked.headers, &asked.body)?;
+        if asked.method == "POST" && asked.path.contains("uploadId=") {
+            let text =
+                answer.text().replace("CompleteMultipartUploadResponse", "CompleteMultipartUploadResult");
+            answer.headers = without_length(&answer.headers);
+            answer.body = text.into_bytes();
+        }
+        Ok(answer)
+    })
+}
+
+/// Headers without how long the body is: it ends with the connection.
+fn without_length(headers: &str) -> String {
+    let kept = |line: &&str| !line.to_ascii_lowercase().starts_with("content-length");
+    headers.lines().filter(kept).map(|line| format!("{line}\r\n")).collect()
+}
+
+/// S3 as it tells of the first part of an object: how large that is. ministack tells of the whole.
+pub(crate) fn with_first_part(account: &Account, bytes: usize) -> io::Result<Relay> {
+    let port = port_of(account);
+    Relay::start(move |asked| {
+        let mut answer = forward(port, &asked.method, &asked.path, &asked.headers, &asked.body)?;
+        if asked.method == "HEAD" && asked.path.contains("partNumber=1") {
+            answer.headers = without_length(&answer.headers);
+            answer.headers.push_str(&format!("Content-Length: {bytes}\r\n"));
+        }
+        Ok(answer)
     })
 }
 

@@ -14,6 +14,8 @@ use rollback_tests::proxy::{Answer, Fault, Faults, Proxy, Rule};
 use rollback_tests::servers::{Account, Ministack, Moto, need};
 use rollback_tests::{Binaries, Ran, Site};
 
+use super::relay::{Relay, completed};
+
 const BINARIES: Binaries = rollback_tests::binaries!();
 
 pub(crate) type Made<T> = Result<T, Failure>;
@@ -25,7 +27,9 @@ pub(crate) struct Shop {
     pub(crate) bucket: String,
     pub(crate) live: &'static str,
     pub(crate) account: Account,
-    emulator: Emulator,
+    pub(crate) emulator: Emulator,
+    /// What makes up for a fault of moto's.
+    relay: Option<Relay>,
 }
 
 /// What plays S3.
@@ -107,15 +111,30 @@ impl Shop {
         let port = account.endpoint().rsplit(':').next().unwrap_or_default().parse::<u16>().map_err(told)?;
         let proxy = Proxy::http(("127.0.0.1", port)).map_err(told)?;
         let site = Site::plain(BINARIES)?.with_environment(account.behind(proxy.port()).environment());
-        let shop = Self { site, proxy, s3: client(&account), bucket, live, account, emulator };
+        let shop = Self { site, proxy, s3: client(&account), bucket, live, account, emulator, relay: None };
         shop.configure(&shop.bucket, "")?;
         Ok(shop)
     }
 
+    /// Where whatever has more bytes than one part is copied in parts of so many bytes.
+    pub(crate) fn copying_in_parts(mut self, bytes: usize) -> Made<Self> {
+        let mut variables = self.account.behind(self.proxy.port()).environment();
+        variables.push(("E2E_S3_PART", bytes.to_string()));
+        self.site = self.site.with_environment(variables);
+        if matches!(self.emulator, Emulator::Moto) {
+            self.relay = Some(completed(&self.account.behind(self.proxy.port())).map_err(told)?);
+        }
+        self.configure(&self.bucket, "")?;
+        self.faults(Faults::none());
+        Ok(self)
+    }
+
     pub(crate) fn configure(&self, bucket: &str, more: &str) -> Made<()> {
         let live = self.live;
+        let endpoint = self.relay.as_ref().map(|relay| format!("endpoint_url = {:?}\n", relay.url()));
+        let endpoint = endpoint.unwrap_or_default();
         Ok(self.site.write_configuration(&format!(
-            "[components.web]\ndriver = \"s3-frontend\"\nbucket = {bucket:?}\nlive = {live:?}\npath_style = true\n{more}"
+            "[components.web]\ndriver = \"s3-frontend\"\nbucket = {bucket:?}\nlive = {live:?}\npath_style = true\n{endpoint}{more}"
         ))?)
     }
 

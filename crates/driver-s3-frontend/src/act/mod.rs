@@ -4,6 +4,7 @@
 
 mod archive;
 mod invalidate;
+mod parts;
 mod point;
 mod slots;
 mod versions;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
+pub(crate) use self::slots::AT_A_TIME as PARTS_AT_A_TIME;
 use self::slots::Slots;
 use self::work::{Stages, Work, Written};
 use crate::cdn;

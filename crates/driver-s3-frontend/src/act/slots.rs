@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// How many objects are written at a time, and how many are looked at beside that: no write waits for a look at another object. S3
 /// takes 3,500 writes and 5,500 reads a second below one prefix.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
-const AT_A_TIME: usize = 32;
+pub(crate) const AT_A_TIME: usize = 32;
 
 /// Whoever has one may go on, unless it was asked to stop in between.
 pub(super) struct Slots<'a> {
@@ -35,7 +35,10 @@ impl<'a> Slots<'a> {
     }
 
     async fn one_of<'s>(&self, slots: &'s Semaphore) -> Result<SemaphorePermit<'s>> {
-        let stopped = || Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop");
+        let stopped = || {
+            Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop")
+                .next("run it again: it goes on with what still differs")
+        };
         let slot = slots.acquire().await.map_err(|_| stopped())?;
         if self.cx.cancel.is_cancelled() { Err(stopped()) } else { Ok(slot) }
     }
@@ -65,5 +68,6 @@ mod tests {
         looks.pop();
         let error = next.now_or_never().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert!(error.next_step().is_some_and(|next| next.contains("run it again")), "{error:?}");
     }
 }

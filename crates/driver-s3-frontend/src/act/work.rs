@@ -143,10 +143,15 @@ impl Site {
             to: &self.full(&entry.key),
             over: &over,
             class: &entry.class,
-            headers: Some(&head.headers),
+            headers: &head.headers,
+            bytes: entry.content.size,
         };
-        let _slot = slots.write().await?;
-        let now = self.client.copy(&copy).await.map_err(overtaken)?;
+        let now = if self.parts.needed(copy.bytes) {
+            self.copy_in_parts(&copy, slots).await?
+        } else {
+            let _slot = slots.write().await?;
+            self.client.copy(&copy).await.map_err(overtaken)?
+        };
         Ok(Written { before, now: Some((entry, now)) })
     }
 
@@ -190,7 +195,7 @@ fn tag(entry: &Listed) -> Result<ETag> {
     })
 }
 
-fn overtaken(error: Error) -> Error {
+pub(super) fn overtaken(error: Error) -> Error {
     if was_overtaken(&error) { conflict() } else { error }
 }
 

@@ -76,6 +76,7 @@ impl Client {
         let modified = asking::time(answer.last_modified());
         let body = answer.body.collect().await.map_err(|_| {
             rollback_core::Error::new(ErrorKind::Unavailable, doing, "the connection broke while it was read")
+                .next("see whether a proxy stands in between, then run it again")
         })?;
         Ok(Some((body.to_vec(), etag, modified)))
     }

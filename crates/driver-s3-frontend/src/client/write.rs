@@ -1,5 +1,9 @@
 //! What changes the bucket.
 
+use std::time::Duration;
+
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption, StorageClass as Class, TaggingDirective};
 use rollback_aws_support::explain;
@@ -8,6 +12,9 @@ use rollback_core::{Effect, Error, ErrorKind, Result};
 use super::encoding::encode;
 use super::{Client, Marker, lacking};
 use crate::object::{ETag, Headers, StorageClass, VersionId};
+
+/// How many bytes a copy makes in a second where S3 is slow.
+const SLOWEST: u64 = 16 * 1024 * 1024;
 
 /// What must be there for a write to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +26,14 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    fn if_match(&self) -> Option<String> {
+    pub(super) fn if_match(&self) -> Option<String> {
         match self {
             Self::Tag(etag) => Some(format!("\"{etag}\"")),
             Self::Absent => None,
         }
     }
 
-    fn if_none_match(&self) -> Option<String> {
+    pub(super) fn if_none_match(&self) -> Option<String> {
         (*self == Self::Absent).then(|| "*".to_owned())
     }
 }
@@ -44,8 +51,10 @@ pub(crate) struct Copy<'a> {
     /// What must be there now.
     pub(crate) over: &'a Expected,
     pub(crate) class: &'a StorageClass,
-    /// What goes along that S3 does not take along by itself, where it is known.
-    pub(crate) headers: Option<&'a Headers>,
+    /// What goes along, where S3 does not take it along by itself.
+    pub(crate) headers: &'a Headers,
+    /// How large it is.
+    pub(crate) bytes: u64,
 }
 
 impl Client {
@@ -55,30 +64,26 @@ impl Client {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
     pub(crate) async fn copy(&self, copy: &Copy<'_>) -> Result<ETag> {
         let doing = format!("copy {} to {}", self.shown(copy.from), self.shown(copy.to));
-        let mut source = encode(&format!("{}/{}", self.bucket, copy.from));
-        if let Some(version) = copy.version {
-            source.push_str(&format!("?versionId={}", encode(version.as_str())));
-        }
         let headers = copy.headers;
         let sent = self
             .s3
             .copy_object()
             .bucket(self.bucket.as_str())
             .key(copy.to)
-            .copy_source(source)
+            .copy_source(self.source(copy))
             .copy_source_if_match(format!("\"{}\"", copy.tag))
             .set_if_match(copy.over.if_match())
             .set_if_none_match(copy.over.if_none_match())
             .metadata_directive(MetadataDirective::Copy)
             .tagging_directive(TaggingDirective::Copy)
             .storage_class(Class::from(copy.class.as_str()))
-            .set_website_redirect_location(headers.and_then(|headers| headers.redirect.clone()))
-            .set_server_side_encryption(
-                headers.and_then(|headers| headers.encryption.as_deref().map(ServerSideEncryption::from)),
-            )
-            .set_ssekms_key_id(headers.and_then(|headers| headers.kms_key.clone()))
+            .set_website_redirect_location(headers.redirect.clone())
+            .set_server_side_encryption(headers.encryption.as_deref().map(ServerSideEncryption::from))
+            .set_ssekms_key_id(headers.kms_key.clone())
             .set_expected_bucket_owner(self.owner())
             .set_expected_source_bucket_owner(self.owner())
+            .customize()
+            .config_override(self.patient(copy.bytes))
             .send()
             .await;
         let call = self.changes("CopyObject", "s3:PutObject", doing.clone());
@@ -87,6 +92,22 @@ impl Client {
         // The status comes before the copy is done: an answer without a result is a copy that failed after that.
         let unknown = || lacking(&doing, "result").with_effect(Effect::Unknown);
         ETag::read(result.ok_or_else(unknown)?)
+    }
+
+    /// What is copied, as a header names it.
+    pub(super) fn source(&self, copy: &Copy<'_>) -> String {
+        let mut source = encode(&format!("{}/{}", self.bucket, copy.from));
+        if let Some(version) = copy.version {
+            source.push_str(&format!("?versionId={}", encode(version.as_str())));
+        }
+        source
+    }
+
+    /// S3 answers when it has copied: so many bytes take their time.
+    pub(super) fn patient(&self, bytes: u64) -> Builder {
+        let usual = self.s3.config().timeout_config();
+        let usual = usual.cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
+        aws_sdk_s3::Config::builder().timeout_config(lengthened(usual, bytes))
     }
 
     /// Writes a small object of our own.
@@ -144,10 +165,29 @@ impl Client {
     }
 }
 
+/// Every limit for a whole call, longer by what copying so many bytes may take.
+fn lengthened(usual: TimeoutConfig, bytes: u64) -> TimeoutConfig {
+    let more = Duration::from_secs(bytes / SLOWEST);
+    let (attempt, read, whole) =
+        (usual.operation_attempt_timeout(), usual.read_timeout(), usual.operation_timeout());
+    let mut longer = usual.into_builder();
+    // What is not limited must not be named: that would take limits away which come from elsewhere.
+    if let Some(attempt) = attempt {
+        longer = longer.operation_attempt_timeout(attempt.saturating_add(more));
+    }
+    if let Some(read) = read {
+        longer = longer.read_timeout(read.saturating_add(more));
+    }
+    if let Some(whole) = whole {
+        longer = longer.operation_timeout(whole.saturating_add(more));
+    }
+    longer.build()
+}
+
 /// What S3 has against one object, or KMS against its key, is no conflict with anybody.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-fn about_object(error: Error, headers: Option<&Headers>) -> Error {
+pub(super) fn about_object(error: Error, headers: &Headers) -> Error {
     // In a tier of Intelligent-Tiering, say: no listing tells that.
     if error.message().contains("InvalidObjectState") {
         let (doing, found) = (error.operation().to_owned(), error.message().to_owned());
@@ -155,7 +195,7 @@ fn about_object(error: Error, headers: Option<&Headers>) -> Error {
             .next("it is archived: aws s3api restore-object, wait for hours, then plan again");
     }
     let of_kms = ["KMS.", "kms:"].iter().any(|word| error.message().contains(word));
-    let key = headers.and_then(|headers| headers.kms_key.as_deref());
+    let key = headers.kms_key.as_deref();
     if !of_kms {
         return error;
     }
@@ -171,4 +211,24 @@ fn about_object(error: Error, headers: Option<&Headers>) -> Error {
 /// Whether somebody else changed what was to be written over.
 pub(crate) fn was_overtaken(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Stale | ErrorKind::Conflict) && error.effect() == Effect::None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_copies_are_waited_for_longer() {
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(15))
+            .operation_timeout(Duration::from_secs(30))
+            .build();
+        assert_eq!(lengthened(limits.clone(), 1_000_000), limits, "small ones are not");
+        let longer = lengthened(limits.clone(), 5 * 1024 * 1024 * 1024);
+        assert_eq!(longer.operation_attempt_timeout(), Some(Duration::from_secs(335)));
+        assert_eq!(longer.operation_timeout(), Some(Duration::from_secs(350)));
+        assert_eq!(longer.connect_timeout(), limits.connect_timeout());
+        assert_eq!(longer.read_timeout(), None);
+    }
 }

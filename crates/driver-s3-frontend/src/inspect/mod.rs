@@ -2,6 +2,7 @@
 
 mod archive;
 mod front;
+mod parts;
 mod pointer;
 mod shown;
 mod versions;
@@ -17,9 +18,6 @@ use crate::object::{Listed, Restore};
 use crate::site::{Compared, Site};
 use crate::snapshot::SiteSnapshot;
 
-/// What one `CopyObject` copies at most.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
 /// How many objects a plan tells of that speak against a way.
 const TOLD: usize = 20;
 
@@ -112,19 +110,23 @@ async fn copied(site: &Site, from: Option<&SiteSnapshot>, to: &SiteSnapshot) -> 
         versions.compared
     };
     Ok(match used {
-        Some(compared) => shown::differences(site, inspection, &compared),
+        Some(compared) => parts::told(site, shown::differences(site, inspection, &compared), &compared),
         None => inspection,
     })
 }
 
-/// The objects that are to be copied and cannot be.
-fn uncopyable(compared: &Compared) -> Vec<Finding> {
-    let copied = compared.changes.iter().filter_map(|change| match change {
+/// The objects that are to be copied.
+fn copied_entries(compared: &Compared) -> impl Iterator<Item = &Listed> {
+    compared.changes.iter().filter_map(|change| match change {
         Change::Missing(entry) | Change::Differs(entry, _) | Change::Unknown(entry, _) => Some(entry),
         // What is uncovered is not copied.
         Change::Same | Change::Extra(_) | Change::Hidden(..) => None,
-    });
-    copied.flat_map(|entry| [archived(entry), too_large(entry)]).flatten().take(TOLD).collect()
+    })
+}
+
+/// Those that cannot be.
+fn uncopyable(compared: &Compared) -> Vec<Finding> {
+    copied_entries(compared).filter_map(archived).take(TOLD).collect()
 }
 
 fn archived(entry: &Listed) -> Option<Finding> {
@@ -141,12 +143,6 @@ fn archived(entry: &Listed) -> Option<Finding> {
         ),
     };
     Some(Finding::blocker("object-archived", message).next(next))
-}
-
-fn too_large(entry: &Listed) -> Option<Finding> {
-    let message = format!("{} has more than 5 GiB, which S3 does not copy in one request", entry.key.shown());
-    let next = "copy it with `aws s3 cp`, then plan again";
-    (entry.content.size > LARGEST).then(|| Finding::blocker("object-too-large", message).next(next))
 }
 
 #[cfg(test)]

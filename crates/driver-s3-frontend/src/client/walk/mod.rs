@@ -140,9 +140,7 @@ impl Walk {
                     None => drop(self.parts.pop_front()),
                 },
                 State::Asked(coming) => {
-                    let broken =
-                        |_| Error::new(ErrorKind::Other, "list the bucket", "the listing was broken off");
-                    let found = coming.await.map_err(broken)??;
+                    let found = coming.await.map_err(|_| broken_off())??;
                     self.arrived(found);
                     self.fill();
                 }
@@ -213,6 +211,12 @@ impl Walk {
         let after = tail.after.replace(until.clone()?);
         Some(Part { after, until, state: State::Waiting })
     }
+}
+
+/// Nobody listens to a part of the list any more, or it has panicked.
+fn broken_off() -> Error {
+    Error::new(ErrorKind::Other, "list the bucket", "the listing was broken off")
+        .next("nothing was written because of it: run it again, and report it if that happens again")
 }
 
 impl Client {

@@ -147,6 +147,15 @@ fn numbers_with_many_zeros_end_where_others_begin() {
     assert!(asked <= 4, "{asked} requests");
 }
 
+#[test]
+fn a_list_that_breaks_off_says_what_to_do() {
+    let ask: Ask = Arc::new(|_| Box::pin(async { unreachable!("as a fault of ours would") }));
+    let way = Way { ask, prefix: Prefix::whole(), reserved: Reserved::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(walk(way).try_collect::<Vec<Listed>>()).unwrap_err();
+    assert!(error.next_step().is_some_and(|next| next.contains("run it again")), "{error:?}");
+}
+
 proptest! {
     #[test]
     fn nothing_is_lost_or_told_twice(
