@@ -1,5 +1,6 @@
 //! Conditions over samples: a pure state machine in whatever time its caller keeps.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub struct Rule {
     /// For how long they must hold without a break. Zero: once.
     #[serde(default = "zero")]
     pub lasting: Lasting,
+    /// In how many samples they must hold without a break, at least.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u32,
     /// After how long without that the rule has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Lasting>,
@@ -33,23 +37,69 @@ fn zero() -> Lasting {
     Lasting::from_secs(0)
 }
 
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde wants")]
+fn is_once(times: &u32) -> bool {
+    *times == 1
+}
+
 impl Rule {
     /// Passes on the first good sample, fails after `within`.
     #[must_use]
     pub fn once_ok(within: Lasting) -> Self {
-        Self { all: Vec::new(), lasting: zero(), within: Some(within), every: Self::default_pause() }
+        Self {
+            all: Vec::new(),
+            lasting: zero(),
+            times: once(),
+            within: Some(within),
+            every: Self::default_pause(),
+        }
     }
 
     fn default_pause() -> Lasting {
         Lasting::from_secs(5)
     }
 
-    /// What speaks against the rule in one sample.
-    fn fault(&self, sample: &Sample) -> Option<String> {
-        if self.all.is_empty() && !sample.ok {
-            return Some(sample.detail.clone());
+    /// Whether all of it holds in one sample. What is known not to hold outweighs what nobody knows.
+    ///
+    /// ```
+    /// use rollback_core::condition::{Baseline, Check, Holds, Rule};
+    /// use rollback_core::probe::Sample;
+    ///
+    /// let slow = Check::AboveBaseline { metric: "latency_ms".to_owned(), factor: 3.0 };
+    /// let rule = Rule { all: vec![slow], ..Rule::once_ok("10m".parse()?) };
+    /// let sample = Sample::ok("200").with("latency_ms", 95.0);
+    /// assert!(matches!(rule.holds(&sample, &Baseline::default()), Holds::Unknown(_)));
+    /// assert_eq!(rule.holds(&sample, &Baseline::default().with("latency_ms", 30.0)), Holds::Yes);
+    /// # Ok::<(), rollback_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn holds(&self, sample: &Sample, baseline: &Baseline) -> Holds {
+        if self.all.is_empty() {
+            return Check::Ok.holds(sample, baseline);
         }
-        self.all.iter().find_map(|check| check.fault(sample))
+        let mut unknown = None;
+        for check in &self.all {
+            match check.holds(sample, baseline) {
+                Holds::Yes => {}
+                Holds::No(why) => return Holds::No(why),
+                Holds::Unknown(why) => {
+                    unknown.get_or_insert(why);
+                }
+            }
+        }
+        unknown.map_or(Holds::Yes, Holds::Unknown)
+    }
+
+    /// What speaks against the rule in one sample, where nothing was before it to compare with.
+    fn fault(&self, sample: &Sample) -> Option<String> {
+        match self.holds(sample, &Baseline::default()) {
+            Holds::Yes => None,
+            Holds::No(why) | Holds::Unknown(why) => Some(why),
+        }
     }
 }
 
@@ -76,23 +126,76 @@ pub enum Check {
         /// It must be more than this.
         limit: f64,
     },
+    /// A number of the sample is a multiple of what it was before the deploy.
+    AboveBaseline {
+        /// Which number.
+        metric: String,
+        /// It must be more than so many times its [baseline](Baseline).
+        factor: f64,
+    },
+}
+
+/// Whether a [`Check`] holds in a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// It does.
+    Yes,
+    /// It does not; the text says what is there instead.
+    No(String),
+    /// The sample does not tell; the text says what is missing.
+    Unknown(String),
+}
+
+/// What numbers were before a deploy, by name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Baseline(BTreeMap<String, f64>);
+
+impl Baseline {
+    /// Adds a number.
+    #[must_use]
+    pub fn with(mut self, metric: impl Into<String>, value: f64) -> Self {
+        self.0.insert(metric.into(), value);
+        self
+    }
+
+    /// What a number was.
+    #[must_use]
+    pub fn get(&self, metric: &str) -> Option<f64> {
+        self.0.get(metric).copied()
+    }
 }
 
 impl Check {
-    fn fault(&self, sample: &Sample) -> Option<String> {
-        let (metric, limit, below) = match self {
-            Self::Ok => return (!sample.ok).then(|| sample.detail.clone()),
-            Self::NotOk => return sample.ok.then(|| format!("still ok: {}", sample.detail)),
-            Self::Below { metric, limit } => (metric, *limit, true),
-            Self::Above { metric, limit } => (metric, *limit, false),
+    /// Whether it holds in a sample. A number that is not there, or is none, holds nothing: no data is never good news, and never a
+    /// reason to act.
+    #[must_use]
+    pub fn holds(&self, sample: &Sample, baseline: &Baseline) -> Holds {
+        if !sample.known {
+            return Holds::Unknown(sample.detail.clone());
+        }
+        let number = |metric: &str| sample.metrics.get(metric).copied().filter(|value| !value.is_nan());
+        let missing = |metric: &str| Holds::Unknown(format!("no {metric} in the sample ({})", sample.detail));
+        let compared = |metric: &str, limit: f64, below: bool| {
+            let Some(value) = number(metric) else { return missing(metric) };
+            let wanted = if below { "below" } else { "above" };
+            match if below { value < limit } else { value > limit } {
+                true => Holds::Yes,
+                false => Holds::No(format!("{metric} is {value}, wanted {wanted} {limit}")),
+            }
         };
-        // A number that is not there holds nothing: no data is never good news, and never a reason to act.
-        let Some(value) = sample.metrics.get(metric).copied() else {
-            return Some(format!("no {metric} in the sample ({})", sample.detail));
-        };
-        let holds = if below { value < limit } else { value > limit };
-        let wanted = if below { "below" } else { "above" };
-        (!holds).then(|| format!("{metric} is {value}, wanted {wanted} {limit}"))
+        match self {
+            Self::Ok if sample.ok => Holds::Yes,
+            Self::Ok => Holds::No(sample.detail.clone()),
+            Self::NotOk if sample.ok => Holds::No(format!("still ok: {}", sample.detail)),
+            Self::NotOk => Holds::Yes,
+            Self::Below { metric, limit } => compared(metric, *limit, true),
+            Self::Above { metric, limit } => compared(metric, *limit, false),
+            Self::AboveBaseline { metric, factor } => match baseline.get(metric).filter(|was| *was > 0.0) {
+                Some(was) => compared(metric, factor * was, false),
+                None => Holds::Unknown(format!("nobody knows what {metric} was before the deploy")),
+            },
+        }
     }
 }
 
@@ -103,6 +206,9 @@ impl fmt::Display for Check {
             Self::NotOk => f.write_str("not ok"),
             Self::Below { metric, limit } => write!(f, "{metric} < {limit}"),
             Self::Above { metric, limit } => write!(f, "{metric} > {limit}"),
+            Self::AboveBaseline { metric, factor } => {
+                write!(f, "{metric} > {factor} times what it was before the deploy")
+            }
         }
     }
 }
@@ -117,6 +223,9 @@ impl fmt::Display for Rule {
         }
         if self.lasting > zero() {
             write!(f, " for {}", self.lasting)?;
+        }
+        if self.times > 1 {
+            write!(f, " in {} samples", self.times)?;
         }
         match self.within {
             Some(within) => write!(f, " within {within}"),
@@ -156,14 +265,14 @@ pub enum Verdict {
 pub struct Condition {
     rule: Rule,
     started: Option<Duration>,
-    holding_since: Option<Duration>,
+    holding: Option<(Duration, u32)>,
 }
 
 impl Condition {
     /// A rule that has seen nothing.
     #[must_use]
     pub fn new(rule: Rule) -> Self {
-        Self { rule, started: None, holding_since: None }
+        Self { rule, started: None, holding: None }
     }
 
     /// The rule.
@@ -177,10 +286,11 @@ impl Condition {
         let started = *self.started.get_or_insert(at);
         let fault = self.rule.fault(sample);
         if fault.is_some() {
-            self.holding_since = None;
+            self.holding = None;
         } else {
-            let since = *self.holding_since.get_or_insert(at);
-            if at.saturating_sub(since) >= self.rule.lasting.as_duration() {
+            let (since, times) = self.holding.get_or_insert((at, 0));
+            *times = times.saturating_add(1);
+            if at.saturating_sub(*since) >= self.rule.lasting.as_duration() && *times >= self.rule.times {
                 return Verdict::Held;
             }
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::condition::Rule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
-use crate::registry::known;
+use crate::registry;
 
 /// Takes one sample.
 ///
@@ -30,6 +30,10 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
 pub struct Sample {
     /// Whether it is well in the probe's own terms: status 200, exit code 0.
     pub ok: bool,
+    /// Whether the probe learnt anything at all. What nobody knows is not well, and proves no failure either: a gate does not pass
+    /// with it, and no trigger fires.
+    #[serde(default = "known", skip_serializing_if = "is_known")]
+    pub known: bool,
     /// Numbers by name, in the unit that the name says: `latency_ms`, `error_rate_percent`.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
@@ -37,10 +41,30 @@ pub struct Sample {
     pub detail: String,
 }
 
+fn known() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde wants")]
+fn is_known(known: &bool) -> bool {
+    *known
+}
+
 impl Sample {
     /// All is well.
     pub fn ok(detail: impl Into<String>) -> Self {
-        Self { ok: true, metrics: BTreeMap::new(), detail: detail.into() }
+        Self { ok: true, known: true, metrics: BTreeMap::new(), detail: detail.into() }
+    }
+
+    /// Nobody knows: the source of the numbers does not answer, a name cannot be looked up.
+    ///
+    /// ```
+    /// use rollback_core::probe::Sample;
+    /// let sample = Sample::unknown("the metrics server does not answer");
+    /// assert!(!sample.ok && !sample.known);
+    /// ```
+    pub fn unknown(detail: impl Into<String>) -> Self {
+        Self { ok: false, known: false, ..Self::ok(detail) }
     }
 
     /// It is not well.
@@ -143,7 +167,7 @@ impl ProbeRegistry {
                 "set up a probe",
                 format!("there is no probe of kind {:?}", spec.kind),
             )
-            .next(known("kinds", &spec.kind, self.factories.keys().copied()))),
+            .next(registry::known("kinds", &spec.kind, self.factories.keys().copied()))),
         }
     }
 }

@@ -95,13 +95,16 @@ impl Probe for CommandProbe {
         let program = &self.argv[0];
         let mut child = match self.start() {
             Ok(child) => child,
-            Err(error) => return Sample::bad(format!("cannot start {program:?}: {}", root_cause(&error))),
+            // What was to tell does not run: that says nothing of what it was to look at.
+            Err(error) => {
+                return Sample::unknown(format!("cannot start {program:?}: {}", root_cause(&error)));
+            }
         };
         let (mut out, mut err) = (Capture::default(), Capture::default());
         match within(&SystemClock, self.limit, finish(&mut child, &mut out, &mut err)).await {
             Some(Ok(status)) => judge(status, watch.millis(), &out, &err),
             Some(Err(error)) => {
-                Sample::bad(format!("{program:?} cannot be waited for: {}", root_cause(&error)))
+                Sample::unknown(format!("{program:?} cannot be waited for: {}", root_cause(&error)))
             }
             None => {
                 kill(&mut child).await;

@@ -2,17 +2,20 @@
 
 mod settings;
 
-use std::fmt;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use async_trait::async_trait;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 use rollback_core::Result;
 use rollback_core::probe::{Probe, ProbeFactory, Sample};
 use rollback_core::time::{Lasting, SystemClock, within};
 use serde_json::{Map, Value};
+use tokio::net::lookup_host;
 
 use self::settings::{Settings, Statuses, is_loopback, public_url, secret};
 use crate::settings::{Stopwatch, invalid, limit, root_cause, schema};
@@ -76,6 +79,7 @@ fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
     let mut builder = Client::builder()
         .user_agent(concat!("rollback-probe/", env!("CARGO_PKG_VERSION")))
         .redirect(policy)
+        .dns_resolver(Arc::new(Lookup))
         .pool_max_idle_per_host(0);
     if is_loopback(url) {
         builder = builder.no_proxy();
@@ -88,6 +92,42 @@ fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
         invalid(KIND, format!("no HTTP client: {}", root_cause(&error)))
             .next("install the CA certificates of your system (often the package ca-certificates)")
     })
+}
+
+/// Looks names up, and marks what goes wrong at that: nobody was asked then.
+#[derive(Debug)]
+struct Lookup;
+
+#[derive(Debug)]
+struct LookupFailed(io::Error);
+
+impl fmt::Display for LookupFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl Error for LookupFailed {}
+
+impl Resolve for Lookup {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The port of the request takes the place of this one.
+            let found = lookup_host((name.as_str(), 0)).await.map_err(LookupFailed)?;
+            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
+        })
+    }
+}
+
+fn is_of_lookup(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<LookupFailed>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 struct HttpProbe {
@@ -127,14 +167,17 @@ impl HttpProbe {
         if let Some(name) = &self.bearer_env {
             match bearer(name) {
                 Ok(value) => request = request.header(AUTHORIZATION, value),
-                Err(why) => return Sample::bad(why),
+                // Nobody was asked.
+                Err(why) => return Sample::unknown(why),
             }
         }
         let watch = Stopwatch::start();
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                return Sample::bad(format!("{}: {}", self.shown, root_cause(&error.without_url())));
+                let is_of_lookup = is_of_lookup(&error);
+                let detail = format!("{}: {}", self.shown, root_cause(&error.without_url()));
+                return if is_of_lookup { Sample::unknown(detail) } else { Sample::bad(detail) };
             }
         };
         let millis = watch.millis();

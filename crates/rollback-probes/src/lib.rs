@@ -34,6 +34,9 @@
 //!
 //! A probe that got no answer gives a sample that is not ok and holds no numbers, so that a check such as
 //! `latency_ms < 500` cannot be met by a connection that was refused at once.
+//!
+//! Where nobody could even be asked (a name cannot be looked up, a program is not there, a token is missing), the sample is
+//! [unknown](rollback_core::probe::Sample::unknown): a gate does not pass with it, and no automatic rollback begins with it.
 
 mod command;
 mod http;

@@ -1,5 +1,6 @@
 //! `tcp`: does it take connections?
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rollback_core::time::{Lasting, SystemClock, within};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
 use crate::settings::{Stopwatch, invalid, limit, read, root_cause, schema};
 
@@ -88,15 +89,30 @@ impl Probe for TcpProbe {
     async fn sample(&self) -> Sample {
         let watch = Stopwatch::start();
         let address = &self.address;
-        match within(&SystemClock, self.limit, TcpStream::connect(address)).await {
+        match within(&SystemClock, self.limit, self.connect()).await {
             Some(Ok(_connection)) => {
                 let millis = watch.millis();
                 Sample::ok(format!("{address} took a connection in {millis:.0} ms"))
                     .with("latency_ms", millis)
             }
-            Some(Err(error)) => Sample::bad(format!("{address}: {}", root_cause(&error))),
+            Some(Err(Failed::Lookup(error))) => Sample::unknown(format!("{address}: {}", root_cause(&error))),
+            Some(Err(Failed::Connect(error))) => Sample::bad(format!("{address}: {}", root_cause(&error))),
             None => Sample::bad(format!("{address}: no connection within {}", Lasting::new(self.limit))),
         }
+    }
+}
+
+/// Why there is no connection.
+enum Failed {
+    /// The name could not be looked up: nobody was asked.
+    Lookup(io::Error),
+    Connect(io::Error),
+}
+
+impl TcpProbe {
+    async fn connect(&self) -> Result<TcpStream, Failed> {
+        let found: Vec<_> = lookup_host(&self.address).await.map_err(Failed::Lookup)?.collect();
+        TcpStream::connect(found.as_slice()).await.map_err(Failed::Connect)
     }
 }
 

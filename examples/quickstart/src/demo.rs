@@ -124,6 +124,7 @@ impl Stage {
         let rule = Rule {
             all: vec![Check::NotOk],
             lasting: Lasting::from_secs(1),
+            times: 1,
             within: Some(PATIENCE),
             every: Lasting::new(std::time::Duration::from_millis(250)),
         };

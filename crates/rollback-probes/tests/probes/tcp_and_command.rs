@@ -40,9 +40,26 @@ async fn a_port_that_nobody_listens_on_is_not_ok_and_meets_no_latency_limit() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_exist_is_not_ok() {
-    let seen = sample(json!({ "kind": "tcp", "address": "no-such-host.invalid:80", "timeout": "10s" })).await;
-    assert!(!seen.ok, "{seen:?}");
+async fn a_name_that_does_not_exist_tells_nothing() {
+    for probe in [
+        json!({ "kind": "tcp", "address": "no-such-host.invalid:80", "timeout": "10s" }),
+        json!({ "kind": "http", "url": "http://no-such-host.invalid/", "timeout": "10s" }),
+    ] {
+        let seen = sample(probe).await;
+        assert!(!seen.ok && !seen.known, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_takes_no_connections_is_not_ok() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for probe in [
+        json!({ "kind": "tcp", "address": free.to_string() }),
+        json!({ "kind": "http", "url": format!("http://localhost:{}/", free.port()) }),
+    ] {
+        let seen = sample(probe).await;
+        assert!(!seen.ok && seen.known, "{seen:?}");
+    }
 }
 
 #[tokio::test]
@@ -92,9 +109,9 @@ async fn a_program_that_prints_without_end_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started_is_not_ok() {
+async fn a_program_that_cannot_be_started_tells_nothing() {
     let seen = run(json!(["/no/such/program", "hunter2"])).await;
-    assert!(!seen.ok && seen.detail.contains("cannot start \"/no/such/program\""), "{seen:?}");
+    assert!(!seen.known && seen.detail.contains("cannot start \"/no/such/program\""), "{seen:?}");
     assert!(!seen.detail.contains("hunter2"), "arguments are not shown: {}", seen.detail);
 }
 

@@ -203,12 +203,21 @@ pub(super) fn gate(section: &Section<'_>) -> Result<Gate> {
 }
 
 fn read_rule(section: &Section<'_>) -> Result<Rule> {
-    section.only(&["all", "lasting", "within", "every"])?;
+    section.only(&["all", "lasting", "times", "within", "every"])?;
     // A gate without an end would keep a rollback from ever being reported.
     let within = section.required("within", section.parsed("within")?, "\"2m\"")?;
     let mut rule = Rule::once_ok(within);
     if let Some(lasting) = section.parsed("lasting")? {
         rule.lasting = lasting;
+    }
+    if let Some(times) = section.number("times")? {
+        let whole = (1.0..=1_000_000.0).contains(&times) && times.fract() == 0.0;
+        if !whole {
+            return Err(section
+                .fault("times", "is no number of samples")
+                .next("write a whole number, like 3"));
+        }
+        rule.times = times as u32;
     }
     if let Some(every) = section.parsed::<Lasting>("every")? {
         if every.as_duration().is_zero() {

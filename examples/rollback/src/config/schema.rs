@@ -113,6 +113,8 @@ struct RuleTable {
     all: Option<Vec<CheckWord>>,
     /// For how long it must hold without a break; once if left out
     lasting: Option<String>,
+    /// In how many samples it must hold without a break; one if left out
+    times: Option<u32>,
     /// After how long it has failed
     within: String,
     /// The pause between two samples; 5s if left out
