@@ -9,6 +9,8 @@ mod ahead;
 mod cuts;
 mod guess;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod pace;
 mod read;
 #[cfg(test)]
@@ -242,26 +244,17 @@ impl Walk {
             return Outlook { guess, cuts: VecDeque::new() };
         }
         let root = self.way.prefix.as_str().len();
-        let mut cuts: VecDeque<_> = ends(rest, root, common).collect();
-        cuts.retain(|cut| until.is_none_or(|until| cut.as_str() < until));
-        // Where its digits come to their end, less than a page is left of what begins so.
-        let guess = guess.filter(|guess| {
-            let goes_on = guess.clone().next().is_some();
-            if !goes_on {
-                let stem = self.full(guess.stem());
-                cuts.retain(|cut| !cut.starts_with(&stem));
-            }
-            goes_on
-        });
-        let first = cuts.front().map(String::as_str).or(until);
-        if let Some(middle) = self.alphabet.middle(rest, first) {
-            cuts.push_front(middle);
+        let mut outlook = Outlook { guess, cuts: ends(rest, root, common).collect() };
+        outlook.cuts.retain(|cut| until.is_none_or(|until| cut.as_str() < until));
+        if let Some(guess) = outlook.guess.as_ref().filter(|guess| (*guess).clone().next().is_none()) {
+            let stem = format!("{}{}", self.way.prefix, guess.stem());
+            outlook.gone_through(&stem);
         }
-        Outlook { guess, cuts }
-    }
-
-    fn full(&self, key: &str) -> String {
-        format!("{}{key}", self.way.prefix)
+        let first = outlook.cuts.front().map(String::as_str).or(until);
+        if let Some(middle) = self.alphabet.middle(rest, first) {
+            outlook.cuts.push_front(middle);
+        }
+        outlook
     }
 
     /// Asks for the parts that come first, as many as may be on their way.
@@ -301,48 +294,45 @@ impl Walk {
 
     /// Cuts a part that is waiting in two, the first of which is asked for.
     fn cut(&mut self, at: usize) {
+        let Some((key, by)) = self.place_to_cut(at) else { return };
         let Some(part) = self.parts.get_mut(at) else { return };
-        let State::Waiting(outlook) = &mut part.state else { return };
-        if part.by == By::Rest {
-            return;
-        }
-        let (after, until) = (part.after.as_deref(), part.until.as_deref());
-        let is_inside = |key: &str| after < Some(key) && until.is_none_or(|until| key < until);
-        // What is reserved is passed over at once, wherever it ends.
-        let is_good = |key: &String| is_inside(key) && self.way.reserved.of(key).is_none();
-        let full = |key: &str| format!("{}{key}", self.way.prefix);
-        let milestone = self.known.as_ref().and_then(|known| {
-            let next = known.partition_point(|key| Some(full(key.as_str()).as_str()) <= after);
-            known.get(next).map(|key| full(key.as_str()))
-        });
-        let (key, by) = if let Some(milestone) = milestone.filter(is_good) {
-            (Some(milestone), By::Milestone)
-        } else {
-            let mut found = (None, By::Chance);
-            if self.trust > 0
-                && let Some(guess) = &mut outlook.guess
-            {
-                match guess.next().map(|key| full(&key)).filter(is_good) {
-                    Some(key) => found = (Some(key), By::Guess),
-                    // Its digits come to their end.
-                    None => {
-                        let stem = full(guess.stem());
-                        outlook.cuts.retain(|cut| !cut.starts_with(&stem));
-                        outlook.guess = None;
-                    }
-                }
-            }
-            while found.0.is_none()
-                && let Some(cut) = outlook.cuts.pop_front()
-            {
-                found.0 = Some(cut).filter(is_good);
-            }
-            found
-        };
-        let Some(key) = key else { return };
         let after = part.after.replace(key.clone());
         let state = State::Waiting(Outlook::default());
         self.parts.insert(at, Part { after, until: Some(key), by, state });
+    }
+
+    /// After which full key a part is best cut, and why there.
+    fn place_to_cut(&mut self, at: usize) -> Option<(String, By)> {
+        let Self { parts, way, known, trust, .. } = self;
+        let part = parts.get_mut(at).filter(|part| part.by != By::Rest)?;
+        let State::Waiting(outlook) = &mut part.state else { return None };
+        let (after, until) = (part.after.as_deref(), part.until.as_deref());
+        let is_inside = |key: &str| after < Some(key) && until.is_none_or(|until| key < until);
+        // What is reserved is passed over at once, wherever it ends.
+        let is_good = |key: &String| is_inside(key) && way.reserved.of(key).is_none();
+        let full = |key: &str| format!("{}{key}", way.prefix);
+        if let Some(known) = known {
+            let next = known.partition_point(|key| Some(full(key.as_str()).as_str()) <= after);
+            if let Some(key) = known.get(next).map(|key| full(key.as_str())).filter(is_good) {
+                return Some((key, By::Milestone));
+            }
+        }
+        if let Some(guess) = outlook.guess.as_mut().filter(|_| *trust > 0) {
+            if let Some(key) = guess.next().map(|key| full(&key)).filter(is_good) {
+                return Some((key, By::Guess));
+            }
+            let stem = full(guess.stem());
+            outlook.gone_through(&stem);
+        }
+        std::iter::from_fn(|| outlook.cuts.pop_front()).find(is_good).map(|key| (key, By::Chance))
+    }
+}
+
+impl Outlook {
+    /// The digits behind this come to their end: before that there is less than a page.
+    fn gone_through(&mut self, stem: &str) {
+        self.cuts.retain(|cut| !cut.starts_with(stem));
+        self.guess = None;
     }
 }
 
