@@ -55,9 +55,9 @@ impl Packed {
             self.number(ODD);
             return self.odd.push(listed.clone());
         };
-        // What would not come back as it was is kept as text.
-        let md5 = tag.md5().and_then(|md5| u128::from_str_radix(md5, 16).ok());
-        let md5 = md5.filter(|md5| format!("{md5:032x}") == tag.as_str());
+        // Digits in capitals would not come back as they were.
+        let md5 = tag.md5().filter(|md5| !md5.bytes().any(|byte| byte.is_ascii_uppercase()));
+        let md5 = md5.and_then(|md5| u128::from_str_radix(md5, 16).ok());
         let restore = match listed.restore {
             Restore::None => 0,
             Restore::Underway => UNDERWAY,

@@ -36,24 +36,24 @@ impl Alphabet {
     }
 
     /// Halfway between two keys, by the characters that there are. Nothing where that would probably leave all keys on one side.
-    pub(super) fn middle(&self, after: &str, until: Option<&str>) -> Option<String> {
+    pub(super) fn middle(&self, after: &str, until: &str) -> Option<String> {
         let characters = self.characters();
         let base = characters.len() as u128;
-        let common = until.map_or(0, |until| common(after, until));
+        let common = common(after, until);
         let number = |text: &str| {
             let mut bytes = text.bytes().skip(common);
-            // What is not of the alphabet counts as the one above it; behind everything, as the end.
+            // What is not of the alphabet counts as the one above it.
             let digit = |byte: u8| characters.partition_point(|known| *known < byte) as u128;
             (0..PLACES).fold(0, |number: u128, _| number * (base + 1) + bytes.next().map_or(0, digit))
         };
         let whole = (base + 1).pow(PLACES - 1);
-        let (from, to) = (number(after), until.map_or(base * whole, number));
+        let (from, to) = (number(after), number(until));
         if to / whole < from / whole + APART {
             return None;
         }
         let first = characters.get(usize::try_from(from.midpoint(to) / whole).ok()?)?;
         let middle = format!("{}{}", after.get(..common)?, char::from(*first));
-        (middle.as_str() > after && until.is_none_or(|until| middle.as_str() < until)).then_some(middle)
+        (middle.as_str() > after && middle.as_str() < until).then_some(middle)
     }
 }
 
@@ -86,13 +86,13 @@ mod tests {
     fn the_middle_is_between() {
         let letters = alphabet("abcdefghijklmnopqrstuvwxyz/");
         let middle = |after, until| letters.middle(after, until);
-        assert_eq!(middle("x/a", Some("x/z")).as_deref(), Some("x/m"));
-        assert_eq!(middle("x/a", Some("x/b")), None, "all are on one side");
-        assert_eq!(middle("y/y", None), None);
-        assert_eq!(middle("b", None).as_deref(), Some("n"));
+        assert_eq!(middle("x/a", "x/z").as_deref(), Some("x/m"));
+        assert_eq!(middle("x/a", "x/b"), None, "all are on one side");
+        assert_eq!(middle("y/y", "\u{10FFFF}"), None);
+        assert_eq!(middle("b", "\u{10FFFF}").as_deref(), Some("n"));
         let behind = format!("x/{BEHIND}");
-        assert!(middle("x/abc", Some(&behind)).is_some_and(|middle| *"x/k" < *middle && *middle < *"x/q"));
-        assert_eq!(Alphabet::default().middle("a", Some("z")), None);
+        assert!(middle("x/abc", &behind).is_some_and(|middle| *"x/k" < *middle && *middle < *"x/q"));
+        assert_eq!(Alphabet::default().middle("a", "z"), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use self::guess::Guess;
 pub(crate) use self::read::Reserved;
 use self::read::{Found, Way};
 use super::Client;
-use super::list::Page;
+use super::list::{BEHIND, Page};
 use crate::names::{Key, Prefix};
 use crate::object::Listed;
 use crate::packed::Unpacked;
@@ -250,7 +250,8 @@ impl Walk {
             let stem = format!("{}{}", self.way.prefix, guess.stem());
             outlook.gone_through(&stem);
         }
-        let first = outlook.cuts.front().map(String::as_str).or(until);
+        let end = format!("{}{BEHIND}", self.way.prefix);
+        let first = outlook.cuts.front().map(String::as_str).or(until).unwrap_or(&end);
         if let Some(middle) = self.alphabet.middle(rest, first) {
             outlook.cuts.push_front(middle);
         }

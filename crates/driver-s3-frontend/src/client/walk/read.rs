@@ -80,11 +80,14 @@ impl Way {
             }
             let mut page = (self.ask)(after).await?;
             let length = page.objects.len();
-            let is_beyond = |full: &str| until.as_ref().is_some_and(|until| full > until.as_str());
-            let inside = page.objects.iter().take_while(|listed| !is_beyond(&self.prefix.join(&listed.key)));
-            let inside = inside.count();
+            // Parts begin and end with keys below the prefix.
+            let until = until.as_deref().and_then(|until| until.strip_prefix(self.prefix.as_str()));
+            let is_inside = |listed: &&Listed| until.is_none_or(|until| listed.key.as_str() <= until);
+            let inside = page.objects.iter().take_while(is_inside).count();
             page.objects.truncate(inside);
-            page.objects.retain(|listed| self.reserved.of(&self.prefix.join(&listed.key)).is_none());
+            if !self.reserved.0.is_empty() {
+                page.objects.retain(|listed| self.reserved.of(&self.prefix.join(&listed.key)).is_none());
+            }
             // Of what is beyond, the parts that follow tell.
             let rest = page.next.take().filter(|_| inside == length);
             if page.objects.is_empty() && rest.is_some() {
