@@ -10,6 +10,7 @@ mod k8s;
 mod machine;
 mod measure;
 mod memory;
+mod million;
 mod overhead;
 mod planning;
 mod report;
@@ -81,6 +82,7 @@ enum Part {
     Compose,
     ComposeFleet,
     S3,
+    S3Million,
     Size,
 }
 
@@ -147,6 +149,7 @@ impl Part {
             Self::Compose => compose::measure(scale),
             Self::ComposeFleet => compose::fleet::measure(scale),
             Self::S3 => s3::measure(scale),
+            Self::S3Million => million::measure(scale),
             Self::Size => size::measure(),
         }
     }

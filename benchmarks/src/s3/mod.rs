@@ -13,6 +13,7 @@ use rollback_tests::servers::StartError;
 use self::bucket::{Bed, Bucket};
 use self::calls::Calls;
 use self::release::Releases;
+pub(crate) use self::store::{Ask, S3};
 use self::verdict::Verdict;
 use self::ways::{Place, Took, WAYS, Way};
 use crate::measure::Samples;

@@ -67,6 +67,11 @@ impl S3 {
         Self { address: (Ipv4Addr::LOCALHOST, port).into(), authorization: authorization.into() }
     }
 
+    /// A server that does not ask who it is.
+    pub(crate) fn anonymous(port: u16) -> Self {
+        Self { address: (Ipv4Addr::LOCALHOST, port).into(), authorization: "none".into() }
+    }
+
     /// Sends all of them over so many connections; the answers in the order of the requests. An answer that is neither good nor
     /// "there is none" is an error.
     pub(crate) async fn all(&self, asks: Vec<Ask>, connections: usize) -> Result<Vec<Answer>> {

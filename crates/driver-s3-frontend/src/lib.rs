@@ -17,6 +17,7 @@ pub mod names;
 mod object;
 mod order;
 mod owed;
+mod packed;
 mod page;
 mod parts;
 mod past;

@@ -9,7 +9,7 @@
 //! - **A release** is good for the inspection that follows the history in which it was listed. After that it is good for whoever knows
 //!   what it must hold: its identity is the digest of its list. Whether its objects are still there S3 says when they are copied.
 //!   What a release makes together is remembered of larger ones too, for that inspection.
-//! - All lists together hold so many objects at the most. Larger ones are read again.
+//! - All lists together hold so many objects at the most, packed. Larger ones are read again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,10 +21,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::mark::Mark;
 use crate::names::Release;
 use crate::object::Listed;
+use crate::packed::{Packed, Unpacked};
 use crate::site::{Archived, Seen};
 
-/// How many objects are held at the most: a few megabytes.
-const MOST: usize = 20_000;
+/// How many objects are held at the most: about five megabytes.
+const MOST: usize = 100_000;
+/// How many bytes of room each has. Long keys take the room of several.
+const EACH: usize = 64;
 /// Of how many releases something is remembered.
 const RELEASES: usize = 500;
 /// How many objects there is made room for at a time.
@@ -38,7 +41,7 @@ pub(crate) struct List(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    objects: Vec<Listed>,
+    objects: Arc<Packed>,
     /// What it takes of what may be held.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -47,7 +50,8 @@ impl List {
     /// As if it were listed again.
     pub(crate) fn walk(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
         let held = Arc::clone(&self.0);
-        let objects = (0..held.objects.len()).filter_map(move |at| held.objects.get(at).cloned());
+        // Its room is taken for as long as anybody reads.
+        let objects = Unpacked::from(Arc::clone(&held.objects)).inspect(move |_| _ = &held);
         stream::iter(objects.map(Ok)).fuse()
     }
 }
@@ -230,7 +234,12 @@ impl Memory {
 
     /// For a list that is about to be read.
     pub(crate) fn collect(&self) -> Collected {
-        Collected { memory: self.clone(), objects: Some(Vec::new()), room: None, turn: self.lock().turn }
+        Collected {
+            memory: self.clone(),
+            objects: Some(Packed::default()),
+            room: None,
+            turn: self.lock().turn,
+        }
     }
 
     /// Makes room, in place of the releases that were listed longest ago.
@@ -250,7 +259,7 @@ impl Memory {
 #[derive(Debug)]
 pub(crate) struct Collected {
     memory: Memory,
-    objects: Option<Vec<Listed>>,
+    objects: Option<Packed>,
     room: Option<OwnedSemaphorePermit>,
     /// When it began.
     turn: u64,
@@ -261,7 +270,7 @@ impl Collected {
     pub(crate) fn add(&mut self, listed: &Listed) {
         let Some(objects) = &mut self.objects else { return };
         let held = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if objects.len() >= held {
+        if objects.len().max(objects.size() / EACH) >= held {
             match (self.memory.make_room(), &mut self.room) {
                 (Some(more), Some(room)) => room.merge(more),
                 (Some(more), room) => *room = Some(more),
@@ -271,13 +280,14 @@ impl Collected {
                 }
             }
         }
-        objects.push(listed.clone());
+        objects.push(listed);
     }
 
     /// The whole list; `None` where there was no room.
     pub(crate) fn whole(self) -> Option<List> {
-        let objects = self.objects?;
-        Some(List(Arc::new(Held { objects, _room: self.room })))
+        let mut objects = self.objects?;
+        objects.finish();
+        Some(List(Arc::new(Held { objects: Arc::new(objects), _room: self.room })))
     }
 }
 

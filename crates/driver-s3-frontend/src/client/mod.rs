@@ -22,6 +22,7 @@ pub(crate) use self::head::Head;
 pub(crate) use self::parts::Upload;
 pub(crate) use self::versions::{Layer, Layers, Marker};
 pub(crate) use self::walk::Reserved;
+use self::walk::Shared;
 pub(crate) use self::write::{Copy, Expected, was_overtaken};
 use crate::names::{Bucket, Prefix};
 
@@ -34,13 +35,15 @@ pub(crate) struct Client {
     bucket: Bucket,
     /// The account that must own it: S3 refuses a bucket of that name that somebody else has.
     owner: Option<String>,
+    /// What its lists have to do with each other.
+    walks: Shared,
 }
 
 impl Client {
     pub(crate) fn new(session: &Session, bucket: Bucket, owner: Option<String>, path_style: bool) -> Self {
         let config = aws_sdk_s3::config::Builder::from(session.sending()).force_path_style(path_style);
         let s3 = aws_sdk_s3::Client::from_conf(config.build());
-        Self { session: session.clone(), s3, bucket, owner }
+        Self { session: session.clone(), s3, bucket, owner, walks: Shared::default() }
     }
 
     pub(crate) fn bucket(&self) -> &Bucket {

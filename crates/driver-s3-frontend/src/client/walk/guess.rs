@@ -66,6 +66,11 @@ impl Guess {
         self.step = (self.step - self.step / 4 + ideal / 4).max(1);
     }
 
+    /// What all keys begin with that are foreseen.
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
+    }
+
     /// The digits of a key as a number. What is none counts as the digit below it.
     fn number(&self, key: &str, begin: usize) -> u128 {
         let base = self.digits.len() as u128;

@@ -1,6 +1,18 @@
-//! A listing from its first key to its last, several pages at a time.
+//! A listing from its first key to its last, many pages at a time.
+//!
+//! What is left of a list is cut into parts that are listed side by side: at the keys of a list of the same site that was walked before, where the digits of
+//! names tell how far a page goes, and else behind folders and words, of which nobody knows how much they hold. Those that come first are asked for
+//! first. What has come is held, packed, until everything before it has been read; where too much would be held, only what is waited
+//! for is asked for.
 
+mod ahead;
+mod cuts;
 mod guess;
+#[cfg(test)]
+mod merge;
+#[cfg(test)]
+mod pace;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -10,206 +22,328 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream};
 use rollback_core::{Error, ErrorKind, Result};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::{JoinError, JoinSet};
 
+pub(crate) use self::ahead::Shared;
+use self::ahead::{Milestones, Room};
+use self::cuts::{Alphabet, ends};
 use self::guess::Guess;
+pub(crate) use self::read::Reserved;
+use self::read::{Found, Way};
 use super::Client;
 use super::list::{BEHIND, Page};
-use crate::names::Prefix;
+use crate::names::{Key, Prefix};
 use crate::object::Listed;
+use crate::packed::Unpacked;
 
-/// How many pages are on their way at the most, of one listing. As many as came to something double it from one on, so that a short
-/// listing costs no more than twice its pages.
-const AT_A_TIME: usize = 16;
-/// How many pages one part is followed for before it counts as a guess that was far off.
-const FOLLOWED: usize = 4;
-
-/// What a walk over a part of the bucket leaves out: releases in the archive, and what is ours.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Reserved(Vec<Prefix>);
-
-impl Reserved {
-    /// Of these, those that are inside `walked`.
-    pub(crate) fn inside(walked: &Prefix, prefixes: impl IntoIterator<Item = Prefix>) -> Self {
-        Self(
-            prefixes
-                .into_iter()
-                .filter(|prefix| walked.holds(prefix) && !prefix.as_str().is_empty())
-                .collect(),
-        )
-    }
-
-    pub(super) fn of(&self, full: &str) -> Option<&Prefix> {
-        self.0.iter().find(|prefix| full.starts_with(prefix.as_str()))
-    }
-}
+/// How many pages are on their way at the most, of one listing.
+const AT_A_TIME: usize = 32;
+/// How much of a page is between two milestones, in hundredths: a page that is overfull needs a second request.
+const FULL: usize = 92;
+/// How many times as many pages may be asked for as were full, where nobody knows what is where: so a short listing costs no more
+/// than twice its pages.
+const WORTH: usize = 2;
+/// From how many pages on they may be one more, so that there is always something on its way.
+const LONG: usize = 16;
+/// How far guesses are trusted, and distrusted.
+const TRUST: i32 = 6;
+/// When nothing is to be had any more from another list.
+const DISTRUST: i32 = -4;
 
 /// Asks for the page after a full key.
 type Ask = Arc<dyn Fn(Option<String>) -> BoxFuture<'static, Result<Page>> + Send + Sync>;
 
-/// What there is in a part of the list.
-struct Found {
-    objects: VecDeque<Listed>,
-    /// After which full key the part goes on, where it was not read to its end.
-    rest: Option<String>,
-    /// Whether the whole list ends there.
-    last: bool,
+/// Why a part ends where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Something else begins there, or nothing.
+    Chance,
+    /// A milestone is there.
+    Milestone,
+    /// A guess said that a page goes as far.
+    Guess,
+    /// It is what was left of one that was foreseen.
+    Rest,
 }
 
 /// The keys after one, up to another. The last part has no end.
 struct Part {
     after: Option<String>,
     until: Option<String>,
+    by: By,
     state: State,
 }
 
 enum State {
-    Waiting,
-    Asked(AbortOnDropHandle<Result<Found>>),
-    Ready(VecDeque<Listed>),
+    Waiting(Outlook),
+    Asked(u64, Room, Option<String>),
+    Ready(Unpacked, #[expect(dead_code, reason = "it is given back with this")] Room),
 }
 
-/// What does not change while a list is walked.
-#[derive(Clone)]
-struct Way {
-    ask: Ask,
-    prefix: Prefix,
-    reserved: Reserved,
+/// What the page before a part tells of it.
+#[derive(Default)]
+struct Outlook {
+    guess: Option<Guess>,
+    /// Where it may be cut, in order.
+    cuts: VecDeque<String>,
 }
 
 struct Walk {
     way: Way,
-    /// In the order of their keys. Only the last one is waiting for more than a moment.
+    shared: Shared,
+    known: Option<Milestones>,
+    /// In the order of their keys.
     parts: VecDeque<Part>,
-    guess: Option<Guess>,
-    at_a_time: usize,
+    asked: JoinSet<(u64, Result<Found>)>,
+    /// How often something was asked for.
+    asks: u64,
+    /// How many objects came, and how many a page has.
+    came: usize,
+    page: usize,
+    alphabet: Alphabet,
+    trust: i32,
+    passed: Passed,
 }
 
-impl Way {
-    /// Reads a part to its end; of the last one, a page.
-    async fn read(self, mut after: Option<String>, until: Option<String>) -> Result<Found> {
-        let mut found = Found { objects: VecDeque::new(), rest: None, last: false };
-        for _ in 0..FOLLOWED {
-            // Whatever may be in there, it is not walked.
-            if let Some(reserved) = after.as_ref().and_then(|after| self.reserved.of(after)) {
-                after = Some(format!("{reserved}{BEHIND}"));
-            }
-            if until.as_ref().is_some_and(|until| after.as_ref() >= Some(until)) {
-                return Ok(found);
-            }
-            let page = (self.ask)(after).await?;
-            let mut goes_beyond = false;
-            for listed in page.objects {
-                let full = self.prefix.join(&listed.key);
-                if until.as_ref().is_some_and(|until| full > *until) {
-                    goes_beyond = true;
-                    break;
-                }
-                if self.reserved.of(&full).is_none() {
-                    found.objects.push_back(listed);
-                }
-            }
-            after = page.next;
-            found.last = after.is_none() && !goes_beyond;
-            // Of what is beyond, the parts that follow tell.
-            if after.is_none() || goes_beyond {
-                return Ok(found);
-            }
-            if until.is_none() {
-                break;
-            }
-        }
-        found.rest = after;
-        Ok(found)
-    }
+/// The milestones of this list.
+#[derive(Default)]
+struct Passed {
+    keys: Vec<Key>,
+    since: usize,
 }
 
 impl Walk {
-    fn new(way: Way) -> Self {
-        let all = Part { after: None, until: None, state: State::Waiting };
-        Self { way, parts: VecDeque::from([all]), guess: None, at_a_time: 1 }
+    fn new(way: Way, shared: Shared) -> Self {
+        let state = State::Waiting(Outlook::default());
+        let all = Part { after: None, until: None, by: By::Chance, state };
+        Self {
+            way,
+            known: shared.milestones(),
+            shared,
+            parts: VecDeque::from([all]),
+            asked: JoinSet::new(),
+            asks: 0,
+            came: 0,
+            page: 0,
+            alphabet: Alphabet::default(),
+            trust: 1,
+            passed: Passed::default(),
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Listed>> {
         loop {
-            let Some(front) = self.parts.front_mut() else { return Ok(None) };
+            let Some(front) = self.parts.front_mut() else {
+                self.shared.walked(std::mem::take(&mut self.passed.keys));
+                return Ok(None);
+            };
             match &mut front.state {
-                State::Waiting => self.fill(),
-                State::Ready(objects) => match objects.pop_front() {
-                    Some(listed) => return Ok(Some(listed)),
-                    None => drop(self.parts.pop_front()),
-                },
-                State::Asked(coming) => {
-                    let found = coming.await.map_err(|_| broken_off())??;
-                    self.arrived(found);
+                State::Waiting(_) => self.fill(),
+                State::Ready(objects, _) => {
+                    if let Some(listed) = objects.next() {
+                        self.passed.by(&listed.key, self.page * FULL / 100);
+                        return Ok(Some(listed));
+                    }
+                    self.parts.pop_front();
+                    self.all_that_came()?;
+                    self.fill();
+                }
+                State::Asked(..) => {
+                    let joined = self.asked.join_next().await.ok_or_else(broken_off)?;
+                    self.joined(joined)?;
+                    self.all_that_came()?;
                     self.fill();
                 }
             }
         }
     }
 
-    /// The first part has come.
-    fn arrived(&mut self, found: Found) {
-        let Some(part) = self.parts.pop_front() else { return };
-        let is_tail = part.until.is_none();
-        let count = found.objects.len();
-        match found {
-            _ if is_tail => self.guess = self.learn(&found.objects),
-            // Far too much, or nothing at all: the keys are others by now, and the next page of the last part shows which.
-            Found { rest: Some(_), .. } => self.guess = None,
-            _ if count == 0 => self.guess = None,
-            _ => self.guess.iter_mut().for_each(|guess| guess.correct(count)),
+    fn all_that_came(&mut self) -> Result<()> {
+        while let Some(joined) = self.asked.try_join_next() {
+            self.joined(joined)?;
         }
-        let met = count > 0 && (is_tail || found.rest.is_none());
-        self.at_a_time = if met { (self.at_a_time * 2).min(AT_A_TIME) } else { (self.at_a_time / 2).max(1) };
-        if found.last {
-            self.parts.clear();
-        }
-        if let Some(rest) = found.rest {
-            self.parts.push_front(Part { after: Some(rest), until: part.until, state: State::Waiting });
-        }
-        self.parts.push_front(Part { after: None, until: None, state: State::Ready(found.objects) });
+        Ok(())
     }
 
-    fn learn(&self, objects: &VecDeque<Listed>) -> Option<Guess> {
-        let keys: Vec<_> = objects.iter().map(|listed| listed.key.as_str()).collect();
-        Guess::learn(&keys)
+    fn joined(&mut self, joined: std::result::Result<(u64, Result<Found>), JoinError>) -> Result<()> {
+        let (id, found) = joined.map_err(|_| broken_off())?;
+        self.arrived(id, found?);
+        Ok(())
+    }
+
+    /// A part has come, or its first page.
+    fn arrived(&mut self, id: u64, found: Found) {
+        let is_it = |part: &Part| matches!(&part.state, State::Asked(asked, ..) if *asked == id);
+        let Some(at) = self.parts.iter().position(is_it) else { return };
+        let Some(part) = self.parts.remove(at) else { return };
+        let State::Asked(_, mut room, foreseen) = part.state else { return };
+        let count = found.packed.len();
+        self.came += count;
+        self.page = self.page.max(found.length);
+        self.alphabet.join(&found.alphabet);
+        self.judge(part.by, at, &found, foreseen.as_deref());
+        if found.last {
+            self.parts.truncate(at);
+        }
+        if let Some(rest) = found.rest {
+            let by = if matches!(part.by, By::Milestone | By::Guess) { By::Rest } else { By::Chance };
+            let outlook = self.outlook(by, &rest, part.until.as_deref(), found.guess, found.common);
+            let state = State::Waiting(outlook);
+            self.parts.insert(at, Part { after: Some(rest), until: part.until.clone(), by, state });
+        }
+        if count > 0 {
+            room.came(found.packed.size());
+            let state = State::Ready(Arc::new(found.packed).into(), room);
+            self.parts.insert(at, Part { after: None, until: None, by: part.by, state });
+        }
+    }
+
+    /// Whether what was foreseen came about. What comes next was foreseen in the same way.
+    fn judge(&mut self, by: By, at: usize, found: &Found, foreseen: Option<&str>) {
+        let count = found.packed.len();
+        let met = match by {
+            By::Guess | By::Milestone => found.rest.is_none() && count * 4 >= self.page,
+            // It was not relied on: how far would it have been?
+            By::Chance => match foreseen {
+                Some(key) => found.is_about(key),
+                None => return,
+            },
+            By::Rest => return,
+        };
+        self.trust = if met { (self.trust + 1).min(TRUST) } else { (self.trust - 2).max(-TRUST) };
+        let next = self.parts.iter_mut().skip(at).find_map(|part| match &mut part.state {
+            State::Waiting(outlook) => Some(outlook),
+            _ => None,
+        });
+        if by == By::Milestone && self.trust <= DISTRUST {
+            self.known = None;
+        }
+        if by != By::Guess {
+            return;
+        }
+        if let Some(outlook) = next {
+            // Far too much, or nothing at all: the keys are others by now, and the next page shows which.
+            if found.rest.is_some() || count == 0 {
+                outlook.guess = None;
+            }
+            outlook.guess.iter_mut().for_each(|guess| guess.correct(count));
+        }
+    }
+
+    /// What is to be expected of the rest of a part, after its first page.
+    fn outlook(
+        &self,
+        by: By,
+        rest: &str,
+        until: Option<&str>,
+        guess: Option<Guess>,
+        common: usize,
+    ) -> Outlook {
+        // A little is left of what was foreseen.
+        if by == By::Rest {
+            return Outlook { guess, cuts: VecDeque::new() };
+        }
+        let root = self.way.prefix.as_str().len();
+        let mut outlook = Outlook { guess, cuts: ends(rest, root, common).collect() };
+        outlook.cuts.retain(|cut| until.is_none_or(|until| cut.as_str() < until));
+        if let Some(guess) = outlook.guess.as_ref().filter(|guess| (*guess).clone().next().is_none()) {
+            let stem = format!("{}{}", self.way.prefix, guess.stem());
+            outlook.gone_through(&stem);
+        }
+        let end = format!("{}{BEHIND}", self.way.prefix);
+        let first = outlook.cuts.front().map(String::as_str).or(until).unwrap_or(&end);
+        if let Some(middle) = self.alphabet.middle(rest, first) {
+            outlook.cuts.push_front(middle);
+        }
+        outlook
     }
 
     /// Asks for the parts that come first, as many as may be on their way.
     fn fill(&mut self) {
-        let mut asked = self.parts.iter().filter(|part| matches!(part.state, State::Asked(_))).count();
-        let stands = |part: Option<&Part>| part.is_some_and(|part| matches!(part.state, State::Waiting));
-        while asked < self.at_a_time || stands(self.parts.front()) {
-            let Some(at) = self.parts.iter().position(|part| matches!(part.state, State::Waiting)) else {
+        while let Some(at) = self.parts.iter().position(|part| matches!(part.state, State::Waiting(_))) {
+            let can_wait = at > 0;
+            if can_wait && !self.may_ask(0) {
                 return;
-            };
-            if let Some(before) = self.split(at) {
-                self.parts.insert(at, before);
+            }
+            let Some(room) = self.shared.coming(can_wait) else { return };
+            if self.may_ask(1) {
+                self.cut(at);
             }
             let Some(part) = self.parts.get_mut(at) else { return };
+            self.asks += 1;
             let read = self.way.clone().read(part.after.clone(), part.until.clone());
-            part.state = State::Asked(AbortOnDropHandle::new(tokio::spawn(read)));
-            asked += 1;
+            let foreseen = match &mut part.state {
+                State::Waiting(outlook) if part.by == By::Chance => {
+                    outlook.guess.as_mut().and_then(Guess::next)
+                }
+                _ => None,
+            };
+            let foreseen = foreseen.map(|key| format!("{}{key}", self.way.prefix));
+            part.state = State::Asked(self.asks, room, foreseen);
+            let id = self.asks;
+            self.asked.spawn(async move { (id, read.await) });
         }
     }
 
-    /// What probably is a page of the last part, taken from its beginning.
-    fn split(&mut self, at: usize) -> Option<Part> {
-        let tail = self.parts.get_mut(at).filter(|part| part.until.is_none())?;
-        let until = self
-            .guess
-            .as_mut()?
-            .next()
-            .map(|key| format!("{}{key}", self.way.prefix))
-            .filter(|until| tail.after.as_ref() < Some(until));
+    /// Whether so many more than one may be asked for that are not waited for.
+    fn may_ask(&self, more: usize) -> bool {
+        let pages = self.came.checked_div(self.page).unwrap_or_default();
+        let worth = pages * if pages < LONG { WORTH } else { WORTH + 1 };
+        let all = usize::try_from(self.asks).unwrap_or(usize::MAX) + more;
+        self.asked.len() + more < AT_A_TIME && (self.known.is_some() || all <= worth)
+    }
+
+    /// Cuts a part that is waiting in two, the first of which is asked for.
+    fn cut(&mut self, at: usize) {
+        let Some((key, by)) = self.place_to_cut(at) else { return };
+        let Some(part) = self.parts.get_mut(at) else { return };
+        let after = part.after.replace(key.clone());
+        let state = State::Waiting(Outlook::default());
+        self.parts.insert(at, Part { after, until: Some(key), by, state });
+    }
+
+    /// After which full key a part is best cut, and why there.
+    fn place_to_cut(&mut self, at: usize) -> Option<(String, By)> {
+        let Self { parts, way, known, trust, .. } = self;
+        let part = parts.get_mut(at).filter(|part| part.by != By::Rest)?;
+        let State::Waiting(outlook) = &mut part.state else { return None };
+        let (after, until) = (part.after.as_deref(), part.until.as_deref());
+        let is_inside = |key: &str| after < Some(key) && until.is_none_or(|until| key < until);
         // What is reserved is passed over at once, wherever it ends.
-        let until = until.filter(|until| self.way.reserved.of(until).is_none());
-        if until.is_none() {
-            self.guess = None;
+        let is_good = |key: &String| is_inside(key) && way.reserved.of(key).is_none();
+        let full = |key: &str| format!("{}{key}", way.prefix);
+        if let Some(known) = known {
+            let next = known.partition_point(|key| Some(full(key.as_str()).as_str()) <= after);
+            if let Some(key) = known.get(next).map(|key| full(key.as_str())).filter(is_good) {
+                return Some((key, By::Milestone));
+            }
         }
-        let after = tail.after.replace(until.clone()?);
-        Some(Part { after, until, state: State::Waiting })
+        if let Some(guess) = outlook.guess.as_mut().filter(|_| *trust > 0) {
+            if let Some(key) = guess.next().map(|key| full(&key)).filter(is_good) {
+                return Some((key, By::Guess));
+            }
+            let stem = full(guess.stem());
+            outlook.gone_through(&stem);
+        }
+        std::iter::from_fn(|| outlook.cuts.pop_front()).find(is_good).map(|key| (key, By::Chance))
+    }
+}
+
+impl Outlook {
+    /// The digits behind this come to their end: before that there is less than a page.
+    fn gone_through(&mut self, stem: &str) {
+        self.cuts.retain(|cut| !cut.starts_with(stem));
+        self.guess = None;
+    }
+}
+
+impl Passed {
+    fn by(&mut self, key: &Key, step: usize) {
+        self.since += 1;
+        if step > 0 && self.since >= step {
+            self.since = 0;
+            self.keys.push(key.clone());
+        }
     }
 }
 
@@ -231,12 +365,17 @@ impl Client {
             let (client, below) = (client.clone(), below.clone());
             Box::pin(async move { client.page(&below, after.as_deref()).await })
         });
-        walk(Way { ask, prefix: prefix.clone(), reserved })
+        walk_beside(Way { ask, prefix: prefix.clone(), reserved }, self.walks.clone())
     }
 }
 
+#[cfg(test)]
 fn walk(way: Way) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
-    Box::pin(stream::unfold(Some(Walk::new(way)), |walk| async {
+    walk_beside(way, Shared::default())
+}
+
+fn walk_beside(way: Way, shared: Shared) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
+    Box::pin(stream::unfold(Some(Walk::new(way, shared)), |walk| async {
         let mut walk = walk?;
         match walk.next().await {
             Ok(listed) => listed.map(|listed| (Ok(listed), Some(walk))),
