@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Chunks that the page asks for only later, and assets that no release changes.
-pub(crate) const LATER: usize = 160;
-const SHARED: usize = 32;
+/// How many chunks the page asks for only later, where there are many and where a few do.
+pub(crate) const MANY: usize = 160;
+pub(crate) const FEW: usize = 5;
+/// Assets that no release changes: one for so many chunks.
+const SHARED: usize = 5;
 /// How wide the image of release 0 is.
 const WIDTH: u32 = 100;
 
@@ -29,9 +31,10 @@ pub(crate) const REPORT: &str = "(async () => {
     return { of, failed: seen.failed };
 })()";
 
-/// Asks an open page for one of the chunks that it did not need until now.
+/// Asks an open page for a chunk that it did not need until now. What was asked for under another number is asked for again: it is another
+/// module for it.
 pub(crate) fn later(number: usize) -> String {
-    format!("seen.later({}).catch(String)", number % LATER)
+    format!("seen.later({number}).catch(String)")
 }
 
 /// What is to be seen of a release.
@@ -46,8 +49,8 @@ pub(crate) fn name(release: u32) -> String {
     format!("v{release}")
 }
 
-/// The files of a release, some two hundred.
-pub(crate) fn files(release: u32) -> BTreeMap<String, String> {
+/// The files of a release with so many chunks: with [`MANY`] some two hundred.
+pub(crate) fn files(release: u32, chunks: usize) -> BTreeMap<String, String> {
     let (mut files, of) = (BTreeMap::new(), name(release));
     let mut add = |stem: &str, extension: &str, body: String| {
         let hash = Sha256::digest(&body).iter().take(4).fold(String::new(), |mut hash, byte| {
@@ -59,10 +62,10 @@ pub(crate) fn files(release: u32) -> BTreeMap<String, String> {
         files.insert(format!("assets/{name}"), body);
         name
     };
-    for number in 0..SHARED {
+    for number in 0..chunks / SHARED {
         add(&format!("shared-{number:03}"), "js", format!("export const number = {number};\n"));
     }
-    let later: Vec<String> = (0..LATER)
+    let later: Vec<String> = (0..chunks)
         .map(|number| {
             let body = format!("export const number = {number}, release = '{of}';\n");
             format!("./{}", add(&format!("later-{number:03}"), "js", body))
@@ -72,7 +75,7 @@ pub(crate) fn files(release: u32) -> BTreeMap<String, String> {
     let chunk = add("chunk", "js", format!("export const release = '{of}';\n"));
     let script = format!(
         "import {{ release as vendor }} from './{vendor}';\nconst later = {later:?};\n\
-         Object.assign(seen, {{ script: '{of}', vendor, later: number => import(later[number]).then(one => one.release) }});\n\
+         Object.assign(seen, {{ script: '{of}', vendor, later: number => import(`${{later[number % later.length]}}#${{number}}`).then(one => one.release) }});\n\
          seen.first = import('./{chunk}').then(one => {{ seen.chunk = one.release; }}, why => {{ seen.failed.push(String(why)); }});\n"
     );
     let script = add("app", "js", script);

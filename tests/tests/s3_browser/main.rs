@@ -41,7 +41,7 @@ fn browser() -> Made<Browser> {
 }
 
 async fn by_archive() -> CaseResult {
-    let shop = site::site().await?;
+    let shop = site::archived().await?;
     let front = site::front(&shop)?;
     goes_back(&shop, &front, "", "version=v1")
 }
@@ -54,7 +54,7 @@ async fn by_versions() -> CaseResult {
 
 /// A page stays at the edges until it is invalidated, and what it needs may or may not.
 async fn behind_edges() -> CaseResult {
-    let front = Front::before(site::site().await?, "/live").await?;
+    let front = Front::before(site::archived().await?, "/live").await?;
     goes_back(&front.shop, &front.edge, &format!("distribution = {:?}\n", front.distribution), "version=v1")
 }
 
@@ -75,7 +75,7 @@ fn goes_back(shop: &Shop, front: &Relay, settings: &str, to: &str) -> CaseResult
     let before = releases.iter().take_while(|release| **release == "v2").count();
     ensure(releases[before..].iter().all(|release| *release == "v1"), format!("to and fro: {releases:?}"))?;
     // Beside those before and after: otherwise nobody looked while assets were copied.
-    let while_copied = app::LATER / site::AT_A_TIME;
+    let while_copied = app::MANY / site::AT_A_TIME;
     ensure(before > while_copied, format!("only {before} visits before the page was there: {releases:?}"))
 }
 
@@ -83,7 +83,8 @@ fn goes_back(shop: &Shop, front: &Relay, settings: &str, to: &str) -> CaseResult
 async fn pointer() -> CaseResult {
     let shop = Shop::empty(Emulator::Ministack, "")?;
     for release in [1, 2] {
-        site::put(&shop, &format!("versions/{}/", app::name(release)), &app::files(release)).await?;
+        site::put(&shop, &format!("versions/{}/", app::name(release)), &app::files(release, app::FEW))
+            .await?;
     }
     let front = Front::before(shop, "/versions/v2").await?;
     let (url, id) = (front.edge.url(), &front.distribution);
@@ -117,11 +118,11 @@ fn whole(visits: &[Visit]) -> CaseResult {
 
 /// What an upload does that begins with the page and deletes what is not its own: the same eyes must see what is wrong with it.
 async fn naive() -> CaseResult {
-    let shop = site::site().await?;
+    let shop = site::small().await?;
     let front = site::front(&shop)?;
     let visitor = Visitor::begin(browser()?, &front.url(), 2)?;
     let pace = visitor.pace();
-    let mut files = app::files(1);
+    let mut files = app::files(1, app::FEW);
     let index = files.remove("index.html").unwrap_or_default();
     shop.put("live/index.html", &index).await?;
     let early = pace.visit()?;
@@ -133,7 +134,7 @@ async fn naive() -> CaseResult {
     let done = pace.visit()?;
     equal("what is missing once all is there", &done.page, &Vec::new())?;
     equal("what the open tab misses then", &done.tab, &Vec::new())?;
-    let old = app::files(2);
+    let old = app::files(2, app::FEW);
     site::remove(&shop, old.keys().filter(|key| *key != "index.html" && !files.contains_key(*key))).await?;
     let late = pace.visit()?;
     equal("what is missing of the page", &late.page, &Vec::new())?;
@@ -143,11 +144,11 @@ async fn naive() -> CaseResult {
 
 /// Each asset answers, and is not the one that the page needs.
 async fn mixed() -> CaseResult {
-    let shop = site::site().await?;
+    let shop = site::small().await?;
     let front = site::front(&shop)?;
     let browser = browser()?;
     let tab = browser.open()?;
-    let (good, bad) = (app::files(2), app::files(1));
+    let (good, bad) = (app::files(2, app::FEW), app::files(1, app::FEW));
     let named = |files: &std::collections::BTreeMap<String, String>, stem: &str| {
         files.iter().find(|(name, _)| name.contains(stem)).map(|(name, body)| (name.clone(), body.clone()))
     };

@@ -22,11 +22,17 @@ pub(crate) const AT_A_TIME: usize = 16;
 const APART: Duration = Duration::from_millis(1_300);
 
 /// With release v1 in the archive, and v2 live as an upload leaves it that deletes what is not its own.
-pub(crate) async fn site() -> Made<Shop> {
+pub(crate) async fn archived() -> Made<Shop> {
     let shop = Shop::empty(Emulator::Ministack, "live/")?;
-    put(&shop, "versions/v1/", &app::files(1)).await?;
-    put(&shop, "versions/v2/", &app::files(2)).await?;
-    put(&shop, "live/", &app::files(2)).await?;
+    put(&shop, "versions/v1/", &app::files(1, app::MANY)).await?;
+    put(&shop, "live/", &app::files(2, app::MANY)).await?;
+    Ok(shop)
+}
+
+/// With a small v2 live, and nothing else.
+pub(crate) async fn small() -> Made<Shop> {
+    let shop = Shop::empty(Emulator::Ministack, "live/")?;
+    put(&shop, "live/", &app::files(2, app::FEW)).await?;
     Ok(shop)
 }
 
@@ -34,7 +40,7 @@ pub(crate) async fn site() -> Made<Shop> {
 pub(crate) async fn versioned() -> Made<(Shop, String)> {
     let shop = Shop::empty(Emulator::Ministack, "live/")?;
     keep_versions(&shop).await?;
-    let (old, new) = (app::files(1), app::files(2));
+    let (old, new) = (app::files(1, app::MANY), app::files(2, app::MANY));
     put(&shop, "live/", &old).await?;
     let between = between();
     put(&shop, "live/", &new).await?;

@@ -106,6 +106,9 @@ fn visit(fresh: &Tab, url: &str, open: &Tab, release: u32, number: usize) -> Res
     let (seen, page) = page(fresh, url)?;
     let (chunk, fetched) = open.fetching(&app::later(number))?;
     let mut tab = missing(&fetched);
+    if fetched.is_empty() {
+        tab.push("the open tab did not ask for its chunk".to_owned());
+    }
     if chunk != app::name(release).as_str() {
         tab.push(format!("the open tab got {chunk}"));
     }
