@@ -14,6 +14,7 @@ use crate::memory::Memory;
 use crate::names::{Bucket, DistributionId, Layout, Prefix};
 use crate::order::{Order, Pattern};
 use crate::parts::Parts;
+use crate::recent::Recent;
 use crate::site::Site;
 use crate::target::SiteTarget;
 
@@ -191,6 +192,7 @@ impl SiteConfig {
             front,
             parts: Parts::default(),
             memory: Memory::default(),
+            recent: Recent::default(),
         }))
     }
 

@@ -23,6 +23,7 @@ mod parts;
 mod past;
 mod pointer;
 mod proof;
+mod recent;
 mod removed;
 mod site;
 mod snapshot;

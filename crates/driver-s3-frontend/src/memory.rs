@@ -112,6 +112,13 @@ pub(crate) struct Begun {
     unseen: bool,
 }
 
+/// After which look and which write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since {
+    turn: u64,
+    writes: u64,
+}
+
 /// Which remembered releases are as good as a new list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Good {
@@ -167,6 +174,12 @@ impl Memory {
         if (begun.writes, begun.turn) == (state.writes, state.turn) {
             state.live = Some((good, live));
         }
+    }
+
+    /// Between which look of core's and which write of ours this is.
+    pub(crate) fn since(&self) -> Since {
+        let state = self.lock();
+        Since { turn: state.turn, writes: state.writes }
     }
 
     /// Something of what is live is about to be written.

@@ -106,7 +106,7 @@ impl Site {
     /// Everything that was ever served, key by key.
     fn layers(&self) -> impl Stream<Item = Result<Layers>> + Send + Unpin + use<> {
         let ours = [self.layout.root().clone(), self.state.clone()];
-        self.client.layers(&self.live, Reserved::inside(&self.live, ours))
+        self.recent_or(self.client.layers(&self.live, Reserved::inside(&self.live, ours)))
     }
 
     /// When anything was written or deleted.
@@ -142,15 +142,15 @@ impl Site {
             .collect()
     }
 
-    /// What the newest deploys left, newest first; nothing where the bucket does not keep versions. It reads the versions twice: when
-    /// there were deploys, and what each of them left.
+    /// What the newest deploys left, newest first; nothing where the bucket does not keep versions. It goes through the versions twice:
+    /// when there were deploys, and what each of them left.
     pub(crate) async fn past(&self, most: usize) -> Result<Past> {
         if !matches!(self.client.versioning().await?, Versioning::On { .. }) {
             return Ok(Past::default());
         }
         let removed = self.removed().await?;
         let times = self.times(&removed).await?;
-        let states = self.states(&removed, &moments(&times, self.quiet, most)).await?;
+        let states = self.remembering().states(&removed, &moments(&times, self.quiet, most)).await?;
         Ok(Past { states, newest: times.last().copied() })
     }
 
@@ -163,7 +163,7 @@ impl Site {
         if let Some(seen) = seen {
             sought.extend(times.range(seen..).take(SOUGHT));
         }
-        let states = self.states(&removed, &sought).await?;
+        let states = self.remembering().states(&removed, &sought).await?;
         let found = states.iter().filter(|state| state.snapshot.identity == identity);
         Ok(found.map(|state| state.at).max())
     }

@@ -15,6 +15,7 @@ use crate::names::{Key, Layout, Prefix, Release};
 use crate::object::Listed;
 use crate::order::{Order, Pages};
 use crate::parts::Parts;
+use crate::recent::Recent;
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::sum::Sum;
 use crate::tally::Tally;
@@ -38,6 +39,8 @@ pub(crate) struct Site {
     pub(crate) parts: Parts,
     /// What was listed a moment ago.
     pub(crate) memory: Memory,
+    /// Which versions were listed a moment ago.
+    pub(crate) recent: Recent,
 }
 
 /// A release in the archive, as one listing shows it.

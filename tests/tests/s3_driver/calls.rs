@@ -9,7 +9,8 @@ use rollback_tests::proxy::{Exchange, Fault, Faults, Rule};
 use rollback_tests::{Ran, until};
 
 use super::relay::strict;
-use super::shop::{Emulator, Shop};
+use super::shop::{Emulator, Shop, files};
+use super::versions::{between, versioned};
 
 /// More than one page of a listing holds.
 const OBJECTS: usize = 1_200;
@@ -81,6 +82,25 @@ pub(super) async fn two_looks() -> CaseResult {
     ensure(count(RELEASE) <= look, format!("the release is listed more than once: {told}"))?;
     let all: usize = asked.values().sum();
     ensure(all <= 2 * 2 * pages + 2 * DIFFER + BESIDE, format!("{all} requests: {told}"))
+}
+
+/// For a plan versions are listed once: for its history, and what is inspected right after that is the same. They are listed again when
+/// the plan is checked before it runs, when it is carried out, and when that is proven.
+pub(super) async fn versions_once() -> CaseResult {
+    let shop = versioned(Emulator::Ministack).await?;
+    shop.deploy_files(&files(1)).await?;
+    let time = between();
+    shop.deploy_files(&files(2)).await?;
+    let lists = |from: usize| {
+        let log = shop.proxy.log();
+        log.iter().skip(from).filter(|one| one.method == "GET" && one.path.contains("?versions")).count()
+    };
+    shop.run(&format!("plan web --to as-of={time} --reason bad --out plan.json"))?.expect(0);
+    equal("how often a plan lists versions", &lists(0), &1)?;
+    let before = shop.proxy.log().len();
+    shop.run("apply plan.json --yes")?.expect(0);
+    equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])?;
+    equal("how often versions are listed to go back", &lists(before), &3)
 }
 
 const OTHERS: &str = "<p>somebody else's</p>";

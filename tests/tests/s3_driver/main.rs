@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         .case("odd_keys_come_back_by_their_versions_on_moto", true, || edges::odd_keys(Moto))
         .case("many_versions_are_read_page_by_page", true, edges::many)
         .case("a_rollback_looks_twice", true, calls::two_looks)
+        .case("versions_are_listed_once_for_a_plan", true, calls::versions_once)
         .case("a_page_right_after_the_look_is_noticed", true, calls::page_in_between)
         .case("a_write_right_after_the_look_is_kept", true, calls::overtaken_in_between)
         .case("a_large_object_is_copied_in_parts", true, || parts::copied(Ministack))

@@ -190,7 +190,12 @@ pub(super) async fn uploaded_whole() -> CaseResult {
     shop.back(0)?;
     plays(&shop, 1).await?;
     let ran = shop.back(0)?;
-    ensure(ran.out.contains("already there"), format!("{ran}"))
+    ensure(ran.out.contains("already there"), format!("{ran}"))?;
+    // Also where something else was written since.
+    shop.put("live/index.html", &files(2)["index.html"]).await?;
+    shop.back(0)?;
+    plays(&shop, 1).await?;
+    equal("how many uploads began", &sent(&shop, "POST", &["?uploads"]), &1)
 }
 
 /// The source is cut in other places than we would: so is the copy, and it has the same tag.

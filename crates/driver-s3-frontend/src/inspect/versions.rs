@@ -36,7 +36,8 @@ pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Timestamp
 
 async fn on(site: &Site, to: &SiteSnapshot) -> Result<Way<Timestamp>> {
     let rules = readable(site.client.rules(&site.live).await)?;
-    let found = site.find_and_compare_past(to, rules.as_deref().unwrap_or_default()).await;
+    // The history that core asked for a moment ago has listed them.
+    let found = site.remembering().find_and_compare_past(to, rules.as_deref().unwrap_or_default()).await;
     let mut way = match readable(found)? {
         Err(denied) => return Ok(unread("the versions of its objects", &denied)),
         Ok(Some((at, compared))) => Way::through(at, compared),

@@ -43,6 +43,8 @@ const FULL: usize = 92;
 /// How many times as many pages may be asked for as were full, where nobody knows what is where: so a short listing costs no more
 /// than twice its pages.
 const WORTH: usize = 2;
+/// Up to how many pages it is worth no more than one: the whole list takes a moment, and each request more is a third of it.
+const SHORT: usize = 4;
 /// From how many pages on they may be one more, so that there is always something on its way.
 const LONG: usize = 16;
 /// How far guesses are trusted, and distrusted.
@@ -288,7 +290,11 @@ impl Walk {
     /// Whether so many more than one may be asked for that are not waited for.
     fn may_ask(&self, more: usize) -> bool {
         let pages = self.came.checked_div(self.page).unwrap_or_default();
-        let worth = pages * if pages < LONG { WORTH } else { WORTH + 1 };
+        let worth = match pages {
+            ..SHORT => pages + 1,
+            SHORT..LONG => pages * WORTH,
+            _ => pages * (WORTH + 1),
+        };
         let all = usize::try_from(self.asks).unwrap_or(usize::MAX) + more;
         self.asked.len() + more < AT_A_TIME && (self.known.is_some() || all <= worth)
     }
