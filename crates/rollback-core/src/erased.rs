@@ -11,6 +11,7 @@ use crate::contents::{Contents, KeepsContents};
 use crate::document::{Document as _, Envelope};
 use crate::error::Result;
 use crate::name::Token;
+use crate::remembers::Remembers;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::{Decision, Proposal, Strategy, View};
 use crate::target::{
@@ -46,6 +47,8 @@ pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence>;
     /// See [`KeepsContents::contents`]. `None` also of a target that keeps none.
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>>;
+    /// See [`Remembers::remember`]. `false` of a target that remembers nothing.
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool>;
     /// See [`Snapshot::recall`](crate::Snapshot::recall).
     ///
     /// # Errors
@@ -80,15 +83,19 @@ pub struct Bound<T: Target> {
     target: T,
     strategies: Vec<Box<dyn Strategy<T::Snapshot, T::Action>>>,
     contents: Option<ReadContents<T>>,
+    remember: Option<Remember<T>>,
 }
 
 /// Reads the contents of a state, of a target that keeps them.
 type ReadContents<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<Option<Contents>>>;
 
+/// Has a target that can remember a state remember it.
+type Remember<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<()>>;
+
 impl<T: Target> Bound<T> {
     /// A target of `driver`, without strategies yet.
     pub fn new(driver: impl Into<String>, target: T) -> Self {
-        Self { driver: driver.into(), target, strategies: Vec::new(), contents: None }
+        Self { driver: driver.into(), target, strategies: Vec::new(), contents: None, remember: None }
     }
 
     /// Has the contents of recorded states kept, where the installation has a key for that.
@@ -103,6 +110,17 @@ impl<T: Target> Bound<T> {
                 contents.as_ref().map(Contents::new).transpose()
             })
         });
+        self
+    }
+
+    /// Has recorded states, and those that are left, written down.
+    #[must_use]
+    pub fn remembering(mut self) -> Self
+    where
+        T: Remembers,
+    {
+        self.remember =
+            Some(|target, snapshot| Box::pin(async move { target.remember(&snapshot.open()?).await }));
         self
     }
 
@@ -197,6 +215,13 @@ impl<T: Target> DynTarget for Bound<T> {
         match self.contents {
             Some(read) => read(&self.target, snapshot).await,
             None => Ok(None),
+        }
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        match self.remember {
+            Some(remember) => remember(&self.target, snapshot).await.map(|()| true),
+            None => Ok(false),
         }
     }
 

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod registry;
+mod remembers;
 pub mod report;
 pub mod request;
 pub mod snapshot;
@@ -45,6 +46,7 @@ pub use self::name::{
 };
 pub use self::plan::{Plan, Planned};
 pub use self::registry::{Driver, DriverRegistry};
+pub use self::remembers::Remembers;
 pub use self::report::{Report, State};
 pub use self::request::{Destination, OnFailure, Request};
 pub use self::snapshot::{Artifact, Identity, Snapshot, SnapshotInfo, SnapshotRecord};

@@ -84,6 +84,10 @@ impl<A: AroundApply> DynTarget for Around<A> {
         self.inner.contents(snapshot).await
     }
 
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.inner.remember(snapshot).await
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         self.inner.recall(found, recorded)
     }

@@ -93,6 +93,11 @@ impl DynTarget for Retry {
         self.read(|| self.inner.contents(snapshot)).await
     }
 
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        // It is written where nothing was: once more changes nothing.
+        self.read(|| self.inner.remember(snapshot)).await
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         self.inner.recall(found, recorded)
     }

@@ -198,6 +198,10 @@ impl DynTarget for Timeout {
         self.read("read contents", self.limits.prove, self.inner.contents(snapshot)).await
     }
 
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.read("remember a state", self.limits.read, self.inner.remember(snapshot)).await
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         self.inner.recall(found, recorded)
     }

@@ -78,6 +78,11 @@ impl DynTarget for Trace {
         note(self.inner.contents(snapshot).instrument(span).await)
     }
 
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        let span = debug_span!("remember", driver = self.driver());
+        note(self.inner.remember(snapshot).instrument(span).await)
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         note(self.inner.recall(found, recorded))
     }

@@ -56,6 +56,10 @@ impl DynTarget for Telling {
         self.0.contents(snapshot).await
     }
 
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.0.remember(snapshot).await
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         self.0.recall(found, recorded)
     }

@@ -197,6 +197,10 @@ impl DynTarget for FaultTarget {
         self.told(|| "read".to_owned(), answer).await
     }
 
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.inner.remember(snapshot).await
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         self.inner.recall(found, recorded)
     }

@@ -61,6 +61,7 @@ flaws! {
     SeesNoGaps: "`inspect` does not see that an artifact is gone.",
     DeniedIsAbsent: "`inspect` calls gone what it may not read.",
     KeepsAnyContents: "It keeps the contents of whatever is there, under the name of what is asked for.",
+    RemembersAnything: "It writes down whatever is there, under the name of what it is asked to remember.",
     TellsSecrets: "`inspect` shows secrets as they are.",
     TellsSecretsInErrors: "Errors quote the request with its secret.",
     AcceptsAnything: "Envelopes are not checked.",
@@ -152,6 +153,10 @@ impl DynTarget for Lax {
 
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.inner.contents(&lax_snapshot(snapshot)?).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.inner.remember(&lax_snapshot(snapshot)?).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
