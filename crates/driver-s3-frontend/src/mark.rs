@@ -60,6 +60,11 @@ impl Mark {
         &self.copied
     }
 
+    /// Whether it is of what is live now, and says that this is it.
+    pub(crate) fn is_of(&self, tally: &Tally, identity: Identity) -> bool {
+        self.tally == tally.to_string() && self.identity == identity
+    }
+
     /// What is live by this mark, if it is of what is live now.
     pub(crate) fn applies(&self, tally: &Tally, seen: SiteSnapshot) -> Result<SiteSnapshot> {
         if self.tally != tally.to_string() {

@@ -76,7 +76,7 @@ pub(crate) struct Compared {
 
 impl Site {
     /// What is served, in order: neither the archive nor what is ours.
-    fn served(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
+    pub(crate) fn served(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
         let ours = [self.layout.root().clone(), self.state.clone()];
         self.client.walk(&self.live, Reserved::inside(&self.live, ours))
     }

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
 use rollback_core::{
     ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Observation, PartId, Receipt,
-    Result, Target, TargetId, TargetInfo, Token,
+    Remembers, Result, Target, TargetId, TargetInfo, Token,
 };
 
 use crate::action::SiteAction;
+use crate::past::Thought;
 use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 use crate::strategy::{ArchiveCopy, ObjectVersions, Pointer};
@@ -40,6 +41,7 @@ impl SiteTarget {
             .strategy(Pointer::new(served.clone()))
             .strategy(ArchiveCopy::new(served.clone()))
             .strategy(ObjectVersions::new(served))
+            .remembering()
             .erase()
     }
 }
@@ -102,7 +104,10 @@ impl Target for SiteTarget {
             SiteAction::Copy { release: None, seen, identity } => {
                 self.site.put_back_from_anywhere(cx, *seen, *identity).await
             }
-            SiteAction::Restore { at, identity } => self.site.restore(cx, *at, *identity).await,
+            SiteAction::Restore { at, manifest, identity } => {
+                let thought = Thought { at: *at, manifest: *manifest, seen: None };
+                self.site.restore(cx, thought, *identity).await
+            }
             SiteAction::Point { distribution, release, identity } => {
                 self.site.point(cx, distribution, release.as_ref(), *identity).await
             }
@@ -132,5 +137,12 @@ impl Target for SiteTarget {
 
     async fn prove(&self, goal: &Goal<SiteSnapshot>) -> Result<Evidence> {
         self.site.prove(goal).await
+    }
+}
+
+#[async_trait]
+impl Remembers for SiteTarget {
+    async fn remember(&self, snapshot: &SiteSnapshot) -> Result<()> {
+        self.site.remember_state(snapshot).await
     }
 }

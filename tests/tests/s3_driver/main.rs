@@ -7,6 +7,7 @@ mod faults;
 mod input;
 mod relay;
 mod shop;
+mod undo;
 mod usual;
 mod versions;
 
@@ -58,6 +59,16 @@ fn main() -> ExitCode {
         .case("a_rollback_looks_twice", true, calls::two_looks)
         .case("a_page_right_after_the_look_is_noticed", true, calls::page_in_between)
         .case("a_write_right_after_the_look_is_kept", true, calls::overtaken_in_between)
+        .case("a_record_leaves_a_manifest", true, || undo::recorded(Ministack))
+        .case("a_record_leaves_a_manifest_on_moto", true, || undo::recorded(Moto))
+        .case("what_is_left_has_a_manifest", true, undo::left)
+        .case("a_manifest_that_cannot_be_written_is_told", true, undo::unwritten)
+        .case("what_no_time_shows_comes_back_by_its_manifest", true, || undo::unshown(Ministack))
+        .case("what_no_time_shows_comes_back_by_its_manifest_on_moto", true, || undo::unshown(Moto))
+        .case("a_manifest_that_was_altered_is_not_believed", true, undo::altered)
+        .case("versions_that_are_gone_are_named", true, undo::gone)
+        .case("a_rollback_without_an_archive_can_be_rolled_back", true, || undo::and_back(Ministack))
+        .case("a_rollback_without_an_archive_can_be_rolled_back_on_moto", true, || undo::and_back(Moto))
         .case("caches_forget_what_was_put_back", true, cloudfront::forgotten)
         .case("many_changes_are_one_wildcard", true, cloudfront::many)
         .case("a_cache_that_holds_the_bad_page_is_no_site_put_back", true, cloudfront::stale)
