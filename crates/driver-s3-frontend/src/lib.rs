@@ -30,6 +30,7 @@ pub mod strategy;
 mod sum;
 mod tally;
 mod target;
+mod tidy;
 mod web;
 
 use std::sync::Arc;

@@ -31,6 +31,8 @@ pub(crate) struct Site {
     pub(crate) order: Order,
     /// After how long without a write the next one belongs to another deploy.
     pub(crate) quiet: Lasting,
+    /// For how long what is kept for open tabs is kept.
+    pub(crate) grace: Lasting,
     /// What is between the bucket and browsers.
     pub(crate) front: Front,
     /// What was listed a moment ago.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
 use rollback_core::{
-    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Observation, PartId, Receipt,
-    Remembers, Result, Target, TargetId, TargetInfo, Token,
+    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, PartId,
+    Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token,
 };
 
 use crate::action::SiteAction;
@@ -29,7 +30,7 @@ impl SiteTarget {
 
     /// What it can do. S3 itself refuses to write over what somebody else wrote since, object by object.
     pub(crate) fn capabilities() -> Capabilities {
-        Capabilities::default().history()
+        Capabilities::default().history().tidies()
     }
 
     /// The target with all its strategies, ready for an engine.
@@ -42,6 +43,7 @@ impl SiteTarget {
             .strategy(ArchiveCopy::new(served.clone()))
             .strategy(ObjectVersions::new(served))
             .remembering()
+            .tidying()
             .erase()
     }
 }
@@ -144,5 +146,16 @@ impl Target for SiteTarget {
 impl Remembers for SiteTarget {
     async fn remember(&self, snapshot: &SiteSnapshot) -> Result<()> {
         self.site.remember_state(snapshot).await
+    }
+}
+
+#[async_trait]
+impl Tidies for SiteTarget {
+    async fn leftovers(&self, now: Timestamp) -> Result<Leftovers> {
+        self.site.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Leftovers> {
+        self.site.tidy(tidying).await
     }
 }

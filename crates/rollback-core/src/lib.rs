@@ -30,6 +30,7 @@ pub mod snapshot;
 pub mod store;
 pub mod strategy;
 pub mod target;
+mod tidies;
 pub mod time;
 
 pub use self::action::{Action, ActionContext, ActionKind, Landing, Receipt, Step};
@@ -55,3 +56,4 @@ pub use self::strategy::{Decision, Proposal, Risk, Strategy, View};
 pub use self::target::{
     Capabilities, Evidence, Finding, Goal, Observation, PartState, Reading, Target, TargetInfo,
 };
+pub use self::tidies::{Leftovers, Tidies, Tidying};

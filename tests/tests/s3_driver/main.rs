@@ -7,6 +7,7 @@ mod faults;
 mod input;
 mod relay;
 mod shop;
+mod tidy;
 mod undo;
 mod usual;
 mod versions;
@@ -69,6 +70,12 @@ fn main() -> ExitCode {
         .case("versions_that_are_gone_are_named", true, undo::gone)
         .case("a_rollback_without_an_archive_can_be_rolled_back", true, || undo::and_back(Ministack))
         .case("a_rollback_without_an_archive_can_be_rolled_back_on_moto", true, || undo::and_back(Moto))
+        .case("what_was_kept_goes_after_the_grace", true, || tidy::grace(Ministack))
+        .case("what_was_kept_goes_after_the_grace_on_moto", true, || tidy::grace(Moto))
+        .case("what_a_deploy_needs_again_stays", true, tidy::needed)
+        .case("tidying_that_was_cut_off_goes_on", true, tidy::cut_off)
+        .case("who_cannot_be_reached_keeps_nobody_from_tidying", true, tidy::unreachable)
+        .case("what_was_tidied_up_comes_back_by_its_versions", true, tidy::and_back)
         .case("caches_forget_what_was_put_back", true, cloudfront::forgotten)
         .case("many_changes_are_one_wildcard", true, cloudfront::many)
         .case("a_cache_that_holds_the_bad_page_is_no_site_put_back", true, cloudfront::stale)

@@ -136,7 +136,7 @@ pub(super) async fn gone() -> CaseResult {
 }
 
 /// Which state that was written down has this key and no other release's.
-async fn revision(shop: &Shop, key: &str) -> Made<String> {
+pub(super) async fn revision(shop: &Shop, key: &str) -> Made<String> {
     for (name, body) in manifests(shop).await? {
         if entries(&body)?.contains_key(key) {
             return Ok(name.split('/').nth(1).unwrap_or_default()[..12].to_owned());

@@ -3,17 +3,18 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::engine::Claim;
 use rollback_core::erased::Considered;
 use rollback_core::progress::{Event, Progress};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
-    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Observation,
-    Result, SnapshotRecord, State, TargetInfo, Token, View,
+    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Leftovers,
+    Observation, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
 };
 use rollback_testkit::sim::{Settings, ToyTarget};
 
-use crate::setup::{Setup, ended, name, run};
+use crate::setup::{Setup, cut_off, ended, name, run};
 
 /// The toy driver, which notes what it is asked to remember and to do, in this order.
 #[derive(Debug)]
@@ -65,6 +66,17 @@ impl DynTarget for Noting {
             None => self.inner.remember(snapshot).await,
         }
     }
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.inner.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        self.noted.lock().unwrap().push("tidy".to_owned());
+        let mut left = Leftovers::default();
+        left.add("an asset", u64::from(!tidying.stop.is_cancelled()));
+        Ok(Some(left))
+    }
+
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
         self.inner.recall(found, recorded)
     }
@@ -142,4 +154,22 @@ async fn a_record_has_its_state_remembered_and_stands_without() {
         }
     }
     assert!(warned.contains("no room"), "{warned:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_behind_is_taken_away_under_the_lease() {
+    let bed = Bed::new().await;
+    let engine = bed.engine(None, Progress::default());
+    let gone = engine.tidy(&name("web")).await.unwrap().unwrap();
+    assert_eq!((gone.due, gone.bytes, bed.noted().len()), (1, 1, 1));
+    // The lease was given back.
+    ended(&run(&engine, &bed.setup.request(None)).await, State::Restored);
+    // Where a run was cut off, nobody knows what may still land.
+    let setup = Setup::new(Settings::default().parts(6).rollout(std::time::Duration::from_secs(20))).await;
+    cut_off(&setup, "ana").await;
+    let bed = Bed { setup, noted: Arc::default() };
+    bed.setup.clock.sleep(std::time::Duration::from_secs(600)).await;
+    let error = bed.engine(None, Progress::default()).tidy(&name("web")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(bed.noted().is_empty(), "{error}");
 }

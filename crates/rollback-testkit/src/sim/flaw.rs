@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::document::Document as _;
 use rollback_core::erased::Considered;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
-    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Observation, Result,
-    SnapshotRecord, TargetInfo, Token, View,
+    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Result,
+    SnapshotRecord, TargetInfo, Tidying, Token, View,
 };
 
 use super::forms::{ToyAction, ToySnapshot};
@@ -157,6 +158,14 @@ impl DynTarget for Lax {
 
     async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
         self.inner.remember(&lax_snapshot(snapshot)?).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.inner.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        self.inner.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {
