@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rollback_core::document::decode_exact;
-use rollback_core::{Action, Document, Identity, Result};
+use rollback_core::{Action, Digest, Document, Identity, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{DistributionId, Release};
@@ -29,6 +29,9 @@ pub enum SiteAction {
         /// When it is thought to have been served. Where it was not, or this is left out, it is looked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
+        /// Which manifest names its versions, where it is known by one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        manifest: Option<Digest>,
         /// What must have been served then.
         identity: Identity,
     },
@@ -61,7 +64,6 @@ impl Action for SiteAction {}
 
 #[cfg(test)]
 mod tests {
-    use rollback_core::Digest;
     use serde_json::json;
 
     use super::*;

@@ -49,6 +49,10 @@ pub struct SiteConfig {
     #[serde(default = "minute")]
     #[schemars(with = "String")]
     pub quiet: Lasting,
+    /// for how long assets of a release that was left are kept for open tabs; after that `rollback clean` removes them; 7d unless told otherwise
+    #[serde(default = "week")]
+    #[schemars(with = "String")]
+    pub grace: Lasting,
     /// the account that must own the bucket
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket_owner: Option<String>,
@@ -86,6 +90,10 @@ fn minute() -> Lasting {
     Lasting::from_secs(60)
 }
 
+fn week() -> Lasting {
+    Lasting::from_secs(7 * 86_400)
+}
+
 fn yes() -> bool {
     true
 }
@@ -105,6 +113,7 @@ impl SiteConfig {
             state: state(),
             entry_points: Vec::new(),
             quiet: minute(),
+            grace: week(),
             bucket_owner: None,
             distribution: None,
             pointer: false,
@@ -175,7 +184,7 @@ impl SiteConfig {
         self.check()?;
         let client = Client::new(session, self.bucket.clone(), self.bucket_owner.clone(), self.path_style);
         let (layout, order) = (Layout::new(&self.archive)?, Order::with(&self.entry_points));
-        let (live, state, quiet) = (self.live.clone(), self.state.clone(), self.quiet);
+        let (live, state) = (self.live.clone(), self.state.clone());
         let front = Front {
             cloudfront: self.distribution.clone().map(|id| CloudFront::new(session, id)),
             url: self.url.clone(),
@@ -188,7 +197,8 @@ impl SiteConfig {
             layout,
             state,
             order,
-            quiet,
+            quiet: self.quiet,
+            grace: self.grace,
             front,
             parts: Parts::default(),
             memory: Memory::default(),
@@ -226,7 +236,7 @@ mod tests {
     fn full() -> Value {
         json!({
             "bucket": "shop-site", "live": "live/", "archive": "releases/{version}/site/", "state": "state/",
-            "entry_points": ["config*.json"], "quiet": "5m", "bucket_owner": "123456789012", "path_style": true,
+            "entry_points": ["config*.json"], "quiet": "5m", "grace": "3d", "bucket_owner": "123456789012", "path_style": true,
             "distribution": "E2QWRUHAPOMQZL", "url": "https://shop.example.com/", "check_pages": false, "region": "eu-west-1", "profile": "ops",
             "role_arn": "arn:aws:iam::123456789012:role/rollback", "external_id": "ours", "endpoint_url": "http://127.0.0.1:4566",
         })
@@ -241,7 +251,7 @@ mod tests {
         // `pointer` does not go with `live`.
         let pointer = json!({
             "bucket": "shop-site", "archive": "versions/{version}/", "state": ".rollback/", "quiet": "1m",
-            "distribution": "E1", "pointer": true,
+            "grace": "7d", "distribution": "E1", "pointer": true,
         });
         assert_eq!(serde_json::to_value(read(&pointer).unwrap()).unwrap(), pointer);
         assert_eq!(known.len(), full().as_object().unwrap().len() + 1);
@@ -266,6 +276,7 @@ mod tests {
             ("state", json!("releases/state/")),
             ("entry_points", json!([""])),
             ("quiet", json!("a while")),
+            ("grace", json!("some days")),
             ("bucket_owner", json!("me")),
             ("distribution", json!("../E1")),
             ("distribution", json!("https://d111111abcdef8.cloudfront.net")),

@@ -1,11 +1,10 @@
 //! What an inspection found out for the strategies: whence a state can be had.
 
-use jiff::Timestamp;
 use rollback_core::View;
 use serde::{Deserialize, Serialize};
 
 use crate::names::Release;
-use crate::snapshot::SiteSnapshot;
+use crate::snapshot::{SiteSnapshot, Source};
 
 /// Whether a state can be had in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +23,7 @@ pub(crate) enum Whence<T> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Facts {
     pub(crate) archive: Whence<Release>,
-    pub(crate) versions: Whence<Timestamp>,
+    pub(crate) versions: Whence<Source>,
 }
 
 impl Facts {
@@ -43,9 +42,11 @@ impl Facts {
             }
         }
         let anywhere = !goal.sources.is_empty();
+        let manifest = goal.manifest().map(Source::Manifest);
+        let versions = goal.time().map(Source::Versions).or(manifest);
         Self {
             archive: thought(goal.release().cloned(), anywhere, "the archive"),
-            versions: thought(goal.time(), anywhere, "the versions"),
+            versions: thought(versions, anywhere, "the versions"),
         }
     }
 }

@@ -130,7 +130,7 @@ fn served(
 /// Whether it names this source, or a newer one of the same kind.
 fn has(snapshot: &SiteSnapshot, source: &Source) -> bool {
     match source {
-        Source::Archive(_) => snapshot.sources.contains(source),
+        Source::Archive(_) | Source::Manifest(_) => snapshot.sources.contains(source),
         Source::Versions(_) => snapshot.time().is_some(),
     }
 }

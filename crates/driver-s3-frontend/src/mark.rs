@@ -60,6 +60,22 @@ impl Mark {
         &self.copied
     }
 
+    /// Whether a listing made this when it was left.
+    pub(crate) fn was(&self, tally: &Tally) -> bool {
+        self.tally == tally.to_string()
+    }
+
+    /// The same, once some of what is kept was taken away.
+    pub(crate) fn moved(mut self, tally: &Tally, kept: u64) -> Self {
+        (self.tally, self.kept) = (tally.to_string(), kept);
+        self
+    }
+
+    /// Whether it is of what is live now, and says that this is it.
+    pub(crate) fn is_of(&self, tally: &Tally, identity: Identity) -> bool {
+        self.tally == tally.to_string() && self.identity == identity
+    }
+
     /// What is live by this mark, if it is of what is live now.
     pub(crate) fn applies(&self, tally: &Tally, seen: SiteSnapshot) -> Result<SiteSnapshot> {
         if self.tally != tally.to_string() {

@@ -6,10 +6,11 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream::Stream;
 use jiff::Timestamp;
 use rollback_core::time::Lasting;
-use rollback_core::{Error, ErrorKind, Identity, Result};
+use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 
 use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
 use crate::diff::{Change, Counts, compare};
+use crate::manifest::Gone;
 use crate::memory::Recalled;
 use crate::object::Listed;
 use crate::order::Pages;
@@ -39,14 +40,43 @@ pub(crate) struct Past {
     pub(crate) newest: Option<Timestamp>,
 }
 
+/// Where the versions of a state are thought to be known from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Thought {
+    /// When it was served.
+    pub(crate) at: Option<Timestamp>,
+    /// Which manifest names them.
+    pub(crate) manifest: Option<Digest>,
+    /// When its newest object was written.
+    pub(crate) seen: Option<Timestamp>,
+}
+
+/// What came of looking for the versions of a state.
+#[derive(Debug)]
+pub(crate) enum Sought {
+    /// They are known from there, and this differs from what is live.
+    Found(Source, Compared),
+    /// They are not to be had; of those that were written down, what is gone.
+    Nowhere(Option<Gone>),
+}
+
+impl Sought {
+    fn found(self) -> Option<Compared> {
+        match self {
+            Self::Found(_, compared) => Some(compared),
+            Self::Nowhere(_) => None,
+        }
+    }
+}
+
 /// Everything under one key, with what is not there any more and is still known.
-struct Story<'a> {
+pub(crate) struct Story<'a> {
     layers: &'a Layers,
     absences: &'a [Absence],
 }
 
 impl<'a> Story<'a> {
-    fn of(layers: &'a Layers, removed: &'a Removed) -> Self {
+    pub(crate) fn of(layers: &'a Layers, removed: &'a Removed) -> Self {
         Self { layers, absences: removed.of(&layers.key) }
     }
 
@@ -58,12 +88,12 @@ impl<'a> Story<'a> {
         (!hidden).then_some(found)
     }
 
-    fn object(&self, at: usize) -> Option<&'a Listed> {
+    pub(crate) fn object(&self, at: usize) -> Option<&'a Listed> {
         self.layers.layers.get(at)?.object()
     }
 
     /// What must be done for that object to be there again, or for none to be.
-    fn change(&self, wanted: Option<usize>, may_remove: bool) -> Option<Change> {
+    pub(crate) fn change(&self, wanted: Option<usize>, may_remove: bool) -> Option<Change> {
         let live = self.object(0);
         let Some(at) = wanted else { return live.cloned().map(Change::Extra) };
         let entry = self.object(at)?.clone();
@@ -86,7 +116,7 @@ impl<'a> Story<'a> {
     }
 
     /// When a rule takes that object away, which is not current any more.
-    fn expires(&self, at: usize, full: &str, rules: &[Rule]) -> Option<Timestamp> {
+    pub(crate) fn expires(&self, at: usize, full: &str, rules: &[Rule]) -> Option<Timestamp> {
         let replaced = self.layers.layers.get(at.checked_sub(1)?)?.modified();
         rules.iter().filter(|rule| rule.fits(full)).map(|rule| rule.removes(replaced)).min()
     }
@@ -104,7 +134,7 @@ fn moments(times: &BTreeSet<Timestamp>, quiet: Lasting, most: usize) -> Vec<Time
 
 impl Site {
     /// Everything that was ever served, key by key.
-    fn layers(&self) -> impl Stream<Item = Result<Layers>> + Send + Unpin + use<> {
+    pub(crate) fn layers(&self) -> impl Stream<Item = Result<Layers>> + Send + Unpin + use<> {
         let ours = [self.layout.root().clone(), self.state.clone()];
         self.recent_or(self.client.layers(&self.live, Reserved::inside(&self.live, ours)))
     }
@@ -168,35 +198,46 @@ impl Site {
         Ok(found.map(|state| state.at).max())
     }
 
-    /// When this was served, against what is live; `None` where the bucket keeps no versions, or they do not show it.
-    pub(crate) async fn find_and_compare_past(
-        &self,
-        to: &SiteSnapshot,
-        rules: &[Rule],
-    ) -> Result<Option<(Timestamp, Compared)>> {
-        let Versioning::On { mfa_delete } = self.client.versioning().await? else { return Ok(None) };
-        self.compare_found(to.identity, (to.time(), to.made_at), !mfa_delete, rules).await
+    /// Which versions make this, against what is live; nowhere where the bucket keeps none, or they do not show it.
+    pub(crate) async fn find_and_compare_past(&self, to: &SiteSnapshot, rules: &[Rule]) -> Result<Sought> {
+        let Versioning::On { mfa_delete } = self.client.versioning().await? else {
+            return Ok(Sought::Nowhere(None));
+        };
+        let thought = Thought { at: to.time(), manifest: to.manifest(), seen: to.made_at };
+        self.compare_found(to.identity, thought, !mfa_delete, rules).await
     }
 
-    /// The same, from when it is `thought` to have been served, else from when it was `seen`.
+    /// The same: from when it is thought to have been served, else as it was written down, else at any time that may be it.
     pub(crate) async fn compare_found(
         &self,
         identity: Identity,
-        (thought, seen): (Option<Timestamp>, Option<Timestamp>),
+        thought: Thought,
         may_remove: bool,
         rules: &[Rule],
-    ) -> Result<Option<(Timestamp, Compared)>> {
-        if let Some(at) = thought {
+    ) -> Result<Sought> {
+        if let Some(at) = thought.at {
             match self.compare_past(at, may_remove, rules).await {
-                Ok(compared) if compared.release.identity() == identity => return Ok(Some((at, compared))),
+                Ok(compared) if compared.release.identity() == identity => {
+                    return Ok(Sought::Found(Source::Versions(at), compared));
+                }
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 Ok(_) | Err(_) => {}
             }
         }
-        let Some(at) = self.find_past(identity, seen.or(thought)).await? else { return Ok(None) };
+        let gone = match self.compare_recorded(identity, thought.manifest, may_remove, rules).await? {
+            Some(Ok((digest, compared))) => return Ok(Sought::Found(Source::Manifest(digest), compared)),
+            Some(Err(gone)) => Some(gone),
+            None => None,
+        };
+        let Some(at) = self.find_past(identity, thought.seen.or(thought.at)).await? else {
+            return Ok(Sought::Nowhere(gone));
+        };
         let compared = self.compare_past(at, may_remove, rules).await?;
         // Versions may go at any time.
-        Ok((compared.release.identity() == identity).then_some((at, compared)))
+        Ok(match compared.release.identity() == identity {
+            true => Sought::Found(Source::Versions(at), compared),
+            false => Sought::Nowhere(gone),
+        })
     }
 
     /// These contents, wherever they are to be had, against what is live: in the archive or in the versions, first where they are
@@ -208,10 +249,10 @@ impl Site {
         };
         let served = async || match readable(self.find_and_compare_past(to, &[]).await)? {
             // Who may not list versions still has the archive.
-            Err(_) if to.time().is_none() => Ok(None),
-            found => Ok::<_, Error>(found?.map(|(_, compared)| compared)),
+            Err(_) if to.time().is_none() && to.manifest().is_none() => Ok(None),
+            found => Ok::<_, Error>(found?.found()),
         };
-        if to.release().is_none() && to.time().is_some() {
+        if to.release().is_none() && (to.time().is_some() || to.manifest().is_some()) {
             return Ok(match served().await? {
                 Some(compared) => Some(compared),
                 None => archived().await?,

@@ -33,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) order: Order,
     /// After how long without a write the next one belongs to another deploy.
     pub(crate) quiet: Lasting,
+    /// For how long what is kept for open tabs is kept.
+    pub(crate) grace: Lasting,
     /// What is between the bucket and browsers.
     pub(crate) front: Front,
     /// What is copied in parts.
@@ -82,7 +84,7 @@ pub(crate) struct Compared {
 
 impl Site {
     /// What is served, in order: neither the archive nor what is ours.
-    fn served(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
+    pub(crate) fn served(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
         let ours = [self.layout.root().clone(), self.state.clone()];
         self.client.walk(&self.live, Reserved::inside(&self.live, ours))
     }

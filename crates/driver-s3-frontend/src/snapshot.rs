@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rollback_core::document::decode_exact;
 use rollback_core::{
-    Artifact, Document, Error, ErrorKind, Identity, Result, Revision, Snapshot, SnapshotInfo, Version,
+    Artifact, Digest, Document, Error, ErrorKind, Identity, Result, Revision, Snapshot, SnapshotInfo, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub enum Source {
     Archive(Release),
     /// They are versions of what is served: those that were current at this time.
     Versions(Timestamp),
+    /// They are versions of what is served: those that this manifest names.
+    Manifest(Digest),
 }
 
 /// One state of a site: which objects it has, with which contents.
@@ -54,7 +56,7 @@ impl SiteSnapshot {
     pub fn release(&self) -> Option<&Release> {
         self.sources.iter().find_map(|source| match source {
             Source::Archive(release) => Some(release),
-            Source::Versions(_) => None,
+            Source::Versions(_) | Source::Manifest(_) => None,
         })
     }
 
@@ -63,7 +65,16 @@ impl SiteSnapshot {
     pub fn time(&self) -> Option<Timestamp> {
         self.sources.iter().find_map(|source| match source {
             Source::Versions(at) => Some(*at),
-            Source::Archive(_) => None,
+            Source::Archive(_) | Source::Manifest(_) => None,
+        })
+    }
+
+    /// The manifest that names its versions, as far as one is known.
+    #[must_use]
+    pub fn manifest(&self) -> Option<Digest> {
+        self.sources.iter().find_map(|source| match source {
+            Source::Manifest(digest) => Some(*digest),
+            Source::Archive(_) | Source::Versions(_) => None,
         })
     }
 
@@ -124,7 +135,6 @@ impl Snapshot for SiteSnapshot {
 
 #[cfg(test)]
 mod tests {
-    use rollback_core::Digest;
     use serde_json::json;
 
     use super::*;

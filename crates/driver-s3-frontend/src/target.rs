@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Observation, PartId, Receipt,
-    Result, Target, TargetId, TargetInfo, Token,
+    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, PartId,
+    Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token,
 };
 
 use crate::action::SiteAction;
 use crate::parts::Parts;
+use crate::past::Thought;
 use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 use crate::strategy::{ArchiveCopy, ObjectVersions, Pointer};
@@ -43,7 +45,7 @@ impl SiteTarget {
 
     /// What it can do. S3 itself refuses to write over what somebody else wrote since, object by object.
     pub(crate) fn capabilities() -> Capabilities {
-        Capabilities::default().history()
+        Capabilities::default().history().tidies()
     }
 
     /// The target with all its strategies, ready for an engine.
@@ -55,6 +57,8 @@ impl SiteTarget {
             .strategy(Pointer::new(served.clone()))
             .strategy(ArchiveCopy::new(served.clone()))
             .strategy(ObjectVersions::new(served))
+            .remembering()
+            .tidying()
             .erase()
     }
 }
@@ -120,7 +124,10 @@ impl Target for SiteTarget {
             SiteAction::Copy { release: None, seen, identity } => {
                 self.site.put_back_from_anywhere(cx, *seen, *identity).await
             }
-            SiteAction::Restore { at, identity } => self.site.restore(cx, *at, *identity).await,
+            SiteAction::Restore { at, manifest, identity } => {
+                let thought = Thought { at: *at, manifest: *manifest, seen: None };
+                self.site.restore(cx, thought, *identity).await
+            }
             SiteAction::Point { distribution, release, identity } => {
                 self.site.point(cx, distribution, release.as_ref(), *identity).await
             }
@@ -150,5 +157,23 @@ impl Target for SiteTarget {
 
     async fn prove(&self, goal: &Goal<SiteSnapshot>) -> Result<Evidence> {
         self.site.prove(goal).await
+    }
+}
+
+#[async_trait]
+impl Remembers for SiteTarget {
+    async fn remember(&self, snapshot: &SiteSnapshot) -> Result<()> {
+        self.site.remember_state(snapshot).await
+    }
+}
+
+#[async_trait]
+impl Tidies for SiteTarget {
+    async fn leftovers(&self, now: Timestamp) -> Result<Leftovers> {
+        self.site.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Leftovers> {
+        self.site.tidy(tidying).await
     }
 }

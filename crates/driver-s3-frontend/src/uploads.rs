@@ -94,7 +94,7 @@ impl Site {
     /// Gives up what earlier rollbacks left. Nothing of it is served, and nothing waits for it: what cannot be given up is told, and no
     /// reason to stop.
     pub(crate) async fn give_up_leftovers(&self) {
-        match self.leftovers().await {
+        match self.cut_off_uploads().await {
             Ok(found) => {
                 for noted in found {
                     if let Err(error) = self.give_up(&noted).await {
@@ -106,7 +106,7 @@ impl Site {
         }
     }
 
-    async fn leftovers(&self) -> Result<Vec<Noted>> {
+    async fn cut_off_uploads(&self) -> Result<Vec<Noted>> {
         let (notes, mut found) = (self.uploads()?, Vec::new());
         for listed in self.client.page(&notes, None).await?.objects {
             let at = notes.join(&listed.key);

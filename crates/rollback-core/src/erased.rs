@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 
 use crate::action::{ActionContext, Landing};
 use crate::contents::{Contents, KeepsContents};
 use crate::document::{Document as _, Envelope};
 use crate::error::Result;
 use crate::name::Token;
+use crate::remembers::Remembers;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::{Decision, Proposal, Strategy, View};
 use crate::target::{
     Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, Target, TargetInfo,
 };
+use crate::tidies::{Leftovers, Tidies, Tidying};
 
 /// A target with its types erased: the same calls over [`SnapshotRecord`] and [`Envelope`].
 ///
@@ -46,6 +49,12 @@ pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
     async fn prove(&self, goal: &Goal<SnapshotRecord>) -> Result<Evidence>;
     /// See [`KeepsContents::contents`]. `None` also of a target that keeps none.
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>>;
+    /// See [`Remembers::remember`]. `false` of a target that remembers nothing.
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool>;
+    /// See [`Tidies::leftovers`]. `None` of a target that leaves nothing behind.
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>>;
+    /// See [`Tidies::tidy`]. `None` of a target that leaves nothing behind.
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>>;
     /// See [`Snapshot::recall`](crate::Snapshot::recall).
     ///
     /// # Errors
@@ -80,15 +89,33 @@ pub struct Bound<T: Target> {
     target: T,
     strategies: Vec<Box<dyn Strategy<T::Snapshot, T::Action>>>,
     contents: Option<ReadContents<T>>,
+    remember: Option<Remember<T>>,
+    tidies: Option<TidyUp<T>>,
 }
 
 /// Reads the contents of a state, of a target that keeps them.
 type ReadContents<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<Option<Contents>>>;
 
+/// Has a target that can remember a state remember it.
+type Remember<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<()>>;
+
+/// Has a target that leaves something behind say what, or take it away.
+struct TidyUp<T> {
+    leftovers: for<'a> fn(&'a T, Timestamp) -> BoxFuture<'a, Result<Leftovers>>,
+    tidy: for<'a> fn(&'a T, &'a Tidying) -> BoxFuture<'a, Result<Leftovers>>,
+}
+
 impl<T: Target> Bound<T> {
     /// A target of `driver`, without strategies yet.
     pub fn new(driver: impl Into<String>, target: T) -> Self {
-        Self { driver: driver.into(), target, strategies: Vec::new(), contents: None }
+        Self {
+            driver: driver.into(),
+            target,
+            strategies: Vec::new(),
+            contents: None,
+            remember: None,
+            tidies: None,
+        }
     }
 
     /// Has the contents of recorded states kept, where the installation has a key for that.
@@ -102,6 +129,30 @@ impl<T: Target> Bound<T> {
                 let contents = target.contents(&snapshot.open()?).await?;
                 contents.as_ref().map(Contents::new).transpose()
             })
+        });
+        self
+    }
+
+    /// Has recorded states, and those that are left, written down.
+    #[must_use]
+    pub fn remembering(mut self) -> Self
+    where
+        T: Remembers,
+    {
+        self.remember =
+            Some(|target, snapshot| Box::pin(async move { target.remember(&snapshot.open()?).await }));
+        self
+    }
+
+    /// Has what rollbacks leave behind taken away after a while.
+    #[must_use]
+    pub fn tidying(mut self) -> Self
+    where
+        T: Tidies,
+    {
+        self.tidies = Some(TidyUp {
+            leftovers: |target, now| Box::pin(target.leftovers(now)),
+            tidy: |target, tidying| Box::pin(target.tidy(tidying)),
         });
         self
     }
@@ -196,6 +247,27 @@ impl<T: Target> DynTarget for Bound<T> {
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         match self.contents {
             Some(read) => read(&self.target, snapshot).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        match self.remember {
+            Some(remember) => remember(&self.target, snapshot).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        match &self.tidies {
+            Some(tidies) => (tidies.leftovers)(&self.target, now).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        match &self.tidies {
+            Some(tidies) => (tidies.tidy)(&self.target, tidying).await.map(Some),
             None => Ok(None),
         }
     }

@@ -23,12 +23,14 @@ pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod registry;
+mod remembers;
 pub mod report;
 pub mod request;
 pub mod snapshot;
 pub mod store;
 pub mod strategy;
 pub mod target;
+mod tidies;
 pub mod time;
 
 pub use self::action::{Action, ActionContext, ActionKind, Landing, Receipt, Step};
@@ -45,6 +47,7 @@ pub use self::name::{
 };
 pub use self::plan::{Plan, Planned};
 pub use self::registry::{Driver, DriverRegistry};
+pub use self::remembers::Remembers;
 pub use self::report::{Report, State};
 pub use self::request::{Destination, OnFailure, Request};
 pub use self::snapshot::{Artifact, Identity, Snapshot, SnapshotInfo, SnapshotRecord};
@@ -53,3 +56,4 @@ pub use self::strategy::{Decision, Proposal, Risk, Strategy, View};
 pub use self::target::{
     Capabilities, Evidence, Finding, Goal, Observation, PartState, Reading, Target, TargetInfo,
 };
+pub use self::tidies::{Leftovers, Tidies, Tidying};

@@ -263,6 +263,7 @@ caught! {
     exchanged_documents_accepted: AcceptsAnything in toy(one()) => "altered-document-is-refused";
     a_history_that_is_made_up: MakesUpHistory in toy(one().history(false)) => "no-history-is-empty";
     foreign_schemas_accepted: AcceptsAnything in toy(one()) => "unknown-schemas-are-refused";
+    another_state_remembered: RemembersAnything in toy(one()) => "only-what-rests-is-remembered";
     contents_of_another_state: KeepsAnyContents in toy(one()) => "contents-are-of-the-state";
     a_secret_that_is_told: TellsSecrets in long_lived(one()) => "secrets-stay-out";
     a_secret_in_an_error: TellsSecretsInErrors in long_lived(one()) => "errors-keep-secrets";

@@ -112,7 +112,7 @@ pub(crate) enum Command {
     Unlock(UnlockArgs),
     /// Bring the journal of break-glass runs into the store
     Merge,
-    /// Remove old runs, journals and deployment records
+    /// Remove old runs, journals and deployment records, and what rollbacks kept for a while
     Clean(CleanArgs),
     /// Write the JSON Schema of rollback.toml to standard output
     Schema,
@@ -357,7 +357,7 @@ pub(crate) struct CleanArgs {
     /// What is older than this; else the `retention` of the configuration
     #[arg(long, value_name = "TIME", value_parser = value::<Lasting>)]
     pub(crate) older_than: Option<Lasting>,
-    /// Only count what would be removed
+    /// Only say what would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

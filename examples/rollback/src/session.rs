@@ -118,6 +118,11 @@ impl<'a> Session<'a> {
         Ok(self.spread(environment, &names).await.whole()?.names(&names))
     }
 
+    /// Which driver a component has.
+    pub(crate) fn driver_of(&self, environment: &EnvironmentName, name: &ComponentName) -> Option<&str> {
+        self.configured(environment, name).map(|(_, component)| component.driver.as_str())
+    }
+
     /// An engine that only reads what the store remembers.
     pub(crate) async fn reader(&self) -> Result<Engine> {
         self.journal(Acting::default()).await

@@ -16,9 +16,9 @@ use super::versions::{between, versioned};
 const OBJECTS: usize = 1_200;
 /// How many of them differ.
 const DIFFER: usize = 8;
-/// What a rollback asks for beside listings and copies: who it is, which releases there are, its mark, what the bucket keeps, and what
-/// was looked for in vain of three lists.
-const BESIDE: usize = 9;
+/// What a rollback asks for beside listings and copies: who it is, which releases there are, its mark before and after what is left is
+/// written down, what the bucket keeps, what was looked for in vain of three lists, and the manifest of what is left.
+const BESIDE: usize = 12;
 const LIVE: &str = "list live%2F";
 const RELEASE: &str = "list versions%2Fv1%2F";
 

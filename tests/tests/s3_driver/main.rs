@@ -8,6 +8,8 @@ mod input;
 mod parts;
 mod relay;
 mod shop;
+mod tidy;
+mod undo;
 mod usual;
 mod versions;
 
@@ -74,6 +76,22 @@ fn main() -> ExitCode {
         .case("a_copy_in_parts_overwrites_nobody", true, parts::overtaken)
         .case("a_version_is_copied_in_parts", true, || parts::by_versions(Ministack))
         .case("a_version_is_copied_in_parts_on_moto", true, || parts::by_versions(Moto))
+        .case("a_record_leaves_a_manifest", true, || undo::recorded(Ministack))
+        .case("a_record_leaves_a_manifest_on_moto", true, || undo::recorded(Moto))
+        .case("what_is_left_has_a_manifest", true, undo::left)
+        .case("a_manifest_that_cannot_be_written_is_told", true, undo::unwritten)
+        .case("what_no_time_shows_comes_back_by_its_manifest", true, || undo::unshown(Ministack))
+        .case("what_no_time_shows_comes_back_by_its_manifest_on_moto", true, || undo::unshown(Moto))
+        .case("a_manifest_that_was_altered_is_not_believed", true, undo::altered)
+        .case("versions_that_are_gone_are_named", true, undo::gone)
+        .case("a_rollback_without_an_archive_can_be_rolled_back", true, || undo::and_back(Ministack))
+        .case("a_rollback_without_an_archive_can_be_rolled_back_on_moto", true, || undo::and_back(Moto))
+        .case("what_was_kept_goes_after_the_grace", true, || tidy::grace(Ministack))
+        .case("what_was_kept_goes_after_the_grace_on_moto", true, || tidy::grace(Moto))
+        .case("what_a_deploy_needs_again_stays", true, tidy::needed)
+        .case("tidying_that_was_cut_off_goes_on", true, tidy::cut_off)
+        .case("who_cannot_be_reached_keeps_nobody_from_tidying", true, tidy::unreachable)
+        .case("what_was_tidied_up_comes_back_by_its_versions", true, tidy::and_back)
         .case("caches_forget_what_was_put_back", true, cloudfront::forgotten)
         .case("many_changes_are_one_wildcard", true, cloudfront::many)
         .case("a_cache_that_holds_the_bad_page_is_no_site_put_back", true, cloudfront::stale)

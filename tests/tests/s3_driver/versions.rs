@@ -42,14 +42,14 @@ pub(super) async fn versioned(emulator: Emulator) -> Made<Shop> {
 }
 
 /// What a release has beside [`files`]: a page that the next one has not.
-fn pages(release: u32) -> BTreeMap<String, String> {
+pub(super) fn pages(release: u32) -> BTreeMap<String, String> {
     let mut files = files(release);
     files.insert(format!("only-in-{release}.html"), "a page of its own".to_owned());
     files
 }
 
 /// With releases v1 and v2 that were served one after the other, and a time in between.
-async fn served_twice(emulator: Emulator) -> Made<(Shop, String)> {
+pub(super) async fn served_twice(emulator: Emulator) -> Made<(Shop, String)> {
     let shop = versioned(emulator).await?;
     shop.deploy_files(&pages(1)).await?;
     let between = between();
@@ -57,12 +57,12 @@ async fn served_twice(emulator: Emulator) -> Made<(Shop, String)> {
     Ok((shop, between))
 }
 
-fn run(to: &str) -> String {
+pub(super) fn run(to: &str) -> String {
     format!("run web --to {to} --yes --no-quarantine --reason bad")
 }
 
 /// The pages and assets of a release are served, and of other releases only assets.
-async fn serves(shop: &Shop, release: u32) -> CaseResult {
+pub(super) async fn serves(shop: &Shop, release: u32) -> CaseResult {
     let (served, wanted) = (shop.served().await?, pages(release));
     for (key, body) in &wanted {
         equal(key, &served.get(key), &Some(body))?;
@@ -72,7 +72,7 @@ async fn serves(shop: &Shop, release: u32) -> CaseResult {
 }
 
 /// The ids of the versions of a key, newest first, and whether the newest is a deletion.
-async fn versions(shop: &Shop, key: &str) -> Made<(Vec<String>, bool)> {
+pub(super) async fn versions(shop: &Shop, key: &str) -> Made<(Vec<String>, bool)> {
     let listed =
         shop.s3.list_object_versions().bucket(&shop.bucket).prefix(key).send().await.map_err(told)?;
     let ids = listed.versions().iter().filter_map(|version| version.version_id()).map(str::to_owned);
@@ -207,11 +207,25 @@ pub(super) async fn removed() -> CaseResult {
     let gone = shop.s3.delete_object().bucket(&shop.bucket).key("live/index.html").version_id(&ids[1]);
     gone.send().await.map_err(told)?;
     refuses(&shop, "apply plan.json --yes", &["versions"]).await?;
-    refuses(&shop, "run web --yes --no-quarantine --reason bad", &["versions of it were removed"]).await
+    refuses(
+        &shop,
+        "run web --yes --no-quarantine --reason bad",
+        &["1 of its recorded versions are gone: index.html"],
+    )
+    .await
 }
 
 pub(super) async fn expiring() -> CaseResult {
     let (shop, between) = served_twice(Emulator::Ministack).await?;
+    expire(&shop).await?;
+    let planned = shop.run(&format!("plan web --to as-of={between} --reason bad"))?.expect(0);
+    ensure(planned.out.contains("tidy-up removes versions 7 days"), format!("{planned}"))?;
+    shop.run(&run(&format!("as-of={between}")))?.expect(0);
+    serves(&shop, 1).await
+}
+
+/// Has the bucket remove versions a week after they were replaced.
+pub(super) async fn expire(shop: &Shop) -> Made<()> {
     let expiration = NoncurrentVersionExpiration::builder().noncurrent_days(7).build();
     let rule = LifecycleRule::builder().id("tidy-up").status(ExpirationStatus::Enabled);
     let rule = rule.filter(LifecycleRuleFilter::builder().prefix("live/").build());
@@ -219,11 +233,7 @@ pub(super) async fn expiring() -> CaseResult {
     let rules = BucketLifecycleConfiguration::builder().rules(rule).build().map_err(told)?;
     let put =
         shop.s3.put_bucket_lifecycle_configuration().bucket(&shop.bucket).lifecycle_configuration(rules);
-    put.send().await.map_err(told)?;
-    let planned = shop.run(&format!("plan web --to as-of={between} --reason bad"))?.expect(0);
-    ensure(planned.out.contains("tidy-up removes versions 7 days"), format!("{planned}"))?;
-    shop.run(&run(&format!("as-of={between}")))?.expect(0);
-    serves(&shop, 1).await
+    put.send().await.map(drop).map_err(told)
 }
 
 pub(super) async fn cut_off() -> CaseResult {

@@ -7,6 +7,7 @@ use super::{gone, superseded};
 use crate::client::Versioning;
 use crate::memory::Good;
 use crate::names::Release;
+use crate::past::Thought;
 use crate::site::Site;
 use crate::snapshot::Source;
 
@@ -39,7 +40,9 @@ impl Site {
             return self.put_back(cx, &release, identity).await;
         }
         match self.client.versioning().await? {
-            Versioning::On { .. } => self.restore(cx, seen, identity).await,
+            Versioning::On { .. } => {
+                self.restore(cx, Thought { at: seen, ..Thought::default() }, identity).await
+            }
             Versioning::Off | Versioning::Suspended => Err(gone(identity)),
         }
     }

@@ -22,6 +22,7 @@ use crate::cdn;
 use crate::diff::Change;
 use crate::mark::Mark;
 use crate::names::{Key, Prefix};
+use crate::object::Listed;
 use crate::site::{Compared, Site};
 use crate::snapshot::{SiteSnapshot, Source};
 use crate::tally::Tally;
@@ -35,8 +36,8 @@ struct Job {
     mark: Option<Mark>,
     /// What will be live, without what is kept for open tabs; its first source is where it is taken from.
     to: SiteSnapshot,
-    /// How many assets of other releases are kept.
-    kept: u64,
+    /// The assets of other releases that are kept.
+    kept: Vec<Listed>,
 }
 
 /// How far it is.
@@ -62,8 +63,8 @@ impl Site {
         mut compared: Compared,
         source: Source,
     ) -> Result<Landing> {
+        let kept = self.kept(&compared.changes);
         let stages = self.stages(from, std::mem::take(&mut compared.changes));
-        let kept = compared.counts.extra - stages.deletions();
         self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
@@ -71,6 +72,15 @@ impl Site {
             self.remember(stages.markers()).await?;
         }
         self.carry_out(cx, Job { stages, tally: compared.tally, mark: compared.mark, to, kept }).await
+    }
+
+    /// What the release has not and open tabs may ask for.
+    fn kept(&self, changes: &[Change]) -> Vec<Listed> {
+        let kept = changes.iter().filter_map(|change| match change {
+            Change::Extra(listed) if !self.order.is_entry_point(&listed.key) => Some(listed.clone()),
+            _ => None,
+        });
+        kept.collect()
     }
 
     /// What is to be written. Tabs that are open still ask for the assets of the release that is left: those stay.
@@ -114,7 +124,9 @@ impl Site {
         }
         // What was known of copies that nobody touched since is still known.
         let before = job.mark.iter().flat_map(|mark| mark.known().clone());
-        let mark = Mark::new(&job.tally, &job.to, job.kept).copied(before.chain(vague).collect());
+        self.retain(cx.run, &job.tally, &job.kept).await;
+        let mark =
+            Mark::new(&job.tally, &job.to, job.kept.len() as u64).copied(before.chain(vague).collect());
         // Everything is written: only what is said of it is not.
         self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
         self.memory.wrote();

@@ -63,11 +63,6 @@ impl Stages {
         })
     }
 
-    /// How many of them delete.
-    pub(crate) fn deletions(&self) -> u64 {
-        self.gone.len() as u64
-    }
-
     /// Which delete markers go.
     pub(crate) fn markers(&self) -> impl Iterator<Item = (&Key, &[Marker])> {
         self.assets.iter().chain(&self.entry_points).filter_map(|work| match work {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rollback_aws_support::{asking, explain};
 use rollback_core::{ErrorKind, Result};
 
-use super::{Client, lacking};
+use super::{Client, lacking, missing_bucket};
 use crate::object::{Algorithm, Content, ETag, Headers, VersionId};
 
 /// One object, as it says of itself.
@@ -67,9 +67,13 @@ impl Client {
             .send()
             .await;
         let call = self.reads("GetObject", "s3:GetObject", doing.clone());
-        let answer = match sent.map_err(|error| explain(&call, &error)) {
+        let answer = match missing_bucket(&self.bucket, sent.map_err(|error| explain(&call, &error))) {
             Ok(answer) => answer,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && !error.message().contains("NoSuchBucket") =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let etag = ETag::read(answer.e_tag().ok_or_else(|| lacking(&doing, "entity tag"))?)?;

@@ -1,15 +1,15 @@
 //! Going back by the versions of the objects.
 
-use jiff::Timestamp;
 use rollback_core::target::Finding;
 use rollback_core::{Error, Result};
 
 use super::Way;
 use crate::client::{Versioning, readable};
+use crate::past::Sought;
 use crate::site::Site;
-use crate::snapshot::SiteSnapshot;
+use crate::snapshot::{SiteSnapshot, Source};
 
-pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Timestamp>> {
+pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Source>> {
     let versioning = match readable(site.client.versioning().await)? {
         Ok(versioning) => versioning,
         Err(denied) => return Ok(unread("whether the bucket keeps versions", &denied)),
@@ -34,14 +34,15 @@ pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Timestamp
     }
 }
 
-async fn on(site: &Site, to: &SiteSnapshot) -> Result<Way<Timestamp>> {
+async fn on(site: &Site, to: &SiteSnapshot) -> Result<Way<Source>> {
     let rules = readable(site.client.rules(&site.live).await)?;
     // The history that core asked for a moment ago has listed them.
     let found = site.remembering().find_and_compare_past(to, rules.as_deref().unwrap_or_default()).await;
     let mut way = match readable(found)? {
         Err(denied) => return Ok(unread("the versions of its objects", &denied)),
-        Ok(Some((at, compared))) => Way::through(at, compared),
-        Ok(None) => {
+        Ok(Sought::Found(source, compared)) => Way::through(source, compared),
+        Ok(Sought::Nowhere(Some(gone))) => return Ok(Way::closed(gone.why)),
+        Ok(Sought::Nowhere(None)) => {
             let why = "versions of it were removed, or it was never served as it is";
             return Ok(Way::closed(format!("no time is known at which it was served: {why}")));
         }
@@ -70,7 +71,7 @@ async fn on(site: &Site, to: &SiteSnapshot) -> Result<Way<Timestamp>> {
     Ok(way)
 }
 
-fn unread(what: &str, denied: &Error) -> Way<Timestamp> {
+fn unread(what: &str, denied: &Error) -> Way<Source> {
     let why = format!("{what} could not be read: {}", denied.message());
     let finding = Finding::info("versions-unread", why.clone());
     let finding = match denied.next_step() {

@@ -41,7 +41,7 @@ fn steps(strategy: &dyn Strategy<SiteSnapshot, SiteAction>, facts: Value) -> Res
 
 #[test]
 fn what_was_copied_is_forgotten_where_something_caches_it() {
-    let facts = || json!({ "archive": { "from": "v1" }, "versions": { "from": "2026-11-22T03:00:00Z" } });
+    let facts = || json!({ "archive": { "from": "v1" }, "versions": { "from": { "versions": "2026-11-22T03:00:00Z" } } });
     let copy = |distribution| ArchiveCopy::new(served(distribution, false));
     assert_eq!(steps(&copy(false), facts()).unwrap(), ["copy"]);
     assert_eq!(steps(&copy(true), facts()).unwrap(), ["copy", "invalidate"]);

@@ -7,7 +7,7 @@ use super::then_forget;
 use crate::action::SiteAction;
 use crate::facts::{Facts, Whence};
 use crate::front::Served;
-use crate::snapshot::SiteSnapshot;
+use crate::snapshot::{SiteSnapshot, Source};
 
 /// Puts back the versions that were current at a time: copies what was written over since, removes delete markers where nothing else
 /// hides an object, deletes pages that were not there.
@@ -35,14 +35,16 @@ impl Strategy<SiteSnapshot, SiteAction> for ObjectVersions {
     }
 
     fn propose(&self, view: &View<SiteSnapshot>) -> Decision<SiteAction> {
-        let at = match Facts::of(view).versions {
-            Whence::From(at) => Some(at),
-            Whence::Somewhere => view.goal.made_at,
+        let (at, manifest) = match Facts::of(view).versions {
+            Whence::From(Source::Versions(at)) => (Some(at), None),
+            Whence::From(Source::Manifest(digest)) => (None, Some(digest)),
+            Whence::From(Source::Archive(_)) => (None, None),
+            Whence::Somewhere => (view.goal.made_at, None),
             Whence::Nowhere(why) => return Decision::NotApplicable(why),
         };
         let called = at.map_or_else(|| format!("as {}", view.goal.revision), |at| format!("at {at:.0}"));
         let title = format!("put back what was served {called}: assets first, pages last");
-        let action = SiteAction::Restore { at, identity: view.goal.identity };
+        let action = SiteAction::Restore { at, manifest, identity: view.goal.identity };
         let step = Step::convergence(StepId::from_static("restore"), title, action);
         then_forget(&self.0, step.timeout(Lasting::from_secs(3_600)))
     }

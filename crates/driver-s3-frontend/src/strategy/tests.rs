@@ -44,9 +44,14 @@ fn said(sources: Vec<Source>, facts: Value) -> [Result<Value, String>; 2] {
 
 #[test]
 fn each_goes_by_what_was_inspected() {
-    let facts = json!({ "archive": { "from": "v1" }, "versions": { "from": AT } });
+    let facts = json!({ "archive": { "from": "v1" }, "versions": { "from": { "versions": AT } } });
     let both = [json!({ "action": "copy", "release": "v1" }), json!({ "action": "restore", "at": AT })];
     assert_eq!(said(Vec::new(), facts), both.map(Ok));
+    let manifest = Digest::of_bytes(b"m");
+    let facts =
+        json!({ "archive": { "nowhere": "no copy" }, "versions": { "from": { "manifest": manifest } } });
+    let [_, versions] = said(Vec::new(), facts);
+    assert_eq!(versions, Ok(json!({ "action": "restore", "manifest": manifest })));
     let facts =
         json!({ "archive": { "nowhere": "no copy" }, "versions": { "nowhere": "versioning is off" } });
     let neither = ["no copy", "versioning is off"].map(|why| Err(why.to_owned()));
@@ -61,6 +66,9 @@ fn without_an_inspection_each_goes_by_where_the_goal_was_found() {
     let [archive, versions] = said(vec![Source::Archive(Release::new("v1").unwrap())], Value::Null);
     assert_eq!(archive, Ok(json!({ "action": "copy", "release": "v1" })));
     assert!(versions.unwrap_err().contains("versions"));
+    let manifest = Digest::of_bytes(b"m");
+    let [_, versions] = said(vec![Source::Manifest(manifest)], Value::Null);
+    assert_eq!(versions, Ok(json!({ "action": "restore", "manifest": manifest })));
     // What was live and nobody looked for: it may be anywhere.
     let [archive, versions] = said(Vec::new(), Value::Null);
     assert_eq!(archive, Ok(json!({ "action": "copy", "seen": AT })));

@@ -196,7 +196,7 @@ impl ComponentRun {
         for finding in found.iter().filter(|finding| finding.severity == Severity::Blocker) {
             self.warn(finding.message.clone());
         }
-        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
     }
 
     async fn drive(&self) -> Result<Forward, Halt> {
@@ -231,6 +231,7 @@ impl ComponentRun {
                     };
                     if leg.purpose == Purpose::Forward {
                         self.keep_origin().await;
+                        self.remember_origin().await;
                     }
                     self.note(JournalEvent::LegStarted { leg }).await?;
                 }

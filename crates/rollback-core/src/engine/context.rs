@@ -15,7 +15,7 @@ use crate::progress::{Event, Progress};
 use crate::registry::known;
 use crate::snapshot::SnapshotRecord;
 use crate::store::Records;
-use crate::target::TargetInfo;
+use crate::target::{Finding, TargetInfo};
 use crate::time::{Clock, Lasting};
 
 /// Everything that planning and running need.
@@ -93,6 +93,20 @@ impl Context {
             self.emit(Event::Warning { component: component.clone(), message });
         };
         kept.inspect_err(told).ok().flatten()
+    }
+
+    /// Says what is lost where a target could not remember a state.
+    pub(crate) fn not_remembered(
+        &self,
+        component: &ComponentName,
+        snapshot: &SnapshotRecord,
+        error: &Error,
+    ) -> Finding {
+        let label = snapshot.info.label();
+        let message = format!("how {label} is to be found again is not written down: {error}");
+        self.emit(Event::Warning { component: component.clone(), message: message.clone() });
+        let next = error.next_step().unwrap_or("once that is right, record what runs: rollback record");
+        Finding::warning("not-remembered", message).next(next)
     }
 
     /// The components that are configured to come before `name`.

@@ -9,6 +9,7 @@ mod finish;
 pub(crate) mod fresh;
 mod guards;
 mod holding;
+mod leftovers;
 mod quarantine;
 mod queue;
 mod record;

@@ -67,6 +67,10 @@ impl Engine {
         if claim.good {
             quarantine::clear(component, &ledger, &snapshot.info, claim, &by, now).await?;
         }
+        // The record is worth as much without it.
+        if let Err(error) = target.remember(&snapshot).await {
+            self.context.not_remembered(component, &snapshot, &error);
+        }
         let newest = ledger.deployments().await?.into_iter().next();
         // One that was left and runs again is a deployment of its own, and so is one whose coupled state was changed.
         let same = |newest: &Deployment| {

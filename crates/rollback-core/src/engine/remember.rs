@@ -1,7 +1,10 @@
 //! What is remembered of a component once its rollback is proven, and of what it leaves.
 
+use std::sync::PoisonError;
+
 use super::component::ComponentRun;
 use crate::contents::Kept;
+use crate::error::ErrorKind;
 use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine};
 use crate::probe::SOAK;
 use crate::report::{ComponentReport, State};
@@ -101,6 +104,19 @@ impl ComponentRun {
         if let Err(error) = recorded {
             self.warn(format!("what is left is not kept, so there is no way back to it: {error}"));
         }
+    }
+
+    /// Has the target write down how to find what is left again, before anything is changed: the way to undo this run.
+    pub(super) async fn remember_origin(&self) {
+        let Some(origin) = self.plan.from.known() else { return };
+        let Err(error) = self.target.remember(origin).await else { return };
+        // It is on its way, or something else is there by now: there is no such state to come back to.
+        if error.kind() == ErrorKind::Stale {
+            tracing::debug!(%error, "what is left is not remembered");
+            return;
+        }
+        let lost = self.context.not_remembered(&self.name, origin, &error);
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(lost);
     }
 
     fn actor(&self) -> String {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::action::{ActionContext, Landing};
 use crate::contents::Contents;
@@ -12,6 +13,7 @@ use crate::name::Token;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
+use crate::tidies::{Leftovers, Tidying};
 
 /// What a layer does around the sending of actions: pacing, auditing, faults in tests.
 #[async_trait]
@@ -82,6 +84,18 @@ impl<A: AroundApply> DynTarget for Around<A> {
 
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.inner.contents(snapshot).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.inner.remember(snapshot).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.inner.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        self.inner.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::action::{ActionContext, Landing};
 use crate::contents::Contents;
@@ -13,6 +14,7 @@ use crate::name::Token;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
+use crate::tidies::{Leftovers, Tidying};
 use crate::time::Clock;
 
 const TRIES: u32 = 5;
@@ -91,6 +93,20 @@ impl DynTarget for Retry {
 
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.read(|| self.inner.contents(snapshot)).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        // It is written where nothing was: once more changes nothing.
+        self.read(|| self.inner.remember(snapshot)).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.read(|| self.inner.leftovers(now)).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        // Whoever asked calls again.
+        self.inner.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

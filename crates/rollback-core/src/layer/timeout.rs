@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,7 @@ use crate::name::{IdempotencyKey, Token};
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
+use crate::tidies::{Leftovers, Tidying};
 use crate::time::{Clock, Lasting, within};
 
 /// How long calls may take. An action has its own limit in [`ActionContext::timeout`].
@@ -196,6 +198,19 @@ impl DynTarget for Timeout {
 
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.read("read contents", self.limits.prove, self.inner.contents(snapshot)).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.read("remember a state", self.limits.read, self.inner.remember(snapshot)).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.read("look what was left behind", self.limits.prove, self.inner.leftovers(now)).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        // It stops when it is told to, and is never dropped half-way.
+        self.inner.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tracing::{Instrument as _, debug, debug_span};
 
 use crate::action::{ActionContext, Landing};
@@ -12,6 +13,7 @@ use crate::name::Token;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
+use crate::tidies::{Leftovers, Tidying};
 
 /// A span around each call, and its error if it has one. Actions and snapshots are not written out.
 #[derive(Debug)]
@@ -76,6 +78,21 @@ impl DynTarget for Trace {
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         let span = debug_span!("contents", driver = self.driver());
         note(self.inner.contents(snapshot).instrument(span).await)
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        let span = debug_span!("remember", driver = self.driver());
+        note(self.inner.remember(snapshot).instrument(span).await)
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        let span = debug_span!("leftovers", driver = self.driver());
+        note(self.inner.leftovers(now).instrument(span).await)
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        let span = debug_span!("tidy", driver = self.driver());
+        note(self.inner.tidy(tidying).instrument(span).await)
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

@@ -59,6 +59,9 @@ pub struct Capabilities {
     pub restarts: bool,
     /// A deployment of its own can be in flight.
     pub in_flight: bool,
+    /// Rollbacks leave something behind for a while, that it [tidies up](crate::Tidies) when asked to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tidies: bool,
     /// The longest time after which a request that was sent and not seen can still appear. Probes that say "not
     /// applied" are believed after this long.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +80,7 @@ impl Capabilities {
             scales_to_zero: false,
             restarts: false,
             in_flight: false,
+            tidies: false,
             visibility_lag: None,
         }
     }
@@ -93,6 +97,13 @@ macro_rules! capability_setters {
                     self
                 }
             )*
+
+            /// Sets [`tidies`](Self::tidies).
+            #[must_use]
+            pub const fn tidies(mut self) -> Self {
+                self.tidies = true;
+                self
+            }
 
             /// Sets [`visibility_lag`](Self::visibility_lag).
             #[must_use]

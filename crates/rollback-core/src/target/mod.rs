@@ -28,7 +28,7 @@ use crate::snapshot::Snapshot;
 ///
 /// # Contract
 ///
-/// - Nothing but `apply` changes anything.
+/// - Nothing but `apply` changes what is deployed. What a target [writes down](crate::Remembers) beside it is no part of that.
 /// - Every mutating call has the SDK's own retries switched off: only the engine decides to send again.
 /// - An error says what became of the effect ([`Effect`](crate::Effect)); when that is not known for sure, it is
 ///   [`Effect::Unknown`](crate::Effect::Unknown).

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::erased::Considered;
 use rollback_core::target::{Changes, HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::within;
 use rollback_core::{
-    ActionContext, Contents, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Observation, Result,
-    SnapshotRecord, State, TargetInfo, Token, View,
+    ActionContext, Contents, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Leftovers, Observation,
+    Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
 };
 use rollback_testkit::sim::{Settings, ToyTarget};
 use tokio::sync::watch;
@@ -54,6 +55,18 @@ impl DynTarget for Telling {
 
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.0.contents(snapshot).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.0.remember(snapshot).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.0.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        self.0.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

@@ -12,6 +12,7 @@ mod leases;
 mod ledger;
 mod multi;
 mod plans;
+mod remembers;
 mod setup;
 mod soak;
 mod states;

@@ -101,6 +101,13 @@ pub(super) fn cases() -> Vec<Case> {
             contents_are_of_the_state
         ),
         case!(
+            "only-what-rests-is-remembered",
+            "what is written down is the state that rests, once or twice, and nothing that is deployed moves with it",
+            "compare the identity of what is there with the snapshot's before anything is written; another one is `ErrorKind::Stale`",
+            Needs::Nothing,
+            only_what_rests_is_remembered
+        ),
+        case!(
             "secrets-stay-out",
             "no secret shows in anything that is read",
             "use `Shown::Redacted` and keyed digests; derive no `Debug` on what holds a secret",
@@ -266,6 +273,26 @@ async fn missing_artifacts_are_seen(bench: &Bench) -> Result<Verdict> {
         absent || blocked,
         "what it is made of is gone, and inspect shows neither an absent artifact nor a blocker"
     );
+    Ok(Verdict::Kept)
+}
+
+async fn only_what_rests_is_remembered(bench: &Bench) -> Result<Verdict> {
+    let token = bench.token().await?;
+    if !bench.target.remember(&bench.two).await? {
+        return Ok(Verdict::Ignored("the driver writes nothing down".to_owned()));
+    }
+    bench.target.remember(&bench.two).await?;
+    let again = bench.token().await?;
+    keep!(token == again, "the token was {token}, then {again}: writing it down moved what is deployed");
+    match bench.target.remember(&bench.one).await {
+        Ok(_) => keep!(false, "asked for release 1 while release 2 runs, it writes something down"),
+        Err(error) => keep!(
+            error.kind() == ErrorKind::Stale,
+            "asked for release 1 while release 2 runs, its error is {:?} and not Stale: {}",
+            error.kind(),
+            error.message()
+        ),
+    }
     Ok(Verdict::Kept)
 }
 

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::erased::Considered;
 use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
     ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
-    Observation, Result, SnapshotRecord, Store as _, TargetInfo, Token, View,
+    Leftovers, Observation, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View,
 };
 use serde_json::Value;
 
@@ -195,6 +196,18 @@ impl DynTarget for FaultTarget {
         self.ask("read contents").await?;
         let answer = self.inner.contents(snapshot).await;
         self.told(|| "read".to_owned(), answer).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.inner.remember(snapshot).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.inner.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        self.inner.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rollback_core::document::Document as _;
 use rollback_core::erased::Considered;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
-    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Observation, Result,
-    SnapshotRecord, TargetInfo, Token, View,
+    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Result,
+    SnapshotRecord, TargetInfo, Tidying, Token, View,
 };
 
 use super::forms::{ToyAction, ToySnapshot};
@@ -61,6 +62,7 @@ flaws! {
     SeesNoGaps: "`inspect` does not see that an artifact is gone.",
     DeniedIsAbsent: "`inspect` calls gone what it may not read.",
     KeepsAnyContents: "It keeps the contents of whatever is there, under the name of what is asked for.",
+    RemembersAnything: "It writes down whatever is there, under the name of what it is asked to remember.",
     TellsSecrets: "`inspect` shows secrets as they are.",
     TellsSecretsInErrors: "Errors quote the request with its secret.",
     AcceptsAnything: "Envelopes are not checked.",
@@ -152,6 +154,18 @@ impl DynTarget for Lax {
 
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.inner.contents(&lax_snapshot(snapshot)?).await
+    }
+
+    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+        self.inner.remember(&lax_snapshot(snapshot)?).await
+    }
+
+    async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
+        self.inner.leftovers(now).await
+    }
+
+    async fn tidy(&self, tidying: &Tidying) -> Result<Option<Leftovers>> {
+        self.inner.tidy(tidying).await
     }
 
     fn recall(&self, found: &SnapshotRecord, recorded: &SnapshotRecord) -> Result<SnapshotRecord> {

@@ -88,7 +88,7 @@ impl ToyTarget {
                 bound.strategy(SwitchAll::new(flaw, common)).strategy(PartByPart { common, batch: 1 })
             }
         };
-        let bound = bound.keeping_contents();
+        let bound = bound.keeping_contents().remembering();
         if lax { Arc::new(Lax::new(bound.erase())) } else { bound.erase() }
     }
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
-use rollback_core::{Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Result, Snapshot as _};
+use rollback_core::{
+    Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Remembers, Result, Snapshot as _,
+};
 
 use super::flaw::Flaw;
 use super::forms::{ToyContents, ToySnapshot};
@@ -83,18 +85,33 @@ impl ToyTarget {
     }
 }
 
+impl ToyTarget {
+    /// What is kept or written down of a state is that state's, unless the driver is broken so.
+    fn check_rests(&self, snapshot: &ToySnapshot, flaw: Flaw) -> Result<()> {
+        let picture = self.world.look();
+        if (picture.heading.is_none() && picture.settled == snapshot.release) || self.has(flaw) {
+            return Ok(());
+        }
+        let why = format!("it is at r{} by now", picture.heading.unwrap_or(picture.settled));
+        Err(Error::new(ErrorKind::Stale, format!("keep r{}", snapshot.release), why)
+            .next("record it once it rests"))
+    }
+}
+
+/// There is nothing to write down of a toy: it only says of what it would be.
+#[async_trait]
+impl Remembers for ToyTarget {
+    async fn remember(&self, snapshot: &ToySnapshot) -> Result<()> {
+        self.check_rests(snapshot, Flaw::RemembersAnything)
+    }
+}
+
 #[async_trait]
 impl KeepsContents for ToyTarget {
     type Contents = ToyContents;
 
     async fn contents(&self, snapshot: &ToySnapshot) -> Result<Option<ToyContents>> {
-        let picture = self.world.look();
-        let rests = picture.heading.is_none() && picture.settled == snapshot.release;
-        if !rests && !self.has(Flaw::KeepsAnyContents) {
-            let why = format!("it is at r{} by now", picture.heading.unwrap_or(picture.settled));
-            return Err(Error::new(ErrorKind::Stale, format!("keep r{}", snapshot.release), why)
-                .next("record it once it rests"));
-        }
+        self.check_rests(snapshot, Flaw::KeepsAnyContents)?;
         Ok(Some(ToyContents { release: snapshot.release, secret: self.secret.clone() }))
     }
 }

@@ -3,6 +3,8 @@
 use rollback_core::Result;
 use rollback_core::engine::Cleaned;
 
+use super::leftovers::{self, Found};
+use crate::Exit;
 use crate::agree::agree_to;
 use crate::args::CleanArgs;
 use crate::outcome::Outcome;
@@ -16,16 +18,24 @@ pub(crate) async fn run(session: &Session<'_>, args: &CleanArgs) -> Result<Outco
     let engine = session.reader().await?;
     let older_than = args.older_than.unwrap_or(session.config.retention);
     let would = engine.clean_up(older_than, true, &|_| {}).await?;
-    let nothing = would.runs + would.deployments + would.contents == 0;
+    let left = leftovers::look(session).await;
+    let nothing = would.runs + would.deployments + would.contents == 0 && left.is_nothing();
     if args.dry_run || nothing {
-        let text = format!("{} would be removed: older than {older_than}\n{}", counts(&would), kept(&would));
-        return outcome(text, &would, true);
+        let text = format!(
+            "{} would be removed: older than {older_than}\n{}{}",
+            counts(&would),
+            kept(&would),
+            left.text(" would be removed")
+        );
+        return outcome(session, text, &would, left, true);
     }
     if session.is_text() {
-        session.console.print(&format!("older than {older_than}: {}\n{}", counts(&would), kept(&would)));
+        let (counts, kept, left) = (counts(&would), kept(&would), left.text(""));
+        session.console.print(&format!("older than {older_than}: {counts}\n{kept}{left}"));
     }
     if let Err(error) = agree_to(session, "Remove them?") {
-        return Outcome::failed(error).with("cleaned", &would)?.with("dry_run", &true);
+        let refused = Outcome::failed(error).with("cleaned", &would)?;
+        return refused.with("leftovers", &left.json(session))?.with("dry_run", &true);
     }
     let tell = |cleaned: &Cleaned| {
         if !session.global.quiet && cleaned.runs > 0 && cleaned.runs.is_multiple_of(TOLD_EVERY) {
@@ -37,11 +47,25 @@ pub(crate) async fn run(session: &Session<'_>, args: &CleanArgs) -> Result<Outco
         }
     };
     let cleaned = engine.clean_up(older_than, false, &tell).await?;
-    outcome(format!("{} removed\n", counts(&cleaned)), &cleaned, false)
+    let left = left.tidy(session).await;
+    let text = format!("{} removed\n{}", counts(&cleaned), left.text(" removed"));
+    outcome(session, text, &cleaned, left, false)
 }
 
-fn outcome(text: String, cleaned: &Cleaned, dry_run: bool) -> Result<Outcome> {
-    Outcome::done(text).with("cleaned", cleaned)?.with("dry_run", &dry_run)
+fn outcome(
+    session: &Session<'_>,
+    text: String,
+    cleaned: &Cleaned,
+    left: Found,
+    dry_run: bool,
+) -> Result<Outcome> {
+    let outcome = Outcome::done(text).with("cleaned", cleaned)?.with("leftovers", &left.json(session))?;
+    let mut outcome = outcome.with("dry_run", &dry_run)?;
+    if let Some(error) = left.error() {
+        outcome.exit = Exit::of_error(error.kind());
+        outcome.error = Some(error);
+    }
+    Ok(outcome)
 }
 
 fn counts(cleaned: &Cleaned) -> String {

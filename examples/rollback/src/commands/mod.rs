@@ -7,6 +7,7 @@ mod clean;
 mod completions;
 mod history;
 mod init;
+mod leftovers;
 mod merge;
 mod plan;
 pub(crate) mod quarantine;

@@ -1,0 +1,100 @@
+//! Writing down which objects make what is served.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use rollback_core::{Error, ErrorKind, Result};
+
+use super::{Entry, Manifest, identity_of};
+use crate::client::{Expected, Layers, Versioning, readable};
+use crate::mark::Mark;
+use crate::names::Key;
+use crate::object::{ETag, Listed};
+use crate::site::Site;
+use crate::snapshot::SiteSnapshot;
+use crate::tally::Tally;
+
+/// How many objects a manifest holds: some twenty megabytes.
+const MOST: u64 = 100_000;
+
+impl Site {
+    /// Writes down which objects, and which versions of them, make what is served now.
+    pub(crate) async fn remember_state(&self, snapshot: &SiteSnapshot) -> Result<()> {
+        // A release that is served from the archive is there as a whole.
+        if self.front.pointer().is_some() {
+            return Ok(());
+        }
+        if snapshot.objects > MOST {
+            let found = format!("it has {} objects, and a manifest holds {MOST}", snapshot.objects);
+            return Err(Error::new(ErrorKind::Unsupported, "write a manifest", found)
+                .next("keep a copy of each release in the archive"));
+        }
+        let (live, mark) = futures_util::try_join!(self.live_objects(), self.mark())?;
+        let objects = self.of_state(snapshot, live, mark.as_ref()).await?;
+        let (body, digest) = Manifest::new(self, snapshot.identity, objects).sealed()?;
+        let full = format!("{}{}.json", self.manifests_of(snapshot.identity)?, digest.hex());
+        match self.client.put(&full, body, Some(&Expected::Absent)).await {
+            // Its name is the digest of what it holds: whoever was there first wrote the same.
+            Err(error) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Conflict) => Ok(()),
+            written => written.map(drop),
+        }
+    }
+
+    /// What is live, with versions where the bucket keeps them and they may be listed.
+    async fn live_objects(&self) -> Result<Vec<Listed>> {
+        let keeps = readable(self.client.versioning().await)?;
+        if matches!(keeps, Ok(Versioning::On { .. })) {
+            let newest = |layers: Layers| async move { Ok(layers.layers.into_iter().next()) };
+            let all = self.layers().try_filter_map(newest);
+            let objects = all.try_filter_map(|layer| async move { Ok(layer.object().cloned()) });
+            match readable(objects.try_collect().await)? {
+                Ok(objects) => return Ok(objects),
+                Err(denied) => tracing::warn!(%denied, "a manifest without the versions of its objects"),
+            }
+        }
+        match self.memory.live().and_then(|live| live.list) {
+            Some(list) => list.walk().try_collect().await,
+            None => self.served().boxed().try_collect().await,
+        }
+    }
+
+    /// Those of the live objects that make this state: what is kept for open tabs is no part of it.
+    async fn of_state(
+        &self,
+        snapshot: &SiteSnapshot,
+        live: Vec<Listed>,
+        mark: Option<&Mark>,
+    ) -> Result<Vec<Entry>> {
+        let none = BTreeMap::new();
+        let plain = entries(&live, &none);
+        if identity_of(&plain)? == snapshot.identity {
+            return Ok(plain);
+        }
+        let mut tally = Tally::default();
+        live.iter().for_each(|listed| self.count(&mut tally, listed));
+        let Some(mark) = mark.filter(|mark| mark.is_of(&tally, snapshot.identity)) else {
+            let found = format!("something else than {} is served by now", snapshot.revision);
+            return Err(Error::new(ErrorKind::Stale, "write a manifest", found)
+                .next("wait until no deploy is under way, then record what is served: rollback record"));
+        };
+        let retained = self.retained().await?.map(|(retained, _)| retained).unwrap_or_default();
+        let part = |listed: &&Listed| !retained.holds(listed);
+        let own: Vec<Listed> = live.iter().filter(part).cloned().collect();
+        let own = entries(&own, mark.known());
+        if identity_of(&own)? == snapshot.identity {
+            return Ok(own);
+        }
+        let found = "which of the live objects are only kept for open tabs is not known";
+        Err(Error::new(ErrorKind::Unsupported, "write a manifest", found)
+            .next("nothing need be done: the next deploy can be recorded again"))
+    }
+}
+
+/// What is listed, with what it is known to be a copy of.
+fn entries(live: &[Listed], copied: &BTreeMap<Key, (ETag, ETag)>) -> Vec<Entry> {
+    let from = |listed: &Listed| {
+        let (from, to) = copied.get(&listed.key)?;
+        (Some(to) == listed.content.etag.as_ref()).then_some(from)
+    };
+    live.iter().filter_map(|listed| Entry::of(listed, from(listed))).collect()
+}
