@@ -2,9 +2,7 @@
 //! gets the chunks of its own release. Chromium is needed: without it these fail.
 
 mod app;
-#[path = "../s3_driver/cloudfront.rs"]
-#[expect(dead_code, reason = "other tests look at what is invalidated")]
-mod cloudfront;
+mod edges;
 #[path = "../s3_driver/relay.rs"]
 #[expect(dead_code, reason = "other tests want a CloudFront that takes its time")]
 mod relay;
@@ -19,7 +17,7 @@ use std::process::ExitCode;
 use rollback_testkit::harness::{CaseResult, Suite, ensure, equal};
 use rollback_tests::browser::Browser;
 
-use self::cloudfront::Front;
+use self::edges::Edges;
 use self::relay::Relay;
 use self::shop::{Emulator, Made, Shop};
 use self::visitor::{Visit, Visitor, page};
@@ -54,8 +52,9 @@ async fn by_versions() -> CaseResult {
 
 /// A page stays at the edges until it is invalidated, and what it needs may or may not.
 async fn behind_edges() -> CaseResult {
-    let front = Front::before(site::archived().await?, "/live").await?;
-    goes_back(&front.shop, &front.edge, &format!("distribution = {:?}\n", front.distribution), "version=v1")
+    let shop = site::archived().await?;
+    let edges = Edges::before(&shop, "/live").await?;
+    goes_back(&shop, &edges.front, &format!("distribution = {:?}\n", edges.distribution), "version=v1")
 }
 
 /// Looks at the site all along while the command takes it from v2 to v1.
@@ -86,14 +85,14 @@ async fn pointer() -> CaseResult {
         site::put(&shop, &format!("versions/{}/", app::name(release)), &app::files(release, app::FEW))
             .await?;
     }
-    let front = Front::before(shop, "/versions/v2").await?;
-    let (url, id) = (front.edge.url(), &front.distribution);
+    let edges = Edges::before(&shop, "/versions/v2").await?;
+    let (url, id) = (edges.front.url(), &edges.distribution);
     let settings = format!("url = {url:?}\ndistribution = {id:?}\npointer = true\n");
-    front.shop.configure(&front.shop.bucket, &settings)?;
+    shop.configure(&shop.bucket, &settings)?;
     let visitor = Visitor::begin(browser()?, &url, 2)?;
     let before = visitor.pace().visit()?;
     equal("what is missing before", &(before.page, before.tab), &(Vec::new(), Vec::new()))?;
-    let ran = front.shop.back(0)?;
+    let ran = shop.back(0)?;
     ensure(ran.out.contains("lose those of its assets that v1 has not"), format!("it is not told: {ran}"))?;
     let after = visitor.pace().visit()?;
     equal("the release after", &after.release, &app::name(1))?;
