@@ -24,8 +24,8 @@ use crate::object::Listed;
 use crate::packed::{Packed, Unpacked};
 use crate::site::{Archived, Seen};
 
-/// How many objects are held at the most: about five megabytes.
-const MOST: usize = 100_000;
+/// How many objects are held at the most: two or three megabytes.
+const MOST: usize = 50_000;
 /// How many bytes of room each has. Long keys take the room of several.
 const EACH: usize = 64;
 /// Of how many releases something is remembered.

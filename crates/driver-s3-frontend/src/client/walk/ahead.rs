@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::names::Key;
 
 /// How many bytes of pages wait, in all lists together, for pages that come before them.
-const MOST: usize = 14 << 20;
+const MOST: usize = 10 << 20;
 /// What a page may take until it has come: its text, and what is read from that.
-const COMING: usize = 320 << 10;
+const COMING: usize = 288 << 10;
 /// How many lists must have been cut at before that is worth anything.
 const FEWEST: usize = 4;
 
