@@ -91,10 +91,10 @@ impl Shared {
         let query = request.uri().query().unwrap_or_default();
         let is = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         let bucket = request.uri().path().trim_matches('/') == BUCKET;
-        let (what, status, body) = match request.method() {
-            &Method::POST => ("who is it", StatusCode::OK, WHO.to_owned()),
-            &Method::GET if bucket && is("list-type") => self.listing(query),
-            &Method::GET if bucket && is("versioning") => {
+        let (what, status, body) = match *request.method() {
+            Method::POST => ("who is it", StatusCode::OK, WHO.to_owned()),
+            Method::GET if bucket && is("list-type") => self.listing(query),
+            Method::GET if bucket && is("versioning") => {
                 let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>";
                 ("others", StatusCode::OK, body.to_owned())
             }
