@@ -44,7 +44,7 @@ async fn upload(shop: &Shop, key: &str, body: &[u8], each: usize) -> Made<()> {
         .storage_class(StorageClass::StandardIa)
         .customize()
         .mutate_request(|request| {
-            drop(request.headers_mut().insert("expires", "Sun, 22 Nov 2026 03:00:00 GMT"))
+            drop(request.headers_mut().insert("expires", "Sun, 22 Nov 2026 03:00:00 GMT"));
         });
     let begun = begun.send().await.map_err(told)?;
     let id = begun.upload_id().unwrap_or_default();
