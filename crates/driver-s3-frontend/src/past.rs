@@ -55,7 +55,7 @@ pub(crate) struct Thought {
 #[derive(Debug)]
 pub(crate) enum Sought {
     /// They are known from there, and this differs from what is live.
-    Found(Source, Compared),
+    Found(Source, Box<Compared>),
     /// They are not to be had; of those that were written down, what is gone.
     Nowhere(Option<Gone>),
 }
@@ -63,7 +63,7 @@ pub(crate) enum Sought {
 impl Sought {
     fn found(self) -> Option<Compared> {
         match self {
-            Self::Found(_, compared) => Some(compared),
+            Self::Found(_, compared) => Some(*compared),
             Self::Nowhere(_) => None,
         }
     }
@@ -218,14 +218,16 @@ impl Site {
         if let Some(at) = thought.at {
             match self.compare_past(at, may_remove, rules).await {
                 Ok(compared) if compared.release.identity() == identity => {
-                    return Ok(Sought::Found(Source::Versions(at), compared));
+                    return Ok(Sought::Found(Source::Versions(at), compared.into()));
                 }
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 Ok(_) | Err(_) => {}
             }
         }
         let gone = match self.compare_recorded(identity, thought.manifest, may_remove, rules).await? {
-            Some(Ok((digest, compared))) => return Ok(Sought::Found(Source::Manifest(digest), compared)),
+            Some(Ok((digest, compared))) => {
+                return Ok(Sought::Found(Source::Manifest(digest), compared.into()));
+            }
             Some(Err(gone)) => Some(gone),
             None => None,
         };
@@ -235,7 +237,7 @@ impl Site {
         let compared = self.compare_past(at, may_remove, rules).await?;
         // Versions may go at any time.
         Ok(match compared.release.identity() == identity {
-            true => Sought::Found(Source::Versions(at), compared),
+            true => Sought::Found(Source::Versions(at), compared.into()),
             false => Sought::Nowhere(gone),
         })
     }

@@ -155,7 +155,7 @@ impl Site {
         (gone.told.due, gone.told.bytes) = (0, 0);
         gone.told.shown.clear();
         while let Some((listed, deleted)) = deleting.next().await {
-            gone.note(self, listed, deleted);
+            gone.note(self, &listed, deleted);
         }
         self.wrote_down(gone, mark).await
     }
@@ -194,7 +194,7 @@ struct Gone {
 }
 
 impl Gone {
-    fn note(&mut self, site: &Site, listed: Listed, deleted: Result<()>) {
+    fn note(&mut self, site: &Site, listed: &Listed, deleted: Result<()>) {
         match deleted {
             Ok(()) => {
                 if let Some(etag) = &listed.content.etag {
@@ -204,7 +204,7 @@ impl Gone {
                 self.retained.objects.remove(&listed.key);
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                drop(self.retained.objects.remove(&listed.key))
+                drop(self.retained.objects.remove(&listed.key));
             }
             Err(error) if was_overtaken(&error) => self.told.keep(CHANGED),
             Err(error) => drop(self.failed.get_or_insert(error)),

@@ -29,7 +29,7 @@ impl Site {
         if let Some(landing) = superseded(cx, &compared.tally) {
             return Ok(landing);
         }
-        self.make(cx, &self.live, compared, source).await
+        self.make(cx, &self.live, *compared, source).await
     }
 }
 
