@@ -51,15 +51,15 @@ impl SiteTarget {
     /// The target with all its strategies, ready for an engine.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
-        let served = self.site.front.served();
+        let (served, is_pointer) = (self.site.front.served(), self.site.front.pointer().is_some());
         // An archive is not taken away by lifecycle rules: of two ways that are as good, it comes first.
-        Bound::new(crate::NAME, self)
+        let bound = Bound::new(crate::NAME, self)
             .strategy(Pointer::new(served.clone()))
             .strategy(ArchiveCopy::new(served.clone()))
             .strategy(ObjectVersions::new(served))
-            .remembering()
-            .tidying()
-            .erase()
+            .tidying();
+        // A release that is served from the archive is there as a whole.
+        if is_pointer { bound } else { bound.remembering() }.erase()
     }
 }
 

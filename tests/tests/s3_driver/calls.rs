@@ -100,7 +100,8 @@ pub(super) async fn versions_once() -> CaseResult {
     let before = shop.proxy.log().len();
     shop.run("apply plan.json --yes")?.expect(0);
     equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])?;
-    equal("how often versions are listed to go back", &lists(before), &3)
+    // When the plan is checked, for the manifest of what is left, to act, and to prove it.
+    equal("how often versions are listed to go back", &lists(before), &4)
 }
 
 const OTHERS: &str = "<p>somebody else's</p>";

@@ -20,10 +20,6 @@ const MOST: u64 = 100_000;
 impl Site {
     /// Writes down which objects, and which versions of them, make what is served now.
     pub(crate) async fn remember_state(&self, snapshot: &SiteSnapshot) -> Result<()> {
-        // A release that is served from the archive is there as a whole.
-        if self.front.pointer().is_some() {
-            return Ok(());
-        }
         if snapshot.objects > MOST {
             let found = format!("it has {} objects, and a manifest holds {MOST}", snapshot.objects);
             return Err(Error::new(ErrorKind::Unsupported, "write a manifest", found)
