@@ -3,12 +3,12 @@
 //! | trigger | fires when | severity |
 //! |---|---|---|
 //! | [`error-rate`](error_rate) | `error_rate_percent` is above 5 for five minutes | P0 |
-//! | [`latency`](latency) | `latency_ms` is above three times what it was before the deploy for ten minutes | P1 |
-//! | [`outage`](outage) | nothing answers well for two minutes | P0 |
-//! | [`health`](health) | health checks fail for three minutes | P0 |
-//! | [`migration`](migration) | a migration failed, seen once | P0 |
-//! | [`data`](data) | a check of the data's integrity fails, seen once | P0 |
-//! | [`security`](security) | a check of the security fails, seen once | P0 |
+//! | [`latency`] | `latency_ms` is above three times what it was before the deploy for ten minutes | P1 |
+//! | [`outage`] | nothing answers well for two minutes | P0 |
+//! | [`health`] | health checks fail for three minutes | P0 |
+//! | [`migration`] | a migration failed, seen once | P0 |
+//! | [`data`] | a check of the data's integrity fails, seen once | P0 |
+//! | [`security`] | a check of the security fails, seen once | P0 |
 //!
 //! After a rollback, [`verification`] must hold for a quarter of an hour.
 
