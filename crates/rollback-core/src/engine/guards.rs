@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::component::{ComponentRun, Forward, Halt};
 use super::fresh::FreshLook;
 use super::{Approval, Context};
-use crate::environment::Environment;
+use crate::environment::{Automatic, Environment};
 use crate::error::{Error, ErrorKind, ErrorRecord, Result};
 use crate::journal::{JournalEvent, Progressed};
 use crate::ledger::Ledger;
@@ -64,7 +64,12 @@ fn check_people(context: &Context, plan: &Plan, approval: &Approval) -> Result<(
     if environment.require_reason && reason.is_empty() {
         return Err(refuse(format!("{} demands a reason", environment.name)).next("say why: --reason \"…\""));
     }
-    if let Some(phrase) = &environment.confirm
+    if plan.request.automatic && environment.automatic != Automatic::Act {
+        let why = format!("{} does not let anything be rolled back without a person", environment.name);
+        return Err(refuse(why).next("plan it without `automatic`, or set automatic = \"act\""));
+    }
+    // What may act without a person needs no phrase that a person types.
+    if let Some(phrase) = environment.confirm.as_ref().filter(|_| !plan.request.automatic)
         && approval.phrase.as_ref() != Some(phrase)
     {
         return Err(refuse(format!("{} demands the phrase {phrase:?}", environment.name))

@@ -38,6 +38,7 @@ use self::records::RunRecord;
 use self::run::Run;
 use crate::contents;
 use crate::digest::Digest;
+use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::held_by;
 use crate::ledger::{Deployment, Ledger, last_good};
@@ -264,6 +265,24 @@ impl Engine {
             target: info,
             observed,
         })
+    }
+
+    /// A cheap look at what runs.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read.
+    pub async fn observe(&self, component: &ComponentName) -> Result<Observation<SnapshotRecord>> {
+        self.context.target(component)?.observe(None).await
+    }
+
+    /// The target of a component, with the standard layers around it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a component that the engine does not have.
+    pub fn target(&self, component: &ComponentName) -> Result<Arc<dyn DynTarget>> {
+        self.context.target(component).cloned()
     }
 
     /// What a component could be put back to, newest first.

@@ -11,7 +11,7 @@ pub use self::quarantine::{Lifted, Quarantine};
 use crate::contents::{self, Kept};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::name::{RunId, TargetId};
+use crate::name::{EnvironmentName, RunId, TargetId, Version};
 use crate::snapshot::{Identity, SnapshotInfo, SnapshotRecord};
 use crate::store::{Condition, Key, KeyPrefix, Record, Records, StoreVersion, Written};
 use crate::time::Lasting;
@@ -47,6 +47,15 @@ pub struct Deployment {
     /// Its contents, where the installation keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// The commit that it was built from, where whoever recorded it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Version>,
+    /// The environment that it was recorded in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// Whether it still has to show that it is good, or has shown that it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }
 
 impl Deployment {
@@ -62,6 +71,9 @@ impl Deployment {
             good: None,
             left_by: None,
             kept: None,
+            commit: None,
+            environment: None,
+            trial: None,
         }
     }
 
@@ -70,6 +82,24 @@ impl Deployment {
     pub fn is_good(&self) -> bool {
         self.good.is_some() && self.left_by.is_none()
     }
+}
+
+/// Where a deployment is that has earned nothing yet, and was recorded so that it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Trial {
+    /// It is watched. What stays well through its soak is called good, and is no longer on trial.
+    Pending,
+    /// It was seen to be bad.
+    Failed {
+        /// What was seen.
+        reason: String,
+        /// Who saw it.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// How a deployment came to be called good.

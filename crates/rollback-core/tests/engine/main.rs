@@ -16,3 +16,4 @@ mod remembers;
 mod setup;
 mod soak;
 mod states;
+mod trial;
