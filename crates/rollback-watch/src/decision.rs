@@ -45,6 +45,8 @@ pub struct Facts {
     pub changed: bool,
     /// Whether what runs was itself put there by a rollback.
     pub is_rollback: bool,
+    /// Whether what runs has itself earned being called good.
+    pub runs_good: bool,
     /// When it began.
     pub onset: Onset,
     /// Other components, which nobody changed, that fail in the same way.
@@ -71,6 +73,7 @@ impl Facts {
             mode: Mode::Act,
             changed: true,
             is_rollback: false,
+            runs_good: false,
             onset: Onset::After,
             others: Vec::new(),
             good: None,
@@ -138,6 +141,7 @@ pub fn decide(facts: &Facts) -> Decision {
         switched_on(facts),
         under_way(facts),
         rollback(facts),
+        runs_good(facts),
         onset(facts),
         others(facts),
         good(facts),
@@ -188,6 +192,13 @@ fn rollback(facts: &Facts) -> Answer {
     )
 }
 
+/// What was well for long did not become bad by itself: something else did.
+fn runs_good(facts: &Facts) -> Answer {
+    let told = if facts.runs_good { "yes: another version would hardly help" } else { "no" };
+    let against = facts.runs_good.then_some(Verdict::CallSomebody);
+    answer("has what runs earned being called good?", told, against)
+}
+
 fn onset(facts: &Facts) -> Answer {
     let (told, against) = match facts.onset {
         Onset::After => ("yes", None),
@@ -207,7 +218,7 @@ fn others(facts: &Facts) -> Answer {
 fn good(facts: &Facts) -> Answer {
     let told = facts.good.clone().unwrap_or_else(|| "none".to_owned());
     let against = facts.good.is_none().then_some(Verdict::CallSomebody);
-    answer("which version has earned being called good?", told, against)
+    answer("which other version has earned being called good?", told, against)
 }
 
 fn budget(facts: &Facts) -> Answer {
@@ -254,20 +265,21 @@ mod tests {
         let decision = decide(&facts());
         assert_eq!(decision.verdict, Verdict::Act);
         assert_eq!(decision.because(), None);
-        assert_eq!(decision.answers.len(), 11, "all questions are in the record");
+        assert_eq!(decision.answers.len(), 12, "all questions are in the record");
         assert_eq!(decide(&Facts { onset: Onset::Unknown, ..facts() }).verdict, Verdict::Act);
     }
 
     #[test]
     fn each_reason_speaks_for_itself() {
-        let cases: [(&str, Facts, Verdict); 10] = [
+        let cases: [(&str, Facts, Verdict); 11] = [
             ("change", Facts { changed: false, ..facts() }, Verdict::Record),
             ("switched on", Facts { mode: Mode::Off(None), ..facts() }, Verdict::Record),
             ("under way", Facts { under_way: Some("run 7".to_owned()), ..facts() }, Verdict::Wait(AGAIN)),
             ("itself", Facts { is_rollback: true, ..facts() }, Verdict::CallSomebody),
+            ("has what runs earned", Facts { runs_good: true, ..facts() }, Verdict::CallSomebody),
             ("begin with", Facts { onset: Onset::Before, ..facts() }, Verdict::CallSomebody),
             ("unchanged", Facts { others: vec!["db".to_owned()], ..facts() }, Verdict::CallSomebody),
-            ("earned", Facts { good: None, ..facts() }, Verdict::CallSomebody),
+            ("which other version", Facts { good: None, ..facts() }, Verdict::CallSomebody),
             ("window", Facts { done: 2, ..facts() }, Verdict::CallSomebody),
             ("frozen", Facts { frozen: Some("black friday".to_owned()), ..facts() }, Verdict::CallSomebody),
             ("without a person", Facts { mode: Mode::Propose, ..facts() }, Verdict::Propose),

@@ -9,6 +9,7 @@
 //! | [`migration`] | a migration failed, seen once | P0 |
 //! | [`data`] | a check of the data's integrity fails, seen once | P0 |
 //! | [`security`] | a check of the security fails, seen once | P0 |
+//! | [`deploy`] | the platform says that a deploy failed | P0 |
 //!
 //! After a rollback, [`verification`] must hold for a quarter of an hour.
 
@@ -23,8 +24,8 @@ const EVERY: Lasting = Lasting::from_secs(10);
 
 /// All triggers, in the order of the table.
 #[must_use]
-pub fn triggers() -> [Trigger; 7] {
-    [error_rate(), latency(), outage(), health(), migration(), data(), security()]
+pub fn triggers() -> [Trigger; 8] {
+    [error_rate(), latency(), outage(), health(), migration(), data(), security(), deploy()]
 }
 
 /// The trigger of this name.
@@ -83,6 +84,12 @@ pub fn security() -> Trigger {
     lasting("security", Check::NotOk, 0, Severity::P0)
 }
 
+/// The platform gave a deploy up: what the driver sees, and no probe.
+#[must_use]
+pub fn deploy() -> Trigger {
+    lasting("deploy", Check::NotOk, 0, Severity::P0)
+}
+
 /// What must hold after a rollback: errors below one of a hundred, 95 of a hundred answers within two seconds, processors below 70 % and memory
 /// below 80 %, for a quarter of an hour. Numbers that nobody measures are to be left out of [`Rule::all`]: one that is missing holds nothing.
 #[must_use]
@@ -126,6 +133,7 @@ mod tests {
                 "P0 migration: not ok",
                 "P0 data: not ok",
                 "P0 security: not ok",
+                "P0 deploy: not ok",
             ]
         );
         assert_eq!(

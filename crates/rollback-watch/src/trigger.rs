@@ -99,6 +99,13 @@ impl Trigger {
         self.severity
     }
 
+    /// Forgets what it has seen: what comes is about something else.
+    pub fn forget(&mut self) {
+        self.told = None;
+        self.trouble = None;
+        "no sample yet".clone_into(&mut self.detail);
+    }
+
     /// Takes one sample at `at`, in monotonic time. A time before that of the sample before it is taken for that one's.
     pub fn feed(&mut self, at: Duration, sample: &Sample, baseline: &Baseline) -> Reading {
         self.latest = at.max(self.latest);

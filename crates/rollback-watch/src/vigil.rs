@@ -1,0 +1,253 @@
+//! One component, as its samples and looks tell of it: pure, in whatever time its caller keeps.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rollback_core::SnapshotInfo;
+use rollback_core::condition::{Baseline, Check, Holds};
+use rollback_core::probe::Sample;
+use rollback_core::time::Lasting;
+
+use crate::decision::Onset;
+use crate::learning::Learning;
+use crate::severity::Severity;
+use crate::trigger::{Reading, Trigger, Trouble};
+
+/// How many samples of a trigger are kept for the record.
+const KEPT: usize = 120;
+/// Over which time before a deploy it is learnt what is usual.
+const LEARNT_OVER: Lasting = Lasting::from_secs(3_600);
+
+/// The triggers of one component, and what is known of the deploy that they judge.
+#[derive(Debug)]
+pub struct Vigil {
+    rules: Vec<Watched>,
+    deployed: Option<Deployed>,
+    looked: Option<Duration>,
+}
+
+/// One trigger with what it has seen.
+#[derive(Debug)]
+struct Watched {
+    trigger: Trigger,
+    learning: Learning,
+    baseline: Baseline,
+    reading: Reading,
+    /// Since when all is quiet.
+    quiet: Option<Duration>,
+    /// Whether it was bad when the version before was there, and has not been well since.
+    bad_before: bool,
+    seen: VecDeque<Seen>,
+}
+
+/// One sample as the record keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// When, in the time that samples are fed with.
+    pub at: Duration,
+    /// Whether it was bad; `None` if nobody knows.
+    pub bad: Option<bool>,
+    /// The number that the rule is about, where it is about one.
+    pub value: Option<f64>,
+}
+
+/// The deploy that is judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployed {
+    /// What was deployed.
+    pub info: SnapshotInfo,
+    /// When the version before was seen last, if it was.
+    pub not_before: Option<Duration>,
+    /// When it was seen first.
+    pub by: Duration,
+}
+
+/// What fires now, taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    /// The worst of them.
+    pub severity: Severity,
+    /// Which triggers.
+    pub triggers: Vec<String>,
+    /// When the first trouble of them was seen first.
+    pub since: Duration,
+    /// What the last sample of the worst said.
+    pub detail: String,
+    /// When it began, with regard to the deploy.
+    pub onset: Onset,
+}
+
+impl Vigil {
+    /// Nothing was seen yet.
+    #[must_use]
+    pub fn new(triggers: Vec<Trigger>) -> Self {
+        let watched = |trigger| Watched {
+            trigger,
+            learning: Learning::over(LEARNT_OVER),
+            baseline: Baseline::default(),
+            reading: Reading::Unknown("no sample yet".to_owned()),
+            quiet: None,
+            bad_before: false,
+            seen: VecDeque::new(),
+        };
+        Self { rules: triggers.into_iter().map(watched).collect(), deployed: None, looked: None }
+    }
+
+    /// Takes a sample of the trigger with this number, in the order that they were given in. A number that no trigger has is passed over.
+    pub fn fed(&mut self, number: usize, at: Duration, sample: &Sample) {
+        let Some(rule) = self.rules.get_mut(number) else { return };
+        rule.learning.feed(at, sample);
+        rule.reading = rule.trigger.feed(at, sample, &rule.baseline);
+        let holds = rule.trigger.rule().holds(sample, &rule.baseline);
+        rule.bad_before &= !matches!(holds, Holds::No(_));
+        rule.quiet = match rule.reading {
+            Reading::Quiet => rule.quiet.or(Some(at)),
+            Reading::Unknown(_) | Reading::Pending(_) | Reading::Fired(_) => None,
+        };
+        let bad = match holds {
+            Holds::Yes => Some(true),
+            Holds::No(_) => Some(false),
+            Holds::Unknown(_) => None,
+        };
+        let value = number_of(rule.trigger.rule().all.as_slice(), sample);
+        rule.seen.push_back(Seen { at, bad, value });
+        if rule.seen.len() > KEPT {
+            rule.seen.pop_front();
+        }
+    }
+
+    /// Takes a look that was begun at `at`: what runs, or is on its way. Whether that is another version than before.
+    pub fn looked(&mut self, at: Duration, info: &SnapshotInfo) -> bool {
+        let before = self.looked.replace(at);
+        match &mut self.deployed {
+            Some(deployed) if deployed.info.identity == info.identity => return false,
+            None => self.deployed = Some(Deployed { info: info.clone(), not_before: None, by: at }),
+            Some(deployed) => {
+                *deployed = Deployed { info: info.clone(), not_before: before, by: at };
+                let last = before.unwrap_or(at);
+                self.rules.iter_mut().for_each(|rule| rule.another_version(last));
+            }
+        }
+        true
+    }
+
+    /// What is judged.
+    #[must_use]
+    pub fn deployed(&self) -> Option<&Deployed> {
+        self.deployed.as_ref()
+    }
+
+    /// What fires now.
+    #[must_use]
+    pub fn fired(&self) -> Option<Fired> {
+        let troubles = self.rules.iter().filter_map(|rule| match &rule.reading {
+            Reading::Fired(trouble) => Some((rule, trouble)),
+            Reading::Quiet | Reading::Unknown(_) | Reading::Pending(_) => None,
+        });
+        let troubles: Vec<_> = troubles.collect();
+        let (worst, trouble) = troubles.iter().min_by_key(|(rule, _)| rule.trigger.severity())?;
+        Some(Fired {
+            severity: worst.trigger.severity(),
+            triggers: troubles.iter().map(|(rule, _)| rule.trigger.name().to_owned()).collect(),
+            since: troubles.iter().map(|(_, trouble)| trouble.since).min().unwrap_or(trouble.since),
+            detail: trouble.detail.clone(),
+            onset: self.onset(worst, trouble),
+        })
+    }
+
+    fn onset(&self, rule: &Watched, trouble: &Trouble) -> Onset {
+        match self.deployed.as_ref().and_then(|deployed| deployed.not_before) {
+            _ if rule.bad_before => Onset::Before,
+            None => Onset::Unknown,
+            Some(not_before) if trouble.since <= not_before => Onset::Before,
+            Some(_) => Onset::After,
+        }
+    }
+
+    /// Since when there is trouble that may become something, or has.
+    #[must_use]
+    pub fn troubled(&self) -> Option<Duration> {
+        let since = |rule: &Watched| match &rule.reading {
+            Reading::Pending(trouble) | Reading::Fired(trouble) => Some(trouble.since),
+            Reading::Quiet | Reading::Unknown(_) => None,
+        };
+        self.rules.iter().filter_map(since).min()
+    }
+
+    /// The names of the triggers that see trouble.
+    pub fn troubles(&self) -> impl Iterator<Item = &str> {
+        let troubled = |rule: &&Watched| matches!(rule.reading, Reading::Pending(_) | Reading::Fired(_));
+        self.rules.iter().filter(troubled).map(|rule| rule.trigger.name())
+    }
+
+    /// Why nobody knows how it is, if a trigger learns nothing: its name, and what its last sample said.
+    #[must_use]
+    pub fn unknown(&self) -> Option<(&str, &str)> {
+        self.rules.iter().find_map(|rule| match &rule.reading {
+            Reading::Unknown(why) => Some((rule.trigger.name(), why.as_str())),
+            Reading::Quiet | Reading::Pending(_) | Reading::Fired(_) => None,
+        })
+    }
+
+    /// Since when what is deployed is known to be well, by every trigger. `None` also where there is no trigger: what nobody watches earns
+    /// nothing.
+    #[must_use]
+    pub fn well_since(&self) -> Option<Duration> {
+        let deployed = self.deployed.as_ref()?.by;
+        let quiet: Option<Vec<_>> = self.rules.iter().map(|rule| rule.quiet).collect();
+        quiet?.into_iter().max().map(|since| since.max(deployed))
+    }
+
+    /// What was usual before `at`, by trigger.
+    #[must_use]
+    pub fn usual(&self, at: Duration) -> BTreeMap<String, Baseline> {
+        let usual = |rule: &Watched| (rule.trigger.name().to_owned(), rule.learning.before(at));
+        self.rules.iter().map(usual).filter(|(_, baseline)| *baseline != Baseline::default()).collect()
+    }
+
+    /// Takes what was usual for the version before from somebody who saw it.
+    pub fn remember(&mut self, usual: &BTreeMap<String, Baseline>) {
+        for rule in &mut self.rules {
+            if let Some(baseline) = usual.get(rule.trigger.name()) {
+                rule.baseline = baseline.clone();
+            }
+        }
+    }
+
+    /// The samples of each trigger, the oldest first.
+    pub fn seen(&self) -> impl Iterator<Item = (&Trigger, impl Iterator<Item = &Seen>)> {
+        self.rules.iter().map(|rule| (&rule.trigger, rule.seen.iter()))
+    }
+}
+
+impl Watched {
+    /// The version before was seen last at `last`; what began later may belong to the one that came.
+    fn another_version(&mut self, last: Duration) {
+        self.baseline = self.learning.before(last);
+        self.quiet = None;
+        let trouble = match &self.reading {
+            Reading::Pending(trouble) | Reading::Fired(trouble) => Some(trouble.since),
+            Reading::Quiet | Reading::Unknown(_) => None,
+        };
+        if trouble.is_none_or(|since| since <= last) {
+            self.bad_before = trouble.is_some();
+            self.trigger.forget();
+            self.reading = Reading::Unknown("no sample of this version yet".to_owned());
+        }
+    }
+}
+
+fn number_of(checks: &[Check], sample: &Sample) -> Option<f64> {
+    let metric = checks.iter().find_map(|check| match check {
+        Check::Below { metric, .. } | Check::Above { metric, .. } | Check::AboveBaseline { metric, .. } => {
+            Some(metric)
+        }
+        _ => None,
+    });
+    // Where the rule is about none, the first is better than a flat line.
+    match metric {
+        Some(metric) => sample.metrics.get(metric).copied(),
+        None => sample.metrics.values().next().copied(),
+    }
+    .filter(|value| value.is_finite())
+}

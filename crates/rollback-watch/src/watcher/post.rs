@@ -1,0 +1,423 @@
+//! One component's watch: samples, looks, and what follows from them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
+use rollback_core::ledger::Deployment;
+use rollback_core::probe::{Probe, Sample};
+use rollback_core::target::Phase;
+use rollback_core::time::{Lasting, within};
+use rollback_core::{ComponentName, Digest, Observation, Result, SnapshotRecord, State};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::respond::{Alarm, Response, respond};
+use super::{Asked, Component, Guarded, Shared};
+use crate::decision::Verdict;
+use crate::event::Event;
+use crate::incident::{Incident, Plot, Point};
+use crate::vigil::Vigil;
+
+/// After how long what was decided is decided again, where nothing changed: a switch may have been put on, a freeze may be over.
+const AGAIN: Duration = Duration::from_secs(60);
+/// The same where somebody else is at work, or the decision could not be made.
+const SOON: Duration = Duration::from_secs(10);
+
+type Beat = BoxFuture<'static, Woken>;
+
+/// What a post waits for.
+enum Woken {
+    Sampled(usize, Sample),
+    Looked(Duration, Result<Observation<SnapshotRecord>>),
+    Responded(Result<Response>),
+    Promoted(Result<Deployment>),
+    TimeIsUp,
+    Stopped,
+}
+
+/// The watch over one component.
+pub(super) struct Post {
+    shared: Shared,
+    name: ComponentName,
+    asked: Vec<Asked>,
+    pauses: Vec<Duration>,
+    vigil: Vigil,
+    waits: FuturesUnordered<Beat>,
+    hasten: Arc<Notify>,
+    stopping: bool,
+    /// When something is decided next, at the earliest.
+    not_before: Duration,
+    responding: bool,
+    promoting: bool,
+    /// What has been promoted, or could not be: it is not tried at every look.
+    promoted: Option<Digest>,
+    troubled: bool,
+    overdue: bool,
+    incident: Option<Box<Incident>>,
+    said: Option<String>,
+    /// A guard's time.
+    guard: Option<Guard>,
+    ended: Option<Guarded>,
+}
+
+struct Guard {
+    lasting: Lasting,
+    began: Duration,
+    is_up: bool,
+}
+
+impl Post {
+    pub(super) fn new(shared: Shared, component: &Component, guard: Option<Lasting>) -> Self {
+        let triggers: Vec<_> = component.triggers.iter().map(|(trigger, _)| trigger.clone()).collect();
+        let began = shared.clock.monotonic();
+        Self {
+            name: component.name.clone(),
+            asked: component.triggers.iter().map(|(_, asked)| asked.clone()).collect(),
+            pauses: triggers.iter().map(|trigger| trigger.rule().every.as_duration()).collect(),
+            vigil: Vigil::new(triggers),
+            waits: FuturesUnordered::new(),
+            hasten: Arc::new(Notify::new()),
+            stopping: false,
+            not_before: Duration::ZERO,
+            responding: false,
+            promoting: false,
+            promoted: None,
+            troubled: false,
+            overdue: false,
+            incident: None,
+            said: None,
+            guard: guard.map(|lasting| Guard { lasting, began, is_up: false }),
+            ended: None,
+            shared,
+        }
+    }
+
+    /// Watches until it is stopped, or a guard knows how it ended.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Guarded {
+        self.waits.push(async move { stop.cancelled_owned().await }.map(|()| Woken::Stopped).boxed());
+        self.begin();
+        while let Some(woken) = self.waits.next().await {
+            match woken {
+                Woken::Sampled(number, sample) => self.sampled(number, &sample),
+                Woken::Looked(at, observed) => self.looked(at, observed),
+                Woken::Responded(response) => self.responded(response),
+                Woken::Promoted(promoted) => self.was_promoted(promoted),
+                Woken::TimeIsUp => self.guard.iter_mut().for_each(|guard| guard.is_up = true),
+                Woken::Stopped => self.stopping = true,
+            }
+            // A rollback that was begun is brought to its end.
+            if self.stopping && !self.responding {
+                return self.ended.unwrap_or(Guarded::Stopped);
+            }
+            self.end_guard();
+            if let Some(ended) = self.ended.take_if(|_| !self.responding && !self.promoting) {
+                return ended;
+            }
+        }
+        Guarded::Stopped
+    }
+
+    fn begin(&mut self) {
+        self.look_in(self.spread(self.shared.settings.look_every.as_duration()));
+        for number in 0..self.asked.len() {
+            if let Asked::Probe(_) = self.asked[number] {
+                self.sample_in(number, self.spread(self.pauses[number]));
+            }
+        }
+        if let Some(guard) = &self.guard {
+            let (clock, lasting) = (Arc::clone(&self.shared.clock), guard.lasting.as_duration());
+            self.waits.push(async move { clock.sleep(lasting).await }.map(|()| Woken::TimeIsUp).boxed());
+        }
+    }
+
+    /// Thousands of components must not all be asked in the same moment. A guard has few, and no time to lose.
+    fn spread(&self, pause: Duration) -> Duration {
+        if self.guard.is_some() {
+            return Duration::ZERO;
+        }
+        let hex = Digest::of_bytes(self.name.as_str().as_bytes()).hex();
+        let share = u32::from_str_radix(&hex[..4], 16).unwrap_or(0);
+        pause.mul_f64(f64::from(share) / 65_536.0)
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.clock.monotonic()
+    }
+
+    /// The wall clock's time of a moment in the past.
+    fn when(&self, at: Duration) -> Timestamp {
+        Lasting::new(self.now().saturating_sub(at)).before(self.shared.clock.now())
+    }
+
+    fn tell(&self, event: Event) {
+        self.shared.telling.tell(event);
+    }
+
+    /// Says something once, until something else is said.
+    fn warn(&mut self, message: String) {
+        if self.said.as_ref() != Some(&message) {
+            self.tell(Event::Warning { component: self.name.clone(), message: message.clone() });
+            self.said = Some(message);
+        }
+    }
+
+    fn sample_in(&self, number: usize, pause: Duration) {
+        let Asked::Probe(probe) = &self.asked[number] else { return };
+        let (probe, clock): (Arc<dyn Probe>, _) = (Arc::clone(probe), Arc::clone(&self.shared.clock));
+        let patience = self.shared.settings.patience;
+        let sampled = async move {
+            clock.sleep(pause).await;
+            let sample = within(&*clock, patience.as_duration(), probe.sample()).await;
+            let late = || Sample::unknown(format!("the probe did not answer within {patience}"));
+            Woken::Sampled(number, sample.unwrap_or_else(late))
+        };
+        self.waits.push(sampled.boxed());
+    }
+
+    fn look_in(&self, pause: Duration) {
+        let (shared, name) = (self.shared.clone(), self.name.clone());
+        let hasten = Arc::clone(&self.hasten);
+        let looked = async move {
+            tokio::select! {
+                () = shared.clock.sleep(pause) => {}
+                () = hasten.notified() => {}
+            }
+            let at = shared.clock.monotonic();
+            let observed = async { shared.engines.engine(&name).await?.observe(&name).await };
+            Woken::Looked(at, observed.await)
+        };
+        self.waits.push(looked.boxed());
+    }
+
+    fn sampled(&mut self, number: usize, sample: &Sample) {
+        let now = self.now();
+        self.vigil.fed(number, now, sample);
+        self.sample_in(number, self.pauses[number]);
+        self.judge(now);
+    }
+
+    fn looked(&mut self, at: Duration, observed: Result<Observation<SnapshotRecord>>) {
+        let now = self.now();
+        self.look_in(self.shared.settings.look_every.as_duration());
+        let sample = match &observed {
+            Ok(observed) => sample_of(observed),
+            Err(error) => Sample::unknown(error.message()),
+        };
+        match observed {
+            Err(error) => self.warn(format!("it cannot be looked at: {error}")),
+            Ok(observed) => {
+                let runs = observed.heading.as_ref().or(observed.settled.known());
+                if let Some(runs) = runs
+                    && self.vigil.looked(at, &runs.info)
+                {
+                    self.another_version();
+                }
+            }
+        }
+        for number in 0..self.asked.len() {
+            if let Asked::Driver = self.asked[number] {
+                self.vigil.fed(number, now, &sample);
+            }
+        }
+        self.judge(now);
+        self.promote(now);
+    }
+
+    fn another_version(&mut self) {
+        let Some(deployed) = self.vigil.deployed() else { return };
+        let (label, by) = (deployed.info.label(), deployed.by);
+        if deployed.not_before.is_some() {
+            self.shared.board.change(&self.name, |standing| standing.changed = Some(by));
+        }
+        self.tell(Event::Deployed { component: self.name.clone(), label });
+        self.not_before = Duration::ZERO;
+        (self.promoted, self.overdue) = (None, false);
+        self.close_incident();
+    }
+
+    /// What is to be done now.
+    fn judge(&mut self, now: Duration) {
+        let since = self.vigil.troubled();
+        let troubles: Vec<_> = self.vigil.troubles().map(str::to_owned).collect();
+        if since.is_some() != self.troubled {
+            self.troubled = since.is_some();
+            if self.troubled {
+                // What runs now is what is to blame, or somebody is putting it right.
+                self.hasten.notify_one();
+                let triggers = troubles.clone();
+                self.tell(Event::Troubled { component: self.name.clone(), triggers });
+            } else {
+                self.tell(Event::Quiet { component: self.name.clone() });
+                (self.not_before, self.overdue) = (Duration::ZERO, false);
+                self.close_incident();
+            }
+            self.shared.board.change(&self.name, |standing| {
+                (standing.troubles, standing.since) = (troubles, since);
+            });
+        }
+        let Some(fired) = self.vigil.fired() else { return };
+        self.tell_overdue(now, fired.since, fired.severity.deadline());
+        let Some(deployed) = self.vigil.deployed().filter(|_| !self.responding && now >= self.not_before)
+        else {
+            return;
+        };
+        let alarm = Alarm {
+            component: self.name.clone(),
+            deployed: deployed.clone(),
+            lasted: Lasting::new(now.saturating_sub(fired.since)),
+            since: self.when(fired.since),
+            deployed_at: deployed.not_before.map(|_| self.when(deployed.by)),
+            samples: self.plots(),
+            fired,
+        };
+        self.responding = true;
+        let shared = self.shared.clone();
+        self.waits.push(async move { Woken::Responded(respond(&shared, &alarm).await) }.boxed());
+    }
+
+    fn tell_overdue(&mut self, now: Duration, since: Duration, deadline: Option<Lasting>) {
+        let over = deadline.is_some_and(|deadline| now.saturating_sub(since) > deadline.as_duration());
+        if let Some(incident) = self.incident.clone().filter(|_| over && !self.overdue) {
+            self.overdue = true;
+            self.tell(Event::Overdue { incident });
+        }
+    }
+
+    fn plots(&self) -> Vec<Plot> {
+        let plot = |(trigger, seen): (&crate::Trigger, _)| {
+            let points = Iterator::map(seen, |seen: &crate::vigil::Seen| {
+                Point::new(self.when(seen.at), seen.bad, seen.value)
+            });
+            Plot::new(trigger.name(), trigger.rule().to_string(), points.collect())
+        };
+        self.vigil.seen().map(|(trigger, seen)| plot((trigger, seen))).collect()
+    }
+
+    fn responded(&mut self, response: Result<Response>) {
+        self.responding = false;
+        let now = self.now();
+        // What runs may be something else by now.
+        self.hasten.notify_one();
+        self.not_before = match response {
+            Err(error) => {
+                self.warn(format!("it is bad, and nothing could be done about it: {error}"));
+                self.end_with(|| Guarded::Unknown(error.to_string()));
+                now + SOON
+            }
+            Ok(Response::Moved) => now + SOON,
+            Ok(Response::Decided(incident, report)) => {
+                self.incident = Some(incident.clone());
+                let again = match (incident.verdict(), report) {
+                    (_, Some(report)) => {
+                        self.end_with(|| match report.state {
+                            State::Refused => Guarded::NotActedOn(incident),
+                            _ => Guarded::RolledBack(incident, report),
+                        });
+                        AGAIN
+                    }
+                    (Some(Verdict::Wait(pause)), None) => pause.as_duration(),
+                    (Some(Verdict::Act), None) => SOON,
+                    _ => {
+                        self.end_with(|| Guarded::NotActedOn(incident));
+                        AGAIN
+                    }
+                };
+                now + again
+            }
+        };
+    }
+
+    /// That it is over is worth a record; that the record cannot be written is not worth more than a word.
+    fn close_incident(&mut self) {
+        let Some(incident) = self.incident.take() else { return };
+        let (incidents, at) = (self.shared.incidents.clone(), self.shared.clock.now());
+        let (telling, name) = (self.shared.telling.clone(), self.name.clone());
+        tokio::spawn(async move {
+            if let Err(error) = incidents.over(&incident, at).await {
+                let message = format!("that it is over could not be written down: {error}");
+                telling.tell(Event::Warning { component: name, message });
+            }
+        });
+    }
+
+    /// Calls what has been well for long enough good. A guard does so at its end.
+    fn promote(&mut self, now: Duration) {
+        let soak = self.shared.settings.soak;
+        if self.guard.is_some() || self.promoting {
+            return;
+        }
+        let Some(deployed) = self.vigil.deployed() else { return };
+        let identity = deployed.info.identity;
+        let well =
+            self.vigil.well_since().is_some_and(|since| now.saturating_sub(since) >= soak.as_duration());
+        if well && self.promoted != Some(identity.0) {
+            self.promote_for(soak);
+        }
+    }
+
+    fn promote_for(&mut self, soak: Lasting) {
+        let Some(deployed) = self.vigil.deployed() else { return };
+        let (shared, name, identity) = (self.shared.clone(), self.name.clone(), deployed.info.identity);
+        self.promoted = Some(identity.0);
+        self.promoting = true;
+        let promoted =
+            async move { shared.engines.engine(&name).await?.promote(&name, identity, soak).await };
+        self.waits.push(promoted.map(Woken::Promoted).boxed());
+    }
+
+    fn was_promoted(&mut self, promoted: Result<Deployment>) {
+        self.promoting = false;
+        match promoted {
+            Ok(deployment) => {
+                let deployment = Box::new(deployment);
+                self.end_with(|| Guarded::Healthy(Some(deployment.clone())));
+                self.tell(Event::Promoted { component: self.name.clone(), deployment });
+            }
+            Err(error) => {
+                self.warn(format!("it is well, and cannot be called good: {error}"));
+                self.end_with(|| Guarded::Unknown(error.to_string()));
+            }
+        }
+    }
+
+    fn end_with(&mut self, ended: impl FnOnce() -> Guarded) {
+        if self.guard.is_some() && self.ended.is_none() {
+            self.ended = Some(ended());
+        }
+    }
+
+    /// Ends a guard whose time is up, unless something may still be wrong.
+    fn end_guard(&mut self) {
+        let Some(guard) = self.guard.as_ref().filter(|guard| guard.is_up) else { return };
+        if self.ended.is_some() || self.troubled || self.responding || self.promoting {
+            return;
+        }
+        let (lasting, began) = (guard.lasting, guard.began);
+        if let Some((trigger, why)) = self.vigil.unknown() {
+            let why = format!("{trigger}: {why}");
+            return self.end_with(|| Guarded::Unknown(why));
+        }
+        // The first samples and the first look take their time.
+        let first = self.pauses.iter().max().copied().unwrap_or_default().max(lasting.as_duration() / 10);
+        match self.vigil.well_since() {
+            Some(since) if since <= began + first => self.promote_for(lasting),
+            Some(_) => self.end_with(|| Guarded::Healthy(None)),
+            None => self.end_with(|| Guarded::Unknown("nothing is watched".to_owned())),
+        }
+    }
+}
+
+/// What a look tells of a deploy.
+fn sample_of(observed: &Observation<SnapshotRecord>) -> Sample {
+    match (&observed.reverted, &observed.phase) {
+        (Some(why), _) | (None, Phase::Failed(why)) => Sample::bad(why.clone()),
+        (None, Phase::Settled) => Sample::ok("settled"),
+        (None, Phase::Progressing(what)) => Sample::unknown(format!("on its way: {what}")),
+        (None, Phase::Paused(what)) => Sample::unknown(format!("paused: {what}")),
+        // A phase that a later version adds.
+        (None, _) => Sample::unknown("nobody knows"),
+    }
+}
