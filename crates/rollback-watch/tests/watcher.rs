@@ -300,3 +300,19 @@ async fn it_can_be_tuned() {
 
     watch.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_good_for_long_is_not_put_back_when_the_world_breaks() {
+    let town = Town::new().await;
+    let mut watch = town.watch("one");
+    town.world.deploy(3, "pipeline").unwrap();
+    town.rest(20 * MINUTE).await;
+    assert!(town.newest().await.is_good(), "r3 has earned it");
+    town.break_all();
+    town.rest(10 * MINUTE).await;
+    assert_eq!(verdicts(&watch.so_far()), [Verdict::CallSomebody]);
+    let because = town.incidents().await[0].decisions[0].decision.because().unwrap().clone();
+    assert!(because.question.contains("has what runs earned"), "{because:?}");
+    assert_eq!(town.effects(), 0);
+    watch.stop().await;
+}
