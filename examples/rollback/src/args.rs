@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rollback_core::request::Moment;
 use rollback_core::time::Lasting;
-use rollback_core::{ComponentName, Digest, EnvironmentName, Error};
+use rollback_core::{ComponentName, Digest, EnvironmentName, Error, Version};
 
 use crate::console::Color;
 use crate::destinations::{By, To};
@@ -17,6 +18,7 @@ Exit codes:
   2  usage or configuration            7  cancelled, or superseded by somebody else
   3  refused, nothing was done         8  restored, but a gate failed
   4  failed, with the origin back      9  `check`: something could not be rolled back right now
+ 10  `guard`: bad, rolled back         11  `guard`: bad, and nothing was done about it
 130  left at once; `rollback resume` takes it up";
 
 /// Reads a value, with the next step in the same line: clap prints it as it is.
@@ -25,6 +27,13 @@ fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
         Some(next) => format!("{}; {next}", error.message()),
         None => error.message().to_owned(),
     })
+}
+
+/// A time that is still to come.
+fn until(text: &str) -> Result<Moment, String> {
+    let wrong =
+        "is neither a time nor a duration; write it like 2026-11-21T03:00:00Z, or 2h for two hours from now";
+    text.parse().map_err(|_| wrong.to_owned())
 }
 
 /// Rolls bad deploys back: planned, proven, and safe to be cut off at any moment.
@@ -102,6 +111,15 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show everything about one run
     Show(ShowArgs),
+    /// Watch components, and roll bad deploys back without a person
+    Watch(WatchArgs),
+    /// Watch components for some minutes after a deploy, in a pipeline
+    #[command(after_help = EXIT_CODES)]
+    Guard(GuardArgs),
+    /// Show whether bad deploys are rolled back without a person; switch that off and on
+    Auto(AutoArgs),
+    /// List what went wrong and what was done about it, newest first
+    Incidents(IncidentsArgs),
     /// Record what runs now as deployed, or as good
     Record(RecordArgs),
     /// List, add and lift what must not run
@@ -255,12 +273,88 @@ pub(crate) struct RecordArgs {
     /// Claim that it is good: `last-good` may go back to it
     #[arg(long)]
     pub(crate) good: bool,
+    /// It was deployed just now: watch it, and call it good once it has shown that it is
+    #[arg(long, conflicts_with = "good")]
+    pub(crate) pending: bool,
+    /// What people call it, where the backend does not know
+    #[arg(long, value_name = "VERSION", value_parser = value::<Version>)]
+    pub(crate) version: Option<Version>,
+    /// The commit that it was built from
+    #[arg(long, value_name = "COMMIT", value_parser = value::<Version>)]
+    pub(crate) commit: Option<Version>,
     /// Lift the quarantine that it is under
     #[arg(long, requires = "good")]
     pub(crate) lift_quarantine: bool,
     /// Who says so; else the identity that the backend knows, else user and host
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The components; all of the environment that have triggers if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// The components; all of the environment that have triggers if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// For how long; what was well all the time is called good
+    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = value::<Lasting>)]
+    pub(crate) lasting: Lasting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AutoArgs {
+    /// What to do; show if left out
+    #[command(subcommand)]
+    pub(crate) what: Option<AutoCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AutoCommand {
+    /// Show what each environment allows, and what is switched off
+    Show,
+    /// Switch it off, for components or the whole environment
+    Off(AutoOffArgs),
+    /// Switch it on again
+    On(AutoOnArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AutoOffArgs {
+    /// The components; the whole environment if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// Until then: a time, or 2h for two hours from now; until it is switched on if left out
+    #[arg(long, value_name = "TIME", value_parser = until)]
+    pub(crate) until: Option<Moment>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who says so; else user and host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AutoOnArgs {
+    /// The components; the whole environment if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentsArgs {
+    /// The components; all if none is named
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Args)]
@@ -365,7 +459,10 @@ pub(crate) struct CleanArgs {
 impl Command {
     /// Whether what it came to is worth a summary of a pipeline's step.
     pub(crate) fn is_summarised(&self) -> bool {
-        matches!(self, Self::Check(_) | Self::Plan(_) | Self::Apply(_) | Self::Run(_) | Self::Resume(_))
+        matches!(
+            self,
+            Self::Check(_) | Self::Plan(_) | Self::Apply(_) | Self::Run(_) | Self::Resume(_) | Self::Guard(_)
+        )
     }
 
     /// The word that the command is called by.
@@ -381,6 +478,10 @@ impl Command {
             Self::Resume(_) => "resume",
             Self::Runs(_) => "runs",
             Self::Show(_) => "show",
+            Self::Watch(_) => "watch",
+            Self::Guard(_) => "guard",
+            Self::Auto(_) => "auto",
+            Self::Incidents(_) => "incidents",
             Self::Record(_) => "record",
             Self::Quarantine(_) => "quarantine",
             Self::Allowed(_) => "allowed",
@@ -394,7 +495,7 @@ impl Command {
 
     /// Whether it changes targets, and holds leases meanwhile.
     pub(crate) fn acts(&self) -> bool {
-        matches!(self, Self::Apply(_) | Self::Run(_) | Self::Resume(_))
+        matches!(self, Self::Apply(_) | Self::Run(_) | Self::Resume(_) | Self::Watch(_) | Self::Guard(_))
     }
 }
 

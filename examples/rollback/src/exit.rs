@@ -31,6 +31,10 @@ pub enum Exit {
     Unhealthy,
     /// 9: `check`: something could not be rolled back right now.
     NotReady,
+    /// 10: `guard`: it was bad, and was rolled back, proven.
+    RolledBack,
+    /// 11: `guard`: it is bad, or nobody knows how it is, and nothing was done about it.
+    NotActedOn,
     /// 130: left at once on a second signal; `rollback resume` takes the run up.
     Interrupted,
 }
@@ -50,6 +54,8 @@ impl Exit {
             Self::Stopped => 7,
             Self::Unhealthy => 8,
             Self::NotReady => 9,
+            Self::RolledBack => 10,
+            Self::NotActedOn => 11,
             Self::Interrupted => 130,
         }
     }

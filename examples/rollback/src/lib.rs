@@ -16,6 +16,7 @@ mod render;
 mod session;
 mod signals;
 mod stores;
+mod watching;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollback_core::probe::Gate;
+use rollback_core::probe::{Gate, Probe, ProbeSpec};
 use rollback_core::progress::Progress;
 use rollback_core::registry::known;
 use rollback_core::store::MemoryStore;
@@ -27,9 +27,31 @@ pub(crate) struct Session<'a> {
     pub(crate) app: &'a App,
     pub(crate) console: &'a Console,
     pub(crate) global: &'a Global,
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     /// Opened once: engines of one command share it.
-    store: OnceCell<Arc<dyn Store>>,
+    store: Arc<OnceCell<Arc<dyn Store>>>,
+}
+
+/// What a [`Session`] works with, owned.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    app: App,
+    console: Console,
+    global: Global,
+    config: Arc<Config>,
+    store: Arc<OnceCell<Arc<dyn Store>>>,
+}
+
+impl Kept {
+    pub(crate) fn session(&self) -> Session<'_> {
+        Session {
+            app: &self.app,
+            console: &self.console,
+            global: &self.global,
+            config: Arc::clone(&self.config),
+            store: Arc::clone(&self.store),
+        }
+    }
 }
 
 /// What an engine that acts is set up with.
@@ -65,7 +87,18 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn over(app: &'a App, console: &'a Console, global: &'a Global, config: Config) -> Self {
-        Self { app, console, global, config, store: OnceCell::new() }
+        Self { app, console, global, config: Arc::new(config), store: Arc::default() }
+    }
+
+    /// What it works with, to be kept by tasks that outlive it.
+    pub(crate) fn keep(&self) -> Kept {
+        Kept {
+            app: self.app.clone(),
+            console: self.console.clone(),
+            global: self.global.clone(),
+            config: Arc::clone(&self.config),
+            store: Arc::clone(&self.store),
+        }
     }
 
     /// The environment that is meant.
@@ -130,12 +163,18 @@ impl<'a> Session<'a> {
 
     /// A gate that could not be asked after the rollback is found out before it.
     fn check_gate(&self, gate: &Gate) -> Result<()> {
-        let Err(error) = self.app.probes.build(&gate.probe) else { return Ok(()) };
-        let record = error.to_record();
-        let named = Error::new(record.kind, format!("set up the gate {:?}", gate.name), record.message);
-        Err(match record.next {
-            Some(next) => named.next(next),
-            None => named,
+        self.probe("gate", &gate.name, &gate.probe).map(drop)
+    }
+
+    /// The probe of a gate or a trigger.
+    pub(crate) fn probe(&self, what: &str, name: &str, spec: &ProbeSpec) -> Result<Arc<dyn Probe>> {
+        self.app.probes.build(spec).map_err(|error| {
+            let record = error.to_record();
+            let named = Error::new(record.kind, format!("set up the {what} {name:?}"), record.message);
+            match record.next {
+                Some(next) => named.next(next),
+                None => named,
+            }
         })
     }
 
@@ -204,7 +243,7 @@ impl<'a> Session<'a> {
     }
 
     /// The store. With break-glass one that cannot be opened is no reason to stop.
-    async fn store(&self, break_glass: bool) -> Result<Arc<dyn Store>> {
+    pub(crate) async fn store(&self, break_glass: bool) -> Result<Arc<dyn Store>> {
         self.store.get_or_try_init(|| self.open_store(break_glass)).await.cloned()
     }
 

@@ -2,10 +2,13 @@
 
 mod allowed;
 mod apply;
+mod auto;
 pub(crate) mod check;
 mod clean;
 mod completions;
+mod guard;
 mod history;
+pub(crate) mod incidents;
 mod init;
 mod leftovers;
 mod merge;
@@ -19,6 +22,7 @@ mod schema;
 mod show;
 mod status;
 mod unlock;
+mod watch;
 
 use std::pin::Pin;
 
@@ -65,6 +69,10 @@ pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outc
         Command::Resume(args) => Box::pin(resume::run(session, args)),
         Command::Runs(args) => Box::pin(runs::run(session, args)),
         Command::Show(args) => Box::pin(show::run(session, args)),
+        Command::Watch(args) => Box::pin(watch::run(session, args)),
+        Command::Guard(args) => Box::pin(guard::run(session, args)),
+        Command::Auto(args) => Box::pin(auto::run(session, args)),
+        Command::Incidents(args) => Box::pin(incidents::run(session, args)),
         Command::Record(args) => Box::pin(record::run(session, args)),
         Command::Quarantine(args) => Box::pin(quarantine::run(session, args)),
         Command::Allowed(args) => Box::pin(allowed::run(session, args)),
@@ -92,7 +100,7 @@ pub(crate) struct Dispatched {
 
 impl Dispatched {
     pub(crate) fn new(result: Result<Outcome>, session: Option<Session<'_>>) -> Self {
-        let hidden = session.map(|session| session.config.hidden).unwrap_or_default();
+        let hidden = session.map(|session| session.config.hidden.clone()).unwrap_or_default();
         Self { outcome: result.unwrap_or_else(Outcome::failed), hidden }
     }
 }

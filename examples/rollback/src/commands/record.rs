@@ -15,8 +15,13 @@ pub(crate) async fn run(session: &Session<'_>, args: &RecordArgs) -> Result<Outc
     let (progress, mut events) = Progress::channel();
     let acting = Acting { progress, ..Acting::default() };
     let engine = session.engine(environment, std::slice::from_ref(component), acting).await?;
-    let claim = if args.good { Claim::good() } else { Claim::deployed() };
-    let mut claim = claim.lift_quarantine(args.lift_quarantine);
+    let mut claim = match (args.good, args.pending) {
+        (true, _) => Claim::good(),
+        (false, true) => Claim::pending(),
+        (false, false) => Claim::deployed(),
+    };
+    claim = claim.lift_quarantine(args.lift_quarantine);
+    (claim.version, claim.commit) = (args.version.clone(), args.commit.clone());
     if let Some(by) = &args.by {
         claim = claim.by(by);
     }
@@ -35,6 +40,10 @@ pub(crate) async fn run(session: &Session<'_>, args: &RecordArgs) -> Result<Outc
     let label = clean(&deployment.snapshot.info.label());
     let text = match &deployment.good {
         Some(good) => format!("{component}: {label} recorded, {}\n{kept}", clean(&good.describe())),
+        None if args.pending => format!(
+            "{component}: {label} recorded, and has to show that it is good\n{kept}  next: `rollback guard {component}` \
+             watches it for some minutes; `rollback watch` does so for ever\n"
+        ),
         None => format!(
             "{component}: {label} recorded as deployed\n{kept}  next: `rollback record {component} --good` once it has \
              shown that it is good\n"

@@ -5,6 +5,7 @@ mod expand;
 mod parts;
 pub(crate) mod schema;
 mod section;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 
 use self::document::Reader;
 use self::section::Section;
+pub use self::watch::{TriggerConfig, WatchConfig};
 
 /// The name of the file that is looked for.
 pub const FILE_NAME: &str = "rollback.toml";
@@ -49,6 +51,10 @@ pub struct Config {
     pub components: BTreeMap<ComponentName, ComponentConfig>,
     /// What must hold after a rollback.
     pub gates: Vec<Gate>,
+    /// How it is watched.
+    pub watch: WatchConfig,
+    /// What is bad.
+    pub triggers: Vec<TriggerConfig>,
     /// What came from variables, to keep it out of messages.
     pub hidden: Hidden,
 }
@@ -213,6 +219,8 @@ impl Config {
             "environments",
             "components",
             "gates",
+            "watch",
+            "triggers",
         ])?;
         let config = Self {
             file: file.to_owned(),
@@ -224,6 +232,8 @@ impl Config {
             environments: parts::environments(&top)?,
             components: parts::components(&top, drivers)?,
             gates: top.each("gates", |section| parts::gate(&section))?,
+            watch: watch::watch(&top)?,
+            triggers: top.each("triggers", |section| watch::trigger(&section))?,
             hidden: Hidden::new(reader.read),
         };
         parts::check_names(&config, &top, drivers)?;

@@ -192,21 +192,30 @@ pub(super) fn gate(section: &Section<'_>) -> Result<Gate> {
     section.only(&["name", "component", "probe", "rule"])?;
     let name = section.required("name", section.text("name")?, "\"health\"")?;
     let component = section.required("component", section.parsed("component")?, "\"web\"")?;
+    let probe = probe(section)?;
+    let rule = section.inner("rule", |rule| read_rule(&rule))?;
+    let rule = rule.unwrap_or_else(|| Rule::once_ok(Lasting::from_secs(120)));
+    Ok(Gate { name, component, probe, rule })
+}
+
+/// What is sampled.
+pub(super) fn probe(section: &Section<'_>) -> Result<ProbeSpec> {
     let probe = section.inner("probe", |probe| {
         let kind = probe.required("kind", probe.text("kind")?, "\"http\"")?;
         Ok(ProbeSpec { kind, config: probe.json(&["kind"]) })
     })?;
-    let probe = section.required("probe", probe, "{ kind = \"http\", url = \"…\" }")?;
-    let rule = section.inner("rule", |rule| read_rule(&rule))?;
-    let rule = rule.unwrap_or_else(|| Rule::once_ok(Lasting::from_secs(120)));
-    Ok(Gate { name, component, probe, rule })
+    section.required("probe", probe, "{ kind = \"http\", url = \"…\" }")
 }
 
 fn read_rule(section: &Section<'_>) -> Result<Rule> {
     section.only(&["all", "lasting", "times", "within", "every"])?;
     // A gate without an end would keep a rollback from ever being reported.
     let within = section.required("within", section.parsed("within")?, "\"2m\"")?;
-    let mut rule = Rule::once_ok(within);
+    rule_into(section, Rule::once_ok(within))
+}
+
+/// What a rule says, beside its end.
+pub(super) fn rule_into(section: &Section<'_>, mut rule: Rule) -> Result<Rule> {
     if let Some(lasting) = section.parsed("lasting")? {
         rule.lasting = lasting;
     }
@@ -232,19 +241,22 @@ fn read_rule(section: &Section<'_>) -> Result<Rule> {
 fn read_check(section: &Section<'_>, item: &Node) -> Result<Check> {
     let unknown = || {
         section.fault("all", "holds something that is no check").next(
-            "write \"ok\", \"not-ok\", { below = { metric = \"latency_ms\", limit = 500 } } or { above = … }",
+            "write \"ok\", \"not-ok\", { below = { metric = \"latency_ms\", limit = 500 } }, { above = … } or \
+             { above-baseline = { metric = \"latency_ms\", factor = 3 } }",
         )
     };
     match &item.content {
         Content::Text(text) if text == "ok" => Ok(Check::Ok),
         Content::Text(text) if text == "not-ok" => Ok(Check::NotOk),
         Content::Table(_) => section.item("all", item, |check| {
-            check.only(&["below", "above"])?;
+            check.only(&["below", "above", "above-baseline"])?;
             let below = check.inner("below", |limit| read_limit(&limit))?;
             let above = check.inner("above", |limit| read_limit(&limit))?;
-            match (below, above) {
-                (Some((metric, limit)), None) => Ok(Check::Below { metric, limit }),
-                (None, Some((metric, limit))) => Ok(Check::Above { metric, limit }),
+            let usual = check.inner("above-baseline", |factor| read_factor(&factor))?;
+            match (below, above, usual) {
+                (Some((metric, limit)), None, None) => Ok(Check::Below { metric, limit }),
+                (None, Some((metric, limit)), None) => Ok(Check::Above { metric, limit }),
+                (None, None, Some((metric, factor))) => Ok(Check::AboveBaseline { metric, factor }),
                 _ => Err(unknown()),
             }
         }),
@@ -257,6 +269,13 @@ fn read_limit(section: &Section<'_>) -> Result<(String, f64)> {
     let metric = section.required("metric", section.text("metric")?, "\"latency_ms\"")?;
     let limit = section.required("limit", section.number("limit")?, "500")?;
     Ok((metric, limit))
+}
+
+fn read_factor(section: &Section<'_>) -> Result<(String, f64)> {
+    section.only(&["metric", "factor"])?;
+    let metric = section.required("metric", section.text("metric")?, "\"latency_ms\"")?;
+    let factor = section.required("factor", section.number("factor")?, "3")?;
+    Ok((metric, factor))
 }
 
 /// Names that point from one table to another must be there.
@@ -275,6 +294,13 @@ pub(super) fn check_names(config: &Config, top: &Section<'_>, drivers: &DriverRe
             let message = format!("has a gate {:?} on a component that is not there", gate.name);
             let hint = known("components", gate.component.as_str(), components.iter().copied());
             return Err(top.fault("gates", &message).next(hint));
+        }
+    }
+    for trigger in &config.triggers {
+        if !config.has(&trigger.component, drivers) {
+            let message = format!("has a trigger {:?} on a component that is not there", trigger.name);
+            let hint = known("components", trigger.component.as_str(), components.iter().copied());
+            return Err(top.fault("triggers", &message).next(hint));
         }
     }
     top.named("components", |name: ComponentName, section| {

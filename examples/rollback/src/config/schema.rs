@@ -33,6 +33,66 @@ struct File {
     components: Option<BTreeMap<String, Component>>,
     /// What must hold after a rollback
     gates: Option<Vec<GateTable>>,
+    /// How it is watched, for automatic rollback
+    watch: Option<WatchTable>,
+    /// What is bad, for automatic rollback
+    triggers: Option<Vec<TriggerTable>>,
+}
+
+/// How it is watched, for automatic rollback
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct WatchTable {
+    /// How often a component is rolled back in one window without a person; 2 if left out
+    #[schemars(range(min = 0, max = 100))]
+    budget: Option<u32>,
+    /// The window; 1h if left out
+    window: Option<String>,
+    /// For how long a version must be well to be called good; 15m if left out
+    soak: Option<String>,
+    /// The pause between two looks at what runs; 30s if left out
+    look_every: Option<String>,
+    /// How long one sample may take; 30s if left out
+    patience: Option<String>,
+}
+
+/// What is bad, for automatic rollback
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct TriggerTable {
+    /// What it is called; error-rate, latency, outage, health, migration, data, security and deploy bring their rule along
+    name: String,
+    /// The component
+    component: String,
+    /// What is sampled; kind = "driver" for what the platform says of the deploy
+    probe: Option<Probe>,
+    /// What is bad, and for how long
+    rule: Option<TriggerRuleTable>,
+    /// How bad it is
+    severity: Option<SeverityWord>,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum SeverityWord {
+    P0,
+    P1,
+    P2,
+    P3,
+}
+
+/// What is bad, and for how long
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct TriggerRuleTable {
+    /// What must hold in each sample
+    all: Option<Vec<CheckWord>>,
+    /// For how long it must hold without a break; once if left out
+    lasting: Option<String>,
+    /// In how many samples it must hold without a break; one if left out
+    times: Option<u32>,
+    /// The pause between two samples; 5s if left out
+    every: Option<String>,
 }
 
 /// What kept contents are encrypted with
@@ -131,6 +191,17 @@ enum CheckWord {
     NotOk,
     Below(Limit),
     Above(Limit),
+    AboveBaseline(Factor),
+}
+
+/// A number of a sample, and so many times what it was before the deploy
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct Factor {
+    /// Which number, like latency_ms
+    metric: String,
+    /// How many times
+    factor: f64,
 }
 
 /// A number of a sample, and its limit
@@ -183,6 +254,10 @@ pub(crate) fn of(drivers: &DriverRegistry, probes: &ProbeRegistry) -> Value {
         definitions.insert(name.clone(), probe(factory.kind(), settings));
         kinds.push(json!({ "$ref": pointer(&name) }));
     }
+    // Only of triggers; a gate that names it is told so by the command.
+    let driver = json!({ "type": "object", "properties": {}, "additionalProperties": false });
+    definitions.insert("probe-driver".to_owned(), probe(super::watch::DRIVER, driver));
+    kinds.push(json!({ "$ref": pointer("probe-driver") }));
     definitions.insert("Component".to_owned(), one_of(&components));
     definitions.insert("Probe".to_owned(), one_of(&kinds));
     if let Some(all) = schema.get_mut("definitions").and_then(Value::as_object_mut) {

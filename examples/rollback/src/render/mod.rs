@@ -11,6 +11,7 @@ pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod watch;
 
 use std::fmt::Write as _;
 

@@ -14,6 +14,7 @@ mod quarantine;
 mod schema;
 mod summary;
 mod unlock;
+mod watch;
 
 use std::path::{Path, PathBuf};
 

@@ -42,6 +42,11 @@ const CHAPTERS: &[(&str, &str, &[&str])] = &[
             "unlock",
             "quarantine add web v1",
             "record web --lift-quarantine",
+            "record web --good --pending",
+            "guard --for ever",
+            "auto of",
+            "auto off",
+            "auto off --reason x --until later",
         ],
     ),
     (
@@ -70,6 +75,11 @@ const CHAPTERS: &[(&str, &str, &[&str])] = &[
             "apply rollback.toml",
             "init",
             "plan --to revision=v1 -o no/such/folder.json",
+            "watch",
+            "guard web",
+            "guard nope",
+            "auto off nope --reason x",
+            "auto off --reason two\u{7}bells",
         ],
     ),
     (
@@ -103,6 +113,22 @@ const CHAPTERS: &[(&str, &str, &[&str])] = &[
     ("a wrong length of time", "lease = \"1\"\n", &["status"]),
     ("no driver", "[components.web]\n", &["status"]),
     ("a wrong driver", "[components.web]\ndriver = \"locl\"\n", &["status"]),
+    (
+        "a trigger without a rule",
+        "[components.web]\ndriver = \"local\"\n[[triggers]]\nname = \"rain\"\ncomponent = \"web\"\nprobe = { kind = \"tcp\", address = \"a:1\" }\n",
+        &["status"],
+    ),
+    (
+        "a trigger on nothing",
+        "[[triggers]]\nname = \"outage\"\ncomponent = \"web\"\nprobe = { kind = \"tcp\", address = \"a:1\" }\n",
+        &["status"],
+    ),
+    (
+        "a wrong severity",
+        "[[triggers]]\nname = \"outage\"\nseverity = \"P9\"\ncomponent = \"web\"\nprobe = { kind = \"tcp\", address = \"a:1\" }\n",
+        &["status"],
+    ),
+    ("a wrong budget", "[watch]\nbudget = 0.5\n", &["status"]),
     ("a wrong setting", "[components.web]\ndriver = \"local\"\nrealeses = \"x\"\n", &["status"]),
     ("a missing setting", "[components.web]\ndriver = \"local\"\n", &["status", "check"]),
     (

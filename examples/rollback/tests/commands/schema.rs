@@ -115,6 +115,7 @@ fn listed(error: &rollback_core::Error, words: &str) -> Vec<String> {
 async fn the_schema_has_the_keys_that_the_command_knows() {
     let schema = Bench::new(CONFIGURATION).run("schema").await.json();
     let gate = "[[gates]]\nname = \"h\"\ncomponent = \"web\"\nprobe = { kind = \"x\" }\n";
+    let trigger = gate.replace("gates", "triggers");
     let tables = [
         ("", "nope = 1\n".to_owned()),
         ("/definitions/EnvironmentTable", "[environments.a]\nnope = 1\n".to_owned()),
@@ -123,6 +124,13 @@ async fn the_schema_has_the_keys_that_the_command_knows() {
         ("/definitions/driver-toy", "[components.web]\ndriver = \"toy\"\nnope = 1\n".to_owned()),
         ("/definitions/GateTable", format!("{gate}nope = 1\n")),
         ("/definitions/RuleTable", format!("{gate}rule = {{ within = \"1m\", nope = 1 }}\n")),
+        ("/definitions/WatchTable", "[watch]\nnope = 1\n".to_owned()),
+        ("/definitions/TriggerTable", "[[triggers]]\nnope = 1\n".to_owned()),
+        ("/definitions/TriggerRuleTable", format!("{trigger}rule = {{ nope = 1 }}\n")),
+        (
+            "/definitions/Factor",
+            format!("{trigger}rule = {{ all = [{{ above-baseline = {{ nope = 1 }} }}] }}\n"),
+        ),
         (
             "/definitions/Limit",
             format!("{gate}rule = {{ within = \"1m\", all = [{{ below = {{ nope = 1 }} }}] }}\n"),
