@@ -263,10 +263,12 @@ impl Incidents {
         for key in self.records.keys(&Self::prefix(target)?).await? {
             let Some(record) = self.records.get::<Incident>(&key).await? else { continue };
             if record.value.acted_at.is_some() && record.value.state.is_none() {
-                return self
-                    .records
-                    .modify(&key, |incident: &mut Incident| incident.ran(run, state, at))
-                    .await;
+                let ended = |incident: &mut Incident| {
+                    incident.ran(run, state, at);
+                    // Whoever watched it did not live to see that.
+                    incident.over_at = incident.over_at.or(state.is_success().then_some(at));
+                };
+                return self.records.modify(&key, ended).await;
             }
         }
         Ok(false)

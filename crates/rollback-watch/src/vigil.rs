@@ -15,6 +15,9 @@ use crate::trigger::{Reading, Trigger, Trouble};
 
 /// How many samples of a trigger are kept for the record.
 const KEPT: usize = 120;
+/// A trouble that began this long before the version before was seen last is not the deploy's. What began later may be: a service that is
+/// restarted in its place fails for a while as the old version before it does so as the new one.
+const DURING: Duration = Duration::from_secs(30);
 /// Over which time before a deploy it is learnt what is usual.
 const LEARNT_OVER: Lasting = Lasting::from_secs(3_600);
 
@@ -159,7 +162,7 @@ impl Vigil {
         match self.deployed.as_ref().and_then(|deployed| deployed.not_before) {
             _ if rule.bad_before => Onset::Before,
             None => Onset::Unknown,
-            Some(not_before) if trouble.since <= not_before => Onset::Before,
+            Some(not_before) if trouble.since + DURING <= not_before => Onset::Before,
             Some(_) => Onset::After,
         }
     }
@@ -221,7 +224,7 @@ impl Vigil {
 }
 
 impl Watched {
-    /// The version before was seen last at `last`; what began later may belong to the one that came.
+    /// The version before was seen last at `last`; what began about then or later may belong to the one that came.
     fn another_version(&mut self, last: Duration) {
         self.baseline = self.learning.before(last);
         self.quiet = None;
@@ -229,7 +232,7 @@ impl Watched {
             Reading::Pending(trouble) | Reading::Fired(trouble) => Some(trouble.since),
             Reading::Quiet | Reading::Unknown(_) => None,
         };
-        if trouble.is_none_or(|since| since <= last) {
+        if trouble.is_none_or(|since| since + DURING <= last) {
             self.bad_before = trouble.is_some();
             self.trigger.forget();
             self.reading = Reading::Unknown("no sample of this version yet".to_owned());

@@ -316,3 +316,19 @@ async fn what_was_good_for_long_is_not_put_back_when_the_world_breaks() {
     assert_eq!(town.effects(), 0);
     watch.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_begins_while_it_is_deployed_is_the_deploys() {
+    let town = Town::new().await;
+    let mut watch = town.watch("one");
+    town.rest(5 * MINUTE).await;
+    // The old process is stopped, and only then the new version shows.
+    town.break_all();
+    town.rest(Duration::from_secs(15)).await;
+    town.world.deploy(3, "pipeline").unwrap();
+    town.rest(90 * Duration::from_secs(1)).await;
+    assert_eq!(town.effects(), 0, "two minutes are not over");
+    town.rest(Duration::from_secs(30)).await;
+    assert_eq!(verdicts(&watch.so_far())[..1], [Verdict::Act]);
+    watch.stop().await;
+}

@@ -59,7 +59,10 @@ fn restart(root: &Path) -> Result<()> {
 
 fn serve(root: &Path) -> Result<()> {
     let page = fs::read_to_string("index.html")?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    // Where the one before it listened, so that others find it there; that may be taken by now.
+    let before = fs::read_to_string(root.join("port")).ok().and_then(|port| port.trim().parse().ok());
+    let before = before.and_then(|port: u16| TcpListener::bind(("127.0.0.1", port)).ok());
+    let listener = before.map_or_else(|| TcpListener::bind("127.0.0.1:0"), Ok)?;
     write_whole(root, "port", &listener.local_addr()?.port().to_string())?;
     write_whole(root, "pid", &std::process::id().to_string())?;
     std::thread::spawn(move || {

@@ -328,6 +328,10 @@ impl Post {
                 now + again
             }
         };
+        // It may have ended while it was being dealt with.
+        if !self.troubled {
+            self.close_incident();
+        }
     }
 
     /// That it is over is worth a record; that the record cannot be written is not worth more than a word.
