@@ -20,6 +20,7 @@ mod site;
 mod size;
 mod startup;
 mod tools;
+mod watching;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ enum Part {
     ComposeFleet,
     S3,
     S3Million,
+    Watching,
     Size,
 }
 
@@ -150,6 +152,7 @@ impl Part {
             Self::ComposeFleet => compose::fleet::measure(scale),
             Self::S3 => s3::measure(scale),
             Self::S3Million => million::measure(scale),
+            Self::Watching => watching::measure(scale),
             Self::Size => size::measure(),
         }
     }

@@ -2,8 +2,9 @@
 
 mod settings;
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -72,7 +73,25 @@ impl ProbeFactory for HttpProbes {
     }
 }
 
+/// What clients differ in: whether certificates are looked at, whether it is this machine, whether redirects are followed.
+type Manner = (bool, bool, bool);
+
+/// The client for such requests. Probes share it: each of its own would hold every certificate of the system once more, and there may be
+/// thousands.
 fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
+    static MADE: Mutex<BTreeMap<Manner, Client>> = Mutex::new(BTreeMap::new());
+    let plain = url.scheme() == "http" && !follow_redirects;
+    let manner = (plain, is_loopback(url), follow_redirects);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = made.get(&manner) {
+        return Ok(client.clone());
+    }
+    let client = new_client(manner)?;
+    made.insert(manner, client.clone());
+    Ok(client)
+}
+
+fn new_client((plain, loopback, follow_redirects): Manner) -> Result<Client> {
     // Refused when somebody else's provider is installed already: that one serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let policy = if follow_redirects { redirect::Policy::limited(5) } else { redirect::Policy::none() };
@@ -81,10 +100,10 @@ fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
         .redirect(policy)
         .dns_resolver(Arc::new(Lookup))
         .pool_max_idle_per_host(0);
-    if is_loopback(url) {
+    if loopback {
         builder = builder.no_proxy();
     }
-    if url.scheme() == "http" && !follow_redirects {
+    if plain {
         // No certificates will be looked at, and small machines have none, which would be an error.
         builder = builder.tls_certs_only([]);
     }
