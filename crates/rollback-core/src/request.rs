@@ -166,6 +166,9 @@ pub struct Request {
     /// taken back this is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub urgent: bool,
+    /// Whether it is an exercise: what is left keeps its standing, is not put under quarantine, and what is reached is as good as it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
     /// For how long what was proven must stay well, where that is not to be what the [environment](crate::Environment::soak)
     /// says; zero: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,6 +195,7 @@ impl Request {
             quarantine: true,
             automatic: false,
             urgent: false,
+            drill: false,
             soak: None,
         }
     }
@@ -275,6 +279,13 @@ impl Request {
     #[must_use]
     pub fn quarantine(mut self, quarantine: bool) -> Self {
         self.quarantine = quarantine;
+        self
+    }
+
+    /// Makes it an exercise.
+    #[must_use]
+    pub fn drill(mut self, drill: bool) -> Self {
+        self.drill = drill;
         self
     }
 

@@ -116,6 +116,9 @@ pub(crate) enum Command {
     /// Watch components for some minutes after a deploy, in a pipeline
     #[command(after_help = EXIT_CODES)]
     Guard(GuardArgs),
+    /// Roll back and forward again as an exercise, and say how long it takes
+    #[command(after_help = EXIT_CODES)]
+    Drill(DrillArgs),
     /// Show whether bad deploys are rolled back without a person; switch that off and on
     Auto(AutoArgs),
     /// List what went wrong and what was done about it, newest first
@@ -308,6 +311,25 @@ pub(crate) struct GuardArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// The components; if none is named, those that --to names, else all of the environment
+    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
+    pub(crate) components: Vec<ComponentName>,
+    /// Where to, as for `rollback run`. Left out: the last good state
+    #[arg(long, value_name = "DEST", value_parser = value::<To>)]
+    pub(crate) to: Vec<To>,
+    /// Watch what was proven for this long, each way
+    #[arg(long, value_name = "TIME", value_parser = value::<Lasting>)]
+    pub(crate) soak: Option<Lasting>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "drill")]
+    pub(crate) reason: String,
+    /// Who; else the identity that the backend knows, else user and host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct AutoArgs {
     /// What to do; show if left out
     #[command(subcommand)]
@@ -461,7 +483,13 @@ impl Command {
     pub(crate) fn is_summarised(&self) -> bool {
         matches!(
             self,
-            Self::Check(_) | Self::Plan(_) | Self::Apply(_) | Self::Run(_) | Self::Resume(_) | Self::Guard(_)
+            Self::Check(_)
+                | Self::Plan(_)
+                | Self::Apply(_)
+                | Self::Run(_)
+                | Self::Resume(_)
+                | Self::Guard(_)
+                | Self::Drill(_)
         )
     }
 
@@ -480,6 +508,7 @@ impl Command {
             Self::Show(_) => "show",
             Self::Watch(_) => "watch",
             Self::Guard(_) => "guard",
+            Self::Drill(_) => "drill",
             Self::Auto(_) => "auto",
             Self::Incidents(_) => "incidents",
             Self::Record(_) => "record",
@@ -495,7 +524,15 @@ impl Command {
 
     /// Whether it changes targets, and holds leases meanwhile.
     pub(crate) fn acts(&self) -> bool {
-        matches!(self, Self::Apply(_) | Self::Run(_) | Self::Resume(_) | Self::Watch(_) | Self::Guard(_))
+        matches!(
+            self,
+            Self::Apply(_)
+                | Self::Run(_)
+                | Self::Resume(_)
+                | Self::Watch(_)
+                | Self::Guard(_)
+                | Self::Drill(_)
+        )
     }
 }
 

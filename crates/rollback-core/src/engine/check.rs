@@ -67,6 +67,10 @@ pub struct Check {
     pub already_there: bool,
     /// The strategy that would be used.
     pub strategy: Option<String>,
+    /// How long it should take until it is proven.
+    pub expected: Option<Lasting>,
+    /// How long users would be without service.
+    pub downtime: Option<Lasting>,
     /// When the first artifact of the destination disappears, as far as it is known.
     pub until: Option<Timestamp>,
     /// What is in the way, and what should be known.
@@ -157,6 +161,7 @@ impl Engine {
 }
 
 fn of_plan(plan: &ComponentPlan, request: &CheckRequest, now: Timestamp) -> Check {
+    let chosen = plan.proposals().next();
     let far = plan.restorable_until.is_some_and(|until| until > request.warn_within.after(now));
     let mut findings = plan.findings.clone();
     for finding in findings.iter_mut().filter(|finding| far && finding.code == "artifact-expires") {
@@ -170,7 +175,9 @@ fn of_plan(plan: &ComponentPlan, request: &CheckRequest, now: Timestamp) -> Chec
         to: Some(plan.to.info.clone()),
         because: Some(plan.because.clone()),
         already_there: plan.already_there,
-        strategy: plan.proposals().next().map(|(strategy, _)| strategy.to_owned()),
+        strategy: chosen.map(|(strategy, _)| strategy.to_owned()),
+        expected: chosen.map(|(_, proposal)| proposal.expected),
+        downtime: chosen.map(|(_, proposal)| proposal.downtime),
         until: plan.restorable_until,
         findings,
     }
@@ -186,6 +193,8 @@ fn nothing(component: &ComponentName, driver: &str, info: &TargetInfo, why: &str
         because: None,
         already_there: false,
         strategy: None,
+        expected: None,
+        downtime: None,
         until: None,
         findings: vec![
             Finding::blocker("no-destination", why)

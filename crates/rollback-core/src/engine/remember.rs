@@ -51,7 +51,16 @@ impl ComponentRun {
             deployment.made_by = Some(self.run);
             deployment.proven = true;
             deployment.good = soaked.map(|lasting| GoodMark::Soaked { lasting, at: now });
+            if self.request.drill {
+                let identity = deployment.snapshot.info.identity;
+                let before = known.iter().find(|record| record.snapshot.info.identity == identity);
+                let earned = before.filter(|record| record.is_good()).and_then(|record| record.good.clone());
+                deployment.good = earned.or(deployment.good);
+            }
             ledger.record(&deployment).await?;
+        }
+        if self.request.drill {
+            return Ok(());
         }
         let Some(left) = left else {
             if let Some(origin) = self.plan.from.known().filter(|_| self.plan.coupled().is_some()) {

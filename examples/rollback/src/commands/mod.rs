@@ -6,6 +6,7 @@ mod auto;
 pub(crate) mod check;
 mod clean;
 mod completions;
+pub(crate) mod drill;
 mod guard;
 mod history;
 pub(crate) mod incidents;
@@ -71,6 +72,7 @@ pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outc
         Command::Show(args) => Box::pin(show::run(session, args)),
         Command::Watch(args) => Box::pin(watch::run(session, args)),
         Command::Guard(args) => Box::pin(guard::run(session, args)),
+        Command::Drill(args) => Box::pin(drill::run(session, args)),
         Command::Auto(args) => Box::pin(auto::run(session, args)),
         Command::Incidents(args) => Box::pin(incidents::run(session, args)),
         Command::Record(args) => Box::pin(record::run(session, args)),

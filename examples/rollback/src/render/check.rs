@@ -13,7 +13,7 @@ use crate::config::Hidden;
 pub(crate) fn render(style: Style, checked: &[Checked<'_>], environments: bool, hidden: &Hidden) -> String {
     let mut header = vec!["COMPONENT"];
     header.extend(environments.then_some("ENVIRONMENT"));
-    header.extend(["READY", "FROM", "TO", "UNTIL", "METHOD"]);
+    header.extend(["READY", "FROM", "TO", "UNTIL", "METHOD", "TAKES", "DOWN"]);
     let mut table = Table::new(style, &header, &[]);
     for one in checked {
         let mut row = vec![Field::toned(Tone::Strong, one.component.as_str())];
@@ -37,10 +37,10 @@ fn verdict(one: &Checked<'_>) -> Field {
     }
 }
 
-/// From where, to where, until when, and how.
-pub(crate) fn way(one: &Checked<'_>) -> [String; 4] {
+/// From where, to where, until when, how, how long that should take, and how long users would be without service.
+pub(crate) fn way(one: &Checked<'_>) -> [String; 6] {
     let dash = || "-".to_owned();
-    let Ok(check) = &one.check else { return [dash(), dash(), dash(), dash()] };
+    let Ok(check) = &one.check else { return std::array::from_fn(|_| dash()) };
     let label = |info: &Option<rollback_core::SnapshotInfo>| {
         info.as_ref().map_or_else(dash, |info| clean(&info.label()))
     };
@@ -49,7 +49,10 @@ pub(crate) fn way(one: &Checked<'_>) -> [String; 4] {
         None if check.already_there => "already there".to_owned(),
         None => dash(),
     };
-    [label(&check.from), label(&check.to), maybe_time(check.until), method]
+    let lasting =
+        |time: Option<rollback_core::time::Lasting>| time.map_or_else(dash, |time| time.to_string());
+    let (takes, down) = (lasting(check.expected), lasting(check.downtime));
+    [label(&check.from), label(&check.to), maybe_time(check.until), method, takes, down]
 }
 
 fn details(out: &mut String, style: Style, one: &Checked<'_>, environments: bool, hidden: &Hidden) {

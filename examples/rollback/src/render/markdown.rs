@@ -96,7 +96,10 @@ pub(crate) fn check(checked: &[Checked<'_>], hidden: &Hidden) -> String {
         number => format!("{} could not be rolled back", count(number, "component")),
     };
     let mut out = format!("### Rollback check: {title}\n\n");
-    header(&mut out, &["environment", "component", "ready", "from", "to", "until", "method"]);
+    header(
+        &mut out,
+        &["environment", "component", "ready", "from", "to", "until", "method", "takes", "down"],
+    );
     let mut named: Vec<(String, &Finding)> = Vec::new();
     let mut failed = String::new();
     for one in checked {
@@ -105,9 +108,9 @@ pub(crate) fn check(checked: &[Checked<'_>], hidden: &Hidden) -> String {
             Verdict::Warned => "yes, see below",
             _ => "**NO**",
         };
-        let [from, to, until, method] = check::way(one).map(|text| inert(&text));
+        let [from, to, until, method, takes, down] = check::way(one).map(|text| inert(&text));
         let (environment, name) = (inert(one.environment.name.as_str()), inert(one.component.as_str()));
-        row(&mut out, &[environment, name, ready.to_owned(), from, to, until, method]);
+        row(&mut out, &[environment, name, ready.to_owned(), from, to, until, method, takes, down]);
         match &one.check {
             Ok(check) => named.extend(check.findings.iter().map(|found| (one.component.to_string(), found))),
             Err(error) => failed += &trouble(one.component.as_str(), error, hidden),

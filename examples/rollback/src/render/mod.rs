@@ -1,6 +1,7 @@
 //! Texts for people: tables, plans, reports, errors, progress.
 
 pub(crate) mod check;
+pub(crate) mod drill;
 pub(crate) mod error;
 pub(crate) mod history;
 pub(crate) mod markdown;

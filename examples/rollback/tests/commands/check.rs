@@ -15,9 +15,12 @@ async fn a_check_needs_no_reason_and_saves_nothing() {
     let rows: Vec<_> = ran.out.lines().collect();
     assert_eq!(
         rows[0].split_whitespace().collect::<Vec<_>>(),
-        ["COMPONENT", "READY", "FROM", "TO", "UNTIL", "METHOD"]
+        ["COMPONENT", "READY", "FROM", "TO", "UNTIL", "METHOD", "TAKES", "DOWN"]
     );
-    assert_eq!(rows[1].split_whitespace().collect::<Vec<_>>(), ["web", "yes", "v2", "v1", "-", "rename"]);
+    assert_eq!(
+        rows[1].split_whitespace().collect::<Vec<_>>(),
+        ["web", "yes", "v2", "v1", "-", "rename", "1m", "0s"]
+    );
     assert_eq!(bench.run("runs -e prod").await.out, "no runs yet\n");
     assert_eq!(bench.current(), "v2");
 }

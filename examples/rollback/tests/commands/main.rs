@@ -8,6 +8,7 @@
 mod common;
 
 mod check;
+mod drill;
 mod housekeeping;
 mod messages;
 mod quarantine;
