@@ -1,0 +1,25 @@
+//! Telling people of rollbacks, and writing down what happened.
+#![doc = include_str!("../README.md")]
+
+mod clean;
+mod http;
+mod notice;
+mod notifier;
+mod secret;
+pub mod signature;
+mod sink;
+mod slack;
+mod webhook;
+
+pub use self::notice::{Kind, Moved, NOTICE_SCHEMA, Notice, Seen, Version};
+pub use self::notifier::{Delivery, Notifier, Policy, Undelivered};
+pub use self::secret::Setup;
+pub use self::sink::{Sink, SinkFactory, SinkRegistry, SinkSpec, Subscription};
+pub use self::slack::SlackSinks;
+pub use self::webhook::{ID_HEADER, KIND_HEADER, WebhookSinks};
+
+/// All kinds of sinks in this crate.
+#[must_use]
+pub fn registry() -> SinkRegistry {
+    SinkRegistry::new().with(WebhookSinks).with(SlackSinks)
+}

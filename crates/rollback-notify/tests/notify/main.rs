@@ -1,0 +1,8 @@
+//! Notices, sinks and the notifier, against servers on this machine.
+
+mod github;
+mod http;
+mod made;
+mod notifier;
+mod server;
+mod smtp;
