@@ -3,6 +3,7 @@
 
 mod clean;
 mod http;
+pub mod incident;
 mod notice;
 mod notifier;
 mod secret;
@@ -11,6 +12,7 @@ mod sink;
 mod slack;
 mod webhook;
 
+pub use self::incident::Incident;
 pub use self::notice::{Kind, Moved, NOTICE_SCHEMA, Notice, Seen, Version};
 pub use self::notifier::{Delivery, Notifier, Policy, Undelivered};
 pub use self::secret::Setup;

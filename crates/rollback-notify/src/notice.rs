@@ -11,7 +11,8 @@ use rollback_watch::{Answer, Severity};
 use serde::{Deserialize, Serialize};
 
 pub use self::made::Seen;
-pub(crate) use self::text::Fact;
+pub(crate) use self::made::{told, undoes};
+pub(crate) use self::text::{Fact, lasted};
 
 /// The schema of what this version writes.
 pub const NOTICE_SCHEMA: &str = "rollback-notice/1";

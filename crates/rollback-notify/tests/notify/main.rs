@@ -2,6 +2,7 @@
 
 mod github;
 mod http;
+mod incident;
 mod made;
 mod notifier;
 mod server;
