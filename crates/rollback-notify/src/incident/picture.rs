@@ -112,7 +112,7 @@ fn lane(page: &mut Page, component: &Component, incident: &Incident, scale: &Sca
     page.raw("<text class=\"lane\" x=\"");
     let name = component.component.as_str();
     #[expect(clippy::cast_precision_loss, reason = "a name")]
-    let room = WIDTH - SIDE - LETTER * name.len() as f64;
+    let room = WIDTH - 2.0 * SIDE - LETTER * name.len() as f64;
     page.number(begin.unwrap_or(SIDE).clamp(SIDE, room.max(SIDE))).raw("\" y=\"").number(y + 9.0);
     page.raw("\">").text(name).raw("</text>");
     let last = component.actions.iter().filter_map(|action| action.ended).max();
@@ -153,8 +153,12 @@ fn axis(page: &mut Page, incident: &Incident, scale: &Scale, bottom: f64) {
         )]
         let long = Lasting::from_secs(seconds as u64);
         page.raw("<g class=\"broken\"><path d=\"M").number(x - 5.0).raw(" ").number(bottom + 6.0);
-        page.raw("l4 -12m4 12l4 -12\"/><text x=\"").number(x).raw("\" y=\"").number(bottom + 18.0).raw("\">");
-        page.text(&format!("{long}, drawn shorter")).raw("</text></g>");
+        page.raw("l4 -12m4 12l4 -12\"/><text x=\"")
+            .number(x + 8.0)
+            .raw("\" y=\"")
+            .number(bottom - 6.0)
+            .raw("\">");
+        page.text(&long.to_string()).raw("</text></g>");
     }
 }
 
