@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod clean;
+mod github;
 mod http;
 pub mod incident;
 mod notice;
@@ -10,18 +11,27 @@ mod secret;
 pub mod signature;
 mod sink;
 mod slack;
+#[cfg(feature = "smtp")]
+mod smtp;
+pub mod stats;
 mod webhook;
 
+pub use self::github::GithubSinks;
 pub use self::incident::Incident;
 pub use self::notice::{Kind, Moved, NOTICE_SCHEMA, Notice, Seen, Version};
 pub use self::notifier::{Delivery, Notifier, Policy, Undelivered};
 pub use self::secret::Setup;
 pub use self::sink::{Sink, SinkFactory, SinkRegistry, SinkSpec, Subscription};
 pub use self::slack::SlackSinks;
+#[cfg(feature = "smtp")]
+pub use self::smtp::SmtpSinks;
 pub use self::webhook::{ID_HEADER, KIND_HEADER, WebhookSinks};
 
 /// All kinds of sinks in this crate.
 #[must_use]
 pub fn registry() -> SinkRegistry {
-    SinkRegistry::new().with(WebhookSinks).with(SlackSinks)
+    let registry = SinkRegistry::new().with(WebhookSinks).with(SlackSinks).with(GithubSinks);
+    #[cfg(feature = "smtp")]
+    let registry = registry.with(SmtpSinks);
+    registry
 }
