@@ -13,6 +13,8 @@ mod sink;
 mod slack;
 #[cfg(feature = "smtp")]
 mod smtp;
+#[cfg(feature = "sns")]
+mod sns;
 pub mod stats;
 mod webhook;
 
@@ -25,6 +27,8 @@ pub use self::sink::{Sink, SinkFactory, SinkRegistry, SinkSpec, Subscription};
 pub use self::slack::SlackSinks;
 #[cfg(feature = "smtp")]
 pub use self::smtp::SmtpSinks;
+#[cfg(feature = "sns")]
+pub use self::sns::{Format as SnsFormat, SnsSink, SnsSinks};
 pub use self::webhook::{ID_HEADER, KIND_HEADER, WebhookSinks};
 
 /// All kinds of sinks in this crate.
@@ -33,5 +37,7 @@ pub fn registry() -> SinkRegistry {
     let registry = SinkRegistry::new().with(WebhookSinks).with(SlackSinks).with(GithubSinks);
     #[cfg(feature = "smtp")]
     let registry = registry.with(SmtpSinks);
+    #[cfg(feature = "sns")]
+    let registry = registry.with(SnsSinks);
     registry
 }

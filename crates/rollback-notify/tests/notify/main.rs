@@ -7,3 +7,4 @@ mod made;
 mod notifier;
 mod server;
 mod smtp;
+mod sns;
