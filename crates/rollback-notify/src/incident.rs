@@ -242,27 +242,22 @@ impl Incident {
         self
     }
 
-    /// Adds a rule with its samples. The times of the first bad sample, of the detection and of the first good sample after the last bad
-    /// one follow from all rules that were added, unless the rule is one that [verifies](Measured::verifies).
+    /// Adds a rule with its samples. From all rules but those that [verify](Measured::verifies) it follows when the first bad sample was taken,
+    /// when it was detected, and when all of them were well again; what is known better is to be set after that.
     #[must_use]
     pub fn rule(mut self, rule: Measured) -> Self {
-        if !rule.verifies {
-            let times = &mut self.times;
-            times.first_bad = first(times.first_bad, rule.first_bad());
-            times.detected = first(times.detected, rule.fired);
-            // Well again is what all rules say is well.
-            times.restored = match (times.restored, rule.well_again()) {
-                (Some(one), Some(other)) => Some(one.max(other)),
-                (None, other)
-                    if !self.rules.iter().any(|rule| !rule.verifies && rule.first_bad().is_some()) =>
-                {
-                    other
-                }
-                (one, None) if rule.first_bad().is_none() => one,
-                _ => None,
-            };
-        }
         self.rules.push(rule);
+        let triggers = || self.rules.iter().filter(|rule| !rule.verifies);
+        // What passed by itself is not what the incident began with; unless nobody waited for a rule to fire.
+        let fired = triggers().any(|rule| rule.fired.is_some());
+        let began =
+            triggers().filter(|rule| !fired || rule.fired.is_some()).filter_map(Measured::first_bad).min();
+        let bad = triggers().filter(|rule| rule.first_bad().is_some());
+        let well = bad.map(Measured::well_again).collect::<Option<Vec<_>>>();
+        let detected = triggers().filter_map(|rule| rule.fired).min();
+        let times = &mut self.times;
+        (times.first_bad, times.detected) = (began, detected);
+        times.restored = well.and_then(|well| well.into_iter().max());
         self
     }
 
@@ -276,6 +271,9 @@ impl Incident {
     /// In one line.
     #[must_use]
     pub fn title(&self) -> String {
+        if self.components.is_empty() {
+            return format!("Incident in {}", self.environment);
+        }
         let names: Vec<&str> = self.components.iter().take(3).map(|one| one.component.as_str()).collect();
         let more = match self.components.len() {
             0..=3 => String::new(),
@@ -283,8 +281,4 @@ impl Incident {
         };
         format!("Rollback of {}{more} in {}", names.join(", "), self.environment)
     }
-}
-
-fn first(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    one.into_iter().chain(other).min()
 }

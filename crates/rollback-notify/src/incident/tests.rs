@@ -145,4 +145,11 @@ fn times_follow_from_what_was_measured() {
     assert_eq!(both.times.restored, Some(at(60)), "well again is what all of them are");
     let still = prod().rule(one).rule(rule(&[(25, true), (60, true)], 35));
     assert_eq!(still.times.restored, None);
+    // A blip of a rule that never fired is not how it began.
+    let mut blip = rule(&[(1, true), (2, false)], 0);
+    blip.fired = None;
+    let fired = rule(&[(20, true), (60, false)], 35);
+    assert_eq!(prod().rule(blip.clone()).rule(fired.clone()).times.first_bad, Some(at(20)));
+    assert_eq!(prod().rule(fired).rule(blip.clone()).times.first_bad, Some(at(20)));
+    assert_eq!(prod().rule(blip).times.first_bad, Some(at(1)));
 }

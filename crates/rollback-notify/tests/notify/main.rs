@@ -1,5 +1,7 @@
 //! Notices, sinks and the notifier, against servers on this machine.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod github;
 mod http;
 mod incident;

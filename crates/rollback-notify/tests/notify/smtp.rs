@@ -113,7 +113,7 @@ where
     }
 }
 
-fn sink(mail: &Mail, more: Value) -> Subscription {
+fn sink(mail: &Mail, more: &Value) -> Subscription {
     let mut spec = json!({
         "kind": "smtp", "host": "localhost", "port": mail.port, "user": "rollback", "password_env": "PASSWORD",
         "from": "Rollback <rollback@example.com>", "to": ["ops@example.com", "On call <oncall@example.com>"],
@@ -131,7 +131,7 @@ fn trusting() -> Value {
 #[tokio::test]
 async fn a_message_is_sent() {
     let mail = Mail::start(Manner::default()).await;
-    let sink = sink(&mail, json!({ "security": "none" }));
+    let sink = sink(&mail, &json!({ "security": "none" }));
     sink.sink.send(&notice()).await.unwrap();
     let heard = mail.heard();
     for line in [
@@ -154,7 +154,7 @@ async fn nothing_is_said_before_the_connection_is_encrypted() {
         let mail = Mail::start(manner).await;
         let mut more = trusting();
         more["security"] = json!(if manner.tls { "tls" } else { "starttls" });
-        sink(&mail, more).sink.send(&notice()).await.unwrap();
+        sink(&mail, &more).sink.send(&notice()).await.unwrap();
         let heard = mail.heard();
         assert!(heard.contains("Issue: HTTP 503 for 2m"), "{heard}");
         if manner.starttls {
@@ -170,7 +170,7 @@ async fn nothing_is_said_before_the_connection_is_encrypted() {
 #[tokio::test]
 async fn a_server_that_does_not_encrypt_gets_no_password() {
     let mail = Mail::start(Manner::default()).await;
-    let error = sink(&mail, trusting()).sink.send(&notice()).await.unwrap_err();
+    let error = sink(&mail, &trusting()).sink.send(&notice()).await.unwrap_err();
     assert!(!mail.heard().contains("AUTH"), "{}", mail.heard());
     assert!(!error.is_transient() && error.next_step().is_some(), "{error}");
 }
@@ -179,7 +179,7 @@ async fn a_server_that_does_not_encrypt_gets_no_password() {
 async fn a_server_that_nobody_vouches_for_gets_no_password() {
     let mail = Mail::start(Manner { tls: true, ..Manner::default() }).await;
     // The authority of the test is unknown to the system.
-    sink(&mail, json!({ "security": "tls" })).sink.send(&notice()).await.unwrap_err();
+    sink(&mail, &json!({ "security": "tls" })).sink.send(&notice()).await.unwrap_err();
     assert_eq!(mail.heard(), "");
 }
 
@@ -191,14 +191,14 @@ async fn what_may_pass_is_told_from_what_does_not() {
         (None, Some("535 wrong password hunter2-hunter2"), ErrorKind::Denied, false),
     ] {
         let mail = Mail::start(Manner { recipient, login, ..Manner::default() }).await;
-        let subscription = sink(&mail, json!({ "security": "none" }));
+        let subscription = sink(&mail, &json!({ "security": "none" }));
         let error = subscription.sink.send(&notice()).await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{error}");
         let shown = format!("{error} {error:?} {subscription:?} {:?}", error.to_record());
         assert!(shown.contains("smtp (localhost)") && !shown.contains(PASSWORD), "{shown}");
     }
     let nobody = Mail { port: 1, lines: Arc::default() };
-    let error = sink(&nobody, json!({ "security": "none" })).sink.send(&notice()).await.unwrap_err();
+    let error = sink(&nobody, &json!({ "security": "none" })).sink.send(&notice()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
 
