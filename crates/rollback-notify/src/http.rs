@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
 use rollback_core::{Effect, Error, ErrorKind, Result};
-use tracing::instrument::WithSubscriber as _;
 
 use crate::clean;
 use crate::secret::{Secret, invalid};
@@ -71,18 +70,6 @@ impl Http {
 
     /// Sends it, and reads the answer whatever its status.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Answer> {
-        // Whatever a library logs of the request: nobody hears it.
-        let silent = tracing::subscriber::NoSubscriber::new();
-        self.exchange(request).with_subscriber(silent).await
-    }
-
-    /// Sends it, and wants it to be taken.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer> {
-        let answer = self.ask(request).await?;
-        if answer.status.is_success() { Ok(answer) } else { Err(self.refused(&answer)) }
-    }
-
-    async fn exchange(&self, request: RequestBuilder) -> Result<Answer> {
         let mut response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let mut body = Vec::new();
@@ -95,6 +82,12 @@ impl Http {
             }
         }
         Ok(Answer { status, body })
+    }
+
+    /// Sends it, and wants it to be taken.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer> {
+        let answer = self.ask(request).await?;
+        if answer.status.is_success() { Ok(answer) } else { Err(self.refused(&answer)) }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {

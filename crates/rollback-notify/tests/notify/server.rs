@@ -74,7 +74,11 @@ async fn serve(
         log.len() - 1
     };
     let (status, body) = reply(number, &request);
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let elsewhere = if (300..400).contains(&status) { "location: /elsewhere\r\n" } else { "" };
+    let head = format!(
+        "HTTP/1.1 {status} X\r\n{elsewhere}content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = stream.write_all((head + &body).as_bytes()).await;
 }
 
