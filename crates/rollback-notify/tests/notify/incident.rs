@@ -9,9 +9,9 @@ use rollback_core::engine::Claim;
 use rollback_core::probe::Sample;
 use rollback_core::store::MemoryStore;
 use rollback_core::time::{Clock, TokioClock};
-use rollback_core::{Approval, ComponentName, Engine, Planned, Request, State};
+use rollback_core::{Approval, ComponentName, Engine, OnFailure, Planned, Request, State};
 use rollback_notify::incident::Measured;
-use rollback_notify::{Incident, Notice};
+use rollback_notify::{Incident, Notice, stats};
 use rollback_testkit::sim::{Settings, ToyTarget, Way, World};
 use rollback_watch::{Facts, Severity, decide, named};
 
@@ -45,11 +45,14 @@ impl Watching {
 }
 
 /// Two components, two hours after the deploy of a version that turns bad.
-async fn story() -> Incident {
+async fn story(sick: bool) -> Incident {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at("2026-11-21T01:00:00Z".parse().unwrap()));
     let names = ["api", "web"].map(|name| ComponentName::new(name).unwrap());
     let settings = Settings::default().parts(3).rollout(Duration::from_secs(12));
     let worlds = [Way::PartByPart, Way::Switch].map(|way| World::new(settings.way(way), Arc::clone(&clock)));
+    if sick {
+        worlds[1].sicken(1);
+    }
     let mut builder =
         Engine::builder(Arc::new(MemoryStore::new())).environment(environment()).clock(Arc::clone(&clock));
     for (name, world) in names.iter().zip(&worlds) {
@@ -81,6 +84,9 @@ async fn story() -> Incident {
         .reason("outage: HTTP 503 for 2m")
         .automatic(true)
         .actor("watch@ops-1");
+    if sick {
+        request = request.on_failure(OnFailure::Back);
+    }
     for name in &names {
         request = request.component(name.clone(), None);
     }
@@ -109,7 +115,7 @@ async fn story() -> Incident {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_told_with_its_times_and_actions() {
-    let incident = story().await;
+    let incident = story(false).await;
     assert_eq!(incident.state, Some(State::Restored));
     let times = incident.times;
     let order =
@@ -138,4 +144,29 @@ async fn a_run_is_told_with_its_times_and_actions() {
     for told in ["Rollback of api, web in prod", "## Timeline", " | first bad sample | ", "### Actions"] {
         assert!(text.contains(told), "{told} is not in {text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_proven_of_all_is_not_proven() {
+    let incident = story(true).await;
+    assert_eq!(incident.components[1].state, Some(State::FailedRestored));
+    assert_eq!(incident.times.proven, None, "{:?}", incident.components[1].journal);
+    assert_eq!((incident.state, incident.times.restored), (Some(State::FailedRestored), None));
+    // The same steps were sent with other goals: each is named by what it did.
+    for component in &incident.components {
+        let back = component
+            .actions
+            .iter()
+            .filter(|action| action.leg.as_deref().is_some_and(|leg| leg.starts_with("goes back with ")));
+        let titles: Vec<_> = back.map(|action| action.title.as_str()).collect();
+        assert!(!titles.is_empty() && titles.iter().all(|title| title.contains("r2")), "{titles:?}");
+        let forward = component.actions.iter().filter(|action| action.leg.is_none());
+        let titles: Vec<_> = forward.map(|action| action.title.as_str()).collect();
+        assert!(!titles.is_empty() && titles.iter().all(|title| title.contains("r1")), "{titles:?}");
+    }
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("incident-partial.html"), incident.html())
+        .unwrap();
+    let figures = stats::by_component([&incident]);
+    let counted = figures.values().map(|figures| (figures.incidents, figures.restored)).collect::<Vec<_>>();
+    assert_eq!(counted, [(1, 0), (1, 0)]);
 }
