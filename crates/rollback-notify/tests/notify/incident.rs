@@ -45,12 +45,12 @@ impl Watching {
 }
 
 /// Two components, two hours after the deploy of a version that turns bad.
-async fn story(sick: bool) -> Incident {
+async fn story(sick: Option<OnFailure>) -> Incident {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at("2026-11-21T01:00:00Z".parse().unwrap()));
     let names = ["api", "web"].map(|name| ComponentName::new(name).unwrap());
     let settings = Settings::default().parts(3).rollout(Duration::from_secs(12));
     let worlds = [Way::PartByPart, Way::Switch].map(|way| World::new(settings.way(way), Arc::clone(&clock)));
-    if sick {
+    if sick.is_some() {
         worlds[1].sicken(1);
     }
     let mut builder =
@@ -84,8 +84,8 @@ async fn story(sick: bool) -> Incident {
         .reason("outage: HTTP 503 for 2m")
         .automatic(true)
         .actor("watch@ops-1");
-    if sick {
-        request = request.on_failure(OnFailure::Back);
+    if let Some(on_failure) = sick {
+        request = request.on_failure(on_failure);
     }
     for name in &names {
         request = request.component(name.clone(), None);
@@ -115,7 +115,7 @@ async fn story(sick: bool) -> Incident {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_told_with_its_times_and_actions() {
-    let incident = story(false).await;
+    let incident = story(None).await;
     assert_eq!(incident.state, Some(State::Restored));
     let times = incident.times;
     let order =
@@ -148,25 +148,32 @@ async fn a_run_is_told_with_its_times_and_actions() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_proven_of_all_is_not_proven() {
-    let incident = story(true).await;
-    assert_eq!(incident.components[1].state, Some(State::FailedRestored));
-    assert_eq!(incident.times.proven, None, "{:?}", incident.components[1].journal);
-    assert_eq!((incident.state, incident.times.restored), (Some(State::FailedRestored), None));
-    // The same steps were sent with other goals: each is named by what it did.
-    for component in &incident.components {
-        let back = component
-            .actions
-            .iter()
-            .filter(|action| action.leg.as_deref().is_some_and(|leg| leg.starts_with("goes back with ")));
-        let titles: Vec<_> = back.map(|action| action.title.as_str()).collect();
-        assert!(!titles.is_empty() && titles.iter().all(|title| title.contains("r2")), "{titles:?}");
-        let forward = component.actions.iter().filter(|action| action.leg.is_none());
-        let titles: Vec<_> = forward.map(|action| action.title.as_str()).collect();
-        assert!(!titles.is_empty() && titles.iter().all(|title| title.contains("r1")), "{titles:?}");
-    }
-    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("incident-partial.html"), incident.html())
-        .unwrap();
+    let incident = story(Some(OnFailure::Hold)).await;
+    assert_eq!((incident.state, incident.components[0].state), (Some(State::Partial), Some(State::Restored)));
+    assert_eq!((incident.times.proven, incident.times.restored), (None, None));
     let figures = stats::by_component([&incident]);
     let counted = figures.values().map(|figures| (figures.incidents, figures.restored)).collect::<Vec<_>>();
-    assert_eq!(counted, [(1, 0), (1, 0)]);
+    assert_eq!(counted, [(1, 1), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_way_back_is_told_as_what_it_was() {
+    let incident = story(Some(OnFailure::Back)).await;
+    assert_eq!(incident.state, Some(State::FailedRestored));
+    assert_eq!(incident.times.proven, None, "what was proven is the origin");
+    // The same steps were sent with other goals: each is named by what it did.
+    for component in &incident.components {
+        let titles = |back: bool| -> Vec<&str> {
+            let goes = |leg: &str| leg.starts_with("goes back with ");
+            let wanted =
+                component.actions.iter().filter(|action| action.leg.as_deref().is_some_and(goes) == back);
+            wanted.map(|action| action.title.as_str()).collect()
+        };
+        for (back, release) in [(true, "r2"), (false, "r1")] {
+            let titles = titles(back);
+            assert!(!titles.is_empty() && titles.iter().all(|title| title.contains(release)), "{titles:?}");
+        }
+    }
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("incident-back.html"), incident.html())
+        .unwrap();
 }
