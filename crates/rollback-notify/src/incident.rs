@@ -4,6 +4,7 @@
 //! [samples](Measured), the [decision](Incident::decided)), and is written as one [HTML](Incident::html) file that needs nothing else, or as
 //! [Markdown](Incident::markdown).
 
+mod actions;
 mod html;
 mod made;
 mod markdown;
@@ -181,6 +182,9 @@ pub struct Component {
 pub struct Sent {
     /// What it does, for people.
     pub title: String,
+    /// Whether it was not on the way that was chosen: `goes back with switch`, `repairs with switch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leg: Option<String>,
     /// When it was sent.
     pub at: Timestamp,
     /// When it was known what became of it.

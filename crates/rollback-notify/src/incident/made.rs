@@ -1,22 +1,17 @@
 //! Incidents of runs.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use rollback_core::engine::RunDetails;
 use rollback_core::plan::ComponentPlan;
 use rollback_core::report::ComponentReport;
 use rollback_core::target::PartState;
-use rollback_core::{ComponentName, StepId};
+use rollback_core::{ComponentName, State};
 
-use super::{Component, Incident, Sent};
+use super::{Component, Incident, actions};
 use crate::notice::{told, undoes};
 
 /// How much of each list an incident holds: it does not grow with the parts of what was rolled back.
 const MOST: usize = 200;
-
-/// How the journal says that an action is about to be sent; an attempt's number may follow.
-const SENT: &str = ": about to be sent";
 
 impl Incident {
     /// What is known of a run, whether it has ended or not.
@@ -36,10 +31,8 @@ impl Incident {
         let mut proven = Vec::new();
         for (name, planned) in &plan.components {
             let journal = details.journal.get(name).map(Vec::as_slice).unwrap_or_default();
-            proven.push(
-                journal.iter().rev().find(|(_, line)| line.starts_with("proven on ")).map(|(at, _)| *at),
-            );
             let ended = report.and_then(|report| report.components.get(name));
+            proven.push(proven_at(ended.map(|ended| ended.state), journal));
             incident.components.push(of_component(name, planned, ended, journal));
         }
         let sent = incident.components.iter().flat_map(|one| &one.actions).map(|sent| sent.at);
@@ -51,6 +44,14 @@ impl Incident {
         incident.times.ended = report.map(|report| report.ended_at);
         incident
     }
+}
+
+/// When the destination was proven: where the run went back, or nobody knows what runs, another thing was, or nothing.
+fn proven_at(state: Option<State>, journal: &[(Timestamp, String)]) -> Option<Timestamp> {
+    let there =
+        matches!(state, None | Some(State::Restored | State::RestoredUnhealthy | State::AlreadyThere));
+    let line = journal.iter().rev().find(|(_, line)| line.starts_with("proven on "));
+    line.filter(|_| there).map(|(at, _)| *at)
 }
 
 fn of_component(
@@ -65,6 +66,8 @@ fn of_component(
         let chosen = findings.iter().filter(|finding| undoes(finding) == undo);
         chosen.take(MOST).map(told).collect()
     };
+    let steps = report.map(|report| report.steps.as_slice()).unwrap_or_default();
+    let sent = actions::of(planned, journal, steps);
     let mut component = Component {
         component: name.clone(),
         from: from.map(Into::into),
@@ -72,7 +75,7 @@ fn of_component(
         state: None,
         summary: String::new(),
         parts: Vec::new(),
-        actions: actions(planned, journal),
+        actions: sent.into_iter().take(MOST).collect(),
         gates: Vec::new(),
         errors: Vec::new(),
         next: Vec::new(),
@@ -97,33 +100,4 @@ fn of_part(part: &PartState) -> (String, String) {
     let runs = part.identity.map_or_else(|| "nothing known".to_owned(), |identity| identity.short());
     let replicas = part.replicas.map(|replicas| format!(", {} of {} ready", replicas.ready, replicas.wanted));
     (part.part.to_string(), format!("{runs}{}", replicas.unwrap_or_default()))
-}
-
-/// The actions that the journal tells of: each intent, with the next outcome of the same step.
-fn actions(planned: &ComponentPlan, journal: &[(Timestamp, String)]) -> Vec<Sent> {
-    let steps =
-        planned.proposals().flat_map(|(_, proposal)| proposal.steps.iter().chain(&proposal.afterwards));
-    let titles: BTreeMap<&StepId, &str> = steps.map(|step| (&step.id, step.title.as_str())).collect();
-    let titled = |step: &str| {
-        let id = StepId::new(step).ok();
-        id.and_then(|id| titles.get(&id).copied()).map_or_else(|| step.to_owned(), str::to_owned)
-    };
-    let mut sent: Vec<(&str, Sent)> = Vec::new();
-    for (at, line) in journal {
-        if let Some((step, rest)) = line.rsplit_once(SENT)
-            && (rest.is_empty() || rest.starts_with(", attempt "))
-        {
-            let action = Sent { title: titled(step), at: *at, ended: None, outcome: "not known".to_owned() };
-            sent.push((step, action));
-            continue;
-        }
-        let open = sent.iter_mut().rev().find(|(step, action)| {
-            action.ended.is_none() && line.strip_prefix(*step).is_some_and(|rest| rest.starts_with(": "))
-        });
-        if let Some((step, action)) = open {
-            action.ended = Some(*at);
-            line[step.len() + 2..].clone_into(&mut action.outcome);
-        }
-    }
-    sent.into_iter().take(MOST).map(|(_, action)| action).collect()
 }

@@ -141,7 +141,8 @@ fn details(out: &mut String, component: &Component) {
     for action in &component.actions {
         let took =
             action.ended.map_or_else(|| "not known".to_owned(), |ended| lasted(action.at, ended).to_string());
-        let (title, outcome) = (inert(&action.title), inert(&action.outcome));
+        let leg = action.leg.as_ref().map(|leg| format!(" ({leg})")).unwrap_or_default();
+        let (title, outcome) = (inert(&format!("{}{leg}", action.title)), inert(&action.outcome));
         let _ = writeln!(out, "| {} | {title} | {outcome} | {took} |", clean::time(action.at));
     }
     let gates = component.gates.iter().map(|gate| {

@@ -26,7 +26,13 @@ fn filled(text: &str) -> Incident {
     incident.break_glass = Some(text.to_owned());
     incident.contacts = texts();
     incident.told = vec![Told { at: at(90), title: text.to_owned(), to: texts() }];
-    let sent = |ended| Sent { title: text.to_owned(), at: at(60), ended, outcome: text.to_owned() };
+    let sent = |ended| Sent {
+        title: text.to_owned(),
+        leg: Some(text.to_owned()),
+        at: at(60),
+        ended,
+        outcome: text.to_owned(),
+    };
     incident.components = vec![Component {
         component: ComponentName::new("web").unwrap(),
         from: Some(version.clone()),

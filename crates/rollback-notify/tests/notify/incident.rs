@@ -9,9 +9,9 @@ use rollback_core::engine::Claim;
 use rollback_core::probe::Sample;
 use rollback_core::store::MemoryStore;
 use rollback_core::time::{Clock, TokioClock};
-use rollback_core::{Approval, ComponentName, Engine, Planned, Request, State};
+use rollback_core::{Approval, ComponentName, Engine, OnFailure, Planned, Request, State};
 use rollback_notify::incident::Measured;
-use rollback_notify::{Incident, Notice};
+use rollback_notify::{Incident, Notice, stats};
 use rollback_testkit::sim::{Settings, ToyTarget, Way, World};
 use rollback_watch::{Facts, Severity, decide, named};
 
@@ -45,11 +45,14 @@ impl Watching {
 }
 
 /// Two components, two hours after the deploy of a version that turns bad.
-async fn story() -> Incident {
+async fn story(sick: Option<OnFailure>) -> Incident {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at("2026-11-21T01:00:00Z".parse().unwrap()));
     let names = ["api", "web"].map(|name| ComponentName::new(name).unwrap());
     let settings = Settings::default().parts(3).rollout(Duration::from_secs(12));
     let worlds = [Way::PartByPart, Way::Switch].map(|way| World::new(settings.way(way), Arc::clone(&clock)));
+    if sick.is_some() {
+        worlds[1].sicken(1);
+    }
     let mut builder =
         Engine::builder(Arc::new(MemoryStore::new())).environment(environment()).clock(Arc::clone(&clock));
     for (name, world) in names.iter().zip(&worlds) {
@@ -81,6 +84,9 @@ async fn story() -> Incident {
         .reason("outage: HTTP 503 for 2m")
         .automatic(true)
         .actor("watch@ops-1");
+    if let Some(on_failure) = sick {
+        request = request.on_failure(on_failure);
+    }
     for name in &names {
         request = request.component(name.clone(), None);
     }
@@ -109,7 +115,7 @@ async fn story() -> Incident {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_told_with_its_times_and_actions() {
-    let incident = story().await;
+    let incident = story(None).await;
     assert_eq!(incident.state, Some(State::Restored));
     let times = incident.times;
     let order =
@@ -138,4 +144,36 @@ async fn a_run_is_told_with_its_times_and_actions() {
     for told in ["Rollback of api, web in prod", "## Timeline", " | first bad sample | ", "### Actions"] {
         assert!(text.contains(told), "{told} is not in {text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_proven_of_all_is_not_proven() {
+    let incident = story(Some(OnFailure::Hold)).await;
+    assert_eq!((incident.state, incident.components[0].state), (Some(State::Partial), Some(State::Restored)));
+    assert_eq!((incident.times.proven, incident.times.restored), (None, None));
+    let figures = stats::by_component([&incident]);
+    let counted = figures.values().map(|figures| (figures.incidents, figures.restored)).collect::<Vec<_>>();
+    assert_eq!(counted, [(1, 1), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_way_back_is_told_as_what_it_was() {
+    let incident = story(Some(OnFailure::Back)).await;
+    assert_eq!(incident.state, Some(State::FailedRestored));
+    assert_eq!(incident.times.proven, None, "what was proven is the origin");
+    // The same steps were sent with other goals: each is named by what it did.
+    for component in &incident.components {
+        let titles = |back: bool| -> Vec<&str> {
+            let goes = |leg: &str| leg.starts_with("goes back with ");
+            let wanted =
+                component.actions.iter().filter(|action| action.leg.as_deref().is_some_and(goes) == back);
+            wanted.map(|action| action.title.as_str()).collect()
+        };
+        for (back, release) in [(true, "r2"), (false, "r1")] {
+            let titles = titles(back);
+            assert!(!titles.is_empty() && titles.iter().all(|title| title.contains(release)), "{titles:?}");
+        }
+    }
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("incident-back.html"), incident.html())
+        .unwrap();
 }

@@ -70,7 +70,11 @@ fn actions(page: &mut Page, actions: &[Sent]) {
     page.raw("<th>took</th></tr>");
     for action in actions {
         page.raw("<tr><td><time>").text(&crate::incident::picture::clock(action.at)).raw("</time></td><td>");
-        page.text(&action.title).raw("</td><td>").text(&action.outcome).raw("</td><td>");
+        page.text(&action.title);
+        if let Some(leg) = &action.leg {
+            page.raw(" <span class=\"dim\">").text(leg).raw("</span>");
+        }
+        page.raw("</td><td>").text(&action.outcome).raw("</td><td>");
         match action.ended {
             Some(ended) => page.text(&lasted(action.at, ended).to_string()),
             None => page.raw("not known"),
