@@ -14,6 +14,7 @@ mod plot;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use jiff::Timestamp;
 use rollback_core::report::GateReport;

@@ -2,6 +2,7 @@
 
 mod made;
 mod text;
+mod watched;
 
 use std::fmt;
 

@@ -47,6 +47,8 @@ pub enum Event {
     RolledBack {
         /// For what.
         incident: Box<Incident>,
+        /// The plan that ran.
+        plan: Box<Plan>,
         /// How.
         report: Box<Report>,
     },

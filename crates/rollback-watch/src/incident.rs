@@ -1,6 +1,7 @@
 //! What is remembered of each trouble: what was seen, what was asked, what was done.
 
 use jiff::Timestamp;
+use rollback_core::condition::Rule;
 use rollback_core::store::{Condition, Key, KeyPrefix, Records, Written};
 use rollback_core::{
     ComponentName, Digest, EnvironmentName, Result, RunId, SnapshotInfo, State, TargetId, Token,
@@ -86,8 +87,8 @@ pub struct Decided {
 pub struct Plot {
     /// The trigger.
     pub trigger: String,
-    /// Its rule, in words.
-    pub rule: String,
+    /// Its rule.
+    pub rule: Rule,
     /// The oldest first.
     pub points: Vec<Point>,
 }
@@ -106,7 +107,7 @@ pub struct Point {
 }
 
 impl Plot {
-    pub(crate) fn new(trigger: &str, rule: String, points: Vec<Point>) -> Self {
+    pub(crate) fn new(trigger: &str, rule: Rule, points: Vec<Point>) -> Self {
         Self { trigger: trigger.to_owned(), rule, points }
     }
 }

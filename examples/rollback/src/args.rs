@@ -123,6 +123,10 @@ pub(crate) enum Command {
     Auto(AutoArgs),
     /// List what went wrong and what was done about it, newest first
     Incidents(IncidentsArgs),
+    /// Write what happened in a run, for people who were not there
+    Report(ReportArgs),
+    /// Show how long it takes to see that something is bad, and until it is well again
+    Stats(StatsArgs),
     /// Record what runs now as deployed, or as good
     Record(RecordArgs),
     /// List, add and lift what must not run
@@ -380,6 +384,25 @@ pub(crate) struct IncidentsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run, or the beginning of its id; else the newest
+    pub(crate) run: Option<String>,
+    /// One HTML file that needs nothing else; else Markdown on standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write over FILE if it exists
+    #[arg(long, requires = "html")]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Over what began within this time
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = value::<Lasting>)]
+    pub(crate) since: Lasting,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
@@ -511,6 +534,8 @@ impl Command {
             Self::Drill(_) => "drill",
             Self::Auto(_) => "auto",
             Self::Incidents(_) => "incidents",
+            Self::Report(_) => "report",
+            Self::Stats(_) => "stats",
             Self::Record(_) => "record",
             Self::Quarantine(_) => "quarantine",
             Self::Allowed(_) => "allowed",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rollback_core::probe::ProbeRegistry;
 use rollback_core::{DriverRegistry, Result, Store};
+use rollback_notify::SinkRegistry;
 
 /// The drivers of the cargo features that are on.
 pub(crate) fn drivers() -> DriverRegistry {
@@ -25,6 +26,11 @@ pub(crate) fn drivers() -> DriverRegistry {
 /// The kinds of probes that gates may use.
 pub(crate) fn probes() -> ProbeRegistry {
     rollback_probes::registry()
+}
+
+/// The kinds of sinks that notices go to.
+pub(crate) fn sinks() -> SinkRegistry {
+    rollback_notify::registry()
 }
 
 /// The embedded store in one file.

@@ -16,6 +16,7 @@ mod render;
 mod session;
 mod signals;
 mod stores;
+mod telling;
 mod watching;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use rollback_core::probe::{ProbeFactory, ProbeRegistry};
 use rollback_core::{Driver, DriverRegistry};
+use rollback_notify::{SinkFactory, SinkRegistry};
 
 pub use self::console::{Console, Terminals};
 pub use self::exit::Exit;
@@ -43,6 +45,7 @@ pub struct App {
     pub(crate) drivers: DriverRegistry,
     pub(crate) probes: ProbeRegistry,
     pub(crate) stores: Stores,
+    pub(crate) sinks: SinkRegistry,
 }
 
 impl Default for App {
@@ -55,7 +58,12 @@ impl App {
     /// The command with the drivers and stores of the cargo features that are on, and the probes.
     #[must_use]
     pub fn new() -> Self {
-        Self { drivers: defaults::drivers(), probes: defaults::probes(), stores: Stores::built_in() }
+        Self {
+            drivers: defaults::drivers(),
+            probes: defaults::probes(),
+            stores: Stores::built_in(),
+            sinks: defaults::sinks(),
+        }
     }
 
     /// Adds a driver. One of the same name is replaced.
@@ -76,6 +84,13 @@ impl App {
     #[must_use]
     pub fn store(mut self, opener: impl StoreOpener) -> Self {
         self.stores = self.stores.with(opener);
+        self
+    }
+
+    /// Adds a kind of sink for notices. One of the same kind is replaced.
+    #[must_use]
+    pub fn sink(mut self, factory: impl SinkFactory) -> Self {
+        self.sinks = self.sinks.with(factory);
         self
     }
 

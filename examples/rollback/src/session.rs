@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rollback_core::probe::{Gate, Probe, ProbeSpec};
 use rollback_core::progress::Progress;
 use rollback_core::registry::known;
 use rollback_core::store::MemoryStore;
+use rollback_core::time::{Clock as _, SystemClock};
 use rollback_core::{
     ComponentName, Engine, EngineBuilder, Environment, EnvironmentName, Error, ErrorKind, Result, Store,
 };
@@ -287,6 +289,10 @@ impl<'a> Session<'a> {
         let word = self.error_style().paint(Tone::Careful, "warning:");
         let text = crate::render::clean(&self.config.hidden.hide(message));
         self.console.print_error(&format!("{word} {text}\n"));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock.now()
     }
 
     pub(crate) fn style(&self) -> Style {

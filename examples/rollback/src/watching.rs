@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rollback_core::lease::Holder;
 use rollback_core::{ComponentName, Engine, Environment, Error, ErrorKind, Result};
+use rollback_notify::Notice;
 use rollback_watch::{Component, Engines, Event, Events, Telling, Watcher};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ use crate::config::TriggerConfig;
 use crate::render;
 use crate::session::{Acting, Kept, Session};
 use crate::signals::Stops;
+use crate::telling::Told;
 
 /// Connects to a component when it is needed, and once.
 struct Connections {
@@ -114,23 +116,30 @@ fn nothing_asked(message: String) -> Error {
 /// once: `None`.
 pub(crate) async fn follow<T>(
     session: &Session<'_>,
+    environment: &Environment,
     mut events: Events,
     stop: &CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<Option<T>> {
     let mut stops = Stops::install()?;
+    let told = Told::all(session)?;
+    let tell = |event: &Event| {
+        show(session, event);
+        told.tell(Notice::of_event(event, environment));
+    };
     let mut work = std::pin::pin!(work);
     let mut telling = true;
     loop {
         tokio::select! {
             ended = &mut work => {
                 while let Some(event) = events.try_next() {
-                    show(session, &event);
+                    tell(&event);
                 }
+                told.close(session).await;
                 return Ok(Some(ended));
             }
             event = events.next(), if telling => match event {
-                Some(event) => show(session, &event),
+                Some(event) => tell(&event),
                 None => telling = false,
             },
             () = stops.next() => {

@@ -43,6 +43,14 @@ impl Notice {
         notice
     }
 
+    /// A rollback begins whose run has no number yet.
+    #[must_use]
+    pub fn begun(plan: &Plan, at: Timestamp) -> Self {
+        let mut notice = Self::of_plan(Kind::Started, format!("{}-started", plan.digest().hex()), plan, at);
+        notice.started_at = Some(at);
+        notice
+    }
+
     /// A rollback ended. Whom to call is in it if something is left to do.
     #[must_use]
     pub fn ended(plan: &Plan, report: &Report) -> Self {
@@ -96,6 +104,16 @@ impl Notice {
             notice.next = vec![bounded(&format!("nothing was done: {} {}", answer.question, answer.answer))];
         }
         notice.call(seen.environment, true);
+        notice
+    }
+
+    /// Something is wrong, and a person is asked whether it shall be rolled back. There is no plan yet: whoever agrees makes it.
+    #[must_use]
+    pub fn asked(seen: &Seen<'_>) -> Self {
+        let mut notice = Self::of_seen(Kind::Proposed, seen);
+        notice.next =
+            vec![format!("to go back: rollback run {} -e {}", seen.component, seen.environment.name)];
+        notice.call(seen.environment, seen.severity <= Severity::P1);
         notice
     }
 

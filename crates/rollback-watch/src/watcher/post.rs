@@ -291,7 +291,7 @@ impl Post {
             let points = Iterator::map(seen, |seen: &crate::vigil::Seen| {
                 Point::new(self.when(seen.at), seen.bad, seen.value)
             });
-            Plot::new(trigger.name(), trigger.rule().to_string(), points.collect())
+            Plot::new(trigger.name(), trigger.rule().clone(), points.collect())
         };
         self.vigil.seen().map(|(trigger, seen)| plot((trigger, seen))).collect()
     }

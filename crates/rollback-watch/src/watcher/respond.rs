@@ -255,8 +255,11 @@ impl Case<'_> {
         }
         let (run, state, ended) = (report.run, report.state, report.ended_at);
         *incident = self.change(incident.clone(), |incident| incident.ran(run, state, ended)).await?;
-        let (told, ended) = (Box::new(incident.clone()), Box::new(report.clone()));
-        shared.telling.tell(Event::RolledBack { incident: told, report: ended });
+        shared.telling.tell(Event::RolledBack {
+            incident: Box::new(incident.clone()),
+            plan: Box::new(plan.clone()),
+            report: Box::new(report.clone()),
+        });
         Ok(Some(report))
     }
 

@@ -283,7 +283,7 @@ impl Watch {
     /// Waits for a rollback to end.
     pub(crate) async fn rolled_back(&mut self) -> (Incident, Report) {
         while let Some(event) = self.events.next().await {
-            if let Event::RolledBack { incident, report } = event {
+            if let Event::RolledBack { incident, report, .. } = event {
                 return (*incident, *report);
             }
         }

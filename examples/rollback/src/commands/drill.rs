@@ -6,7 +6,7 @@ use rollback_core::{
 };
 use serde::Serialize;
 
-use super::{left, plan};
+use super::left;
 use crate::Exit;
 use crate::agree::agree;
 use crate::args::DrillArgs;

@@ -19,7 +19,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &GuardArgs) -> Result<Outco
     let watcher = watcher(session, environment, &args.components, "guard", telling).await?;
     let stop = CancellationToken::new();
     let work = watcher.guard(args.lasting, stop.clone());
-    let Some(ended) = follow(session, events, &stop, work).await? else { return left(None) };
+    let Some(ended) = follow(session, environment, events, &stop, work).await? else { return left(None) };
     let style = session.style();
     let mut text = String::new();
     for (component, guarded) in &ended {

@@ -16,6 +16,7 @@ mod merge;
 mod plan;
 pub(crate) mod quarantine;
 mod record;
+mod report;
 mod resume;
 mod run;
 mod runs;
@@ -36,7 +37,7 @@ use crate::args::{Command, Global};
 use crate::console::Console;
 use crate::drive::Driven;
 use crate::outcome::Outcome;
-use crate::render::{markdown, report};
+use crate::render::markdown;
 use crate::session::Session;
 
 /// Runs a command that needs no configuration, and so neither a runtime nor a store.
@@ -72,6 +73,8 @@ pub(crate) async fn run(session: &Session<'_>, command: &Command) -> Result<Outc
         Command::Show(args) => Box::pin(show::run(session, args)),
         Command::Watch(args) => Box::pin(watch::run(session, args)),
         Command::Guard(args) => Box::pin(guard::run(session, args)),
+        Command::Report(args) => Box::pin(report::run(session, args)),
+        Command::Stats(args) => Box::pin(report::figures(session, args)),
         Command::Drill(args) => Box::pin(drill::run(session, args)),
         Command::Auto(args) => Box::pin(auto::run(session, args)),
         Command::Incidents(args) => Box::pin(incidents::run(session, args)),
@@ -117,7 +120,7 @@ fn ended(session: &Session<'_>, driven: Driven, environment: &Environment) -> Re
 }
 
 fn reported(session: &Session<'_>, report: &Report, environment: &Environment) -> Result<Outcome> {
-    let text = report::render(report, session.style(), Some(environment));
+    let text = crate::render::report::render(report, session.style(), Some(environment));
     Outcome::done(text)
         .exit(Exit::of_state(report.state))
         .summary(markdown::report(report))

@@ -10,6 +10,7 @@ use crate::drive::Live;
 use crate::outcome::Outcome;
 use crate::render::runs;
 use crate::session::{Acting, Session};
+use crate::telling::telling;
 
 pub(crate) async fn run(session: &Session<'_>, args: &ResumeArgs) -> Result<Outcome> {
     // What the run is about is only known from the journal: read it before connecting to anything.
@@ -27,7 +28,12 @@ pub(crate) async fn run(session: &Session<'_>, args: &ResumeArgs) -> Result<Outc
     let components: Vec<_> = details.plan.components.keys().cloned().collect();
     let (live, acting) = Live::new(args.glass.break_glass.clone());
     let engine = session.engine(environment, &components, acting).await?;
-    let driven = live.follow(session, engine.resume(run)).await?;
+    let resumed = live.follow(session, engine.resume(run));
+    // Of one that has ended everything has been told.
+    let driven = match details.report {
+        None => telling(session, &details.plan, resumed).await?,
+        Some(_) => resumed.await?,
+    };
     ended(session, driven, environment)?.with("run", &run)
 }
 

@@ -11,6 +11,7 @@ use crate::drive::Live;
 use crate::outcome::Outcome;
 use crate::render;
 use crate::session::Session;
+use crate::telling::telling;
 
 pub(crate) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Outcome> {
     let environment = session.environment()?;
@@ -74,7 +75,8 @@ pub(super) async fn act(
             return Outcome::failed(error).exit(Exit::Refused).summary(summary).with("plan", plan);
         }
     };
-    let driven = live.follow(session, engine.apply(plan, &approval)).await?;
+    let run = live.follow(session, engine.apply(plan, &approval));
+    let driven = telling(session, plan, run).await?;
     let mut outcome = ended(session, driven, environment)?;
     outcome.summary = summary + &outcome.summary;
     outcome.with("plan", plan)

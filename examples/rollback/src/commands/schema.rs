@@ -7,7 +7,7 @@ use crate::config::schema;
 use crate::outcome::Outcome;
 
 pub(crate) fn run(app: &App) -> Result<Outcome> {
-    let schema = schema::of(&app.drivers, &app.probes);
+    let schema = schema::of(&app.drivers, &app.probes, &app.sinks);
     let text = serde_json::to_string_pretty(&schema).map_err(|error| {
         Error::new(ErrorKind::Other, "write the schema", "it is not JSON").with_source(error)
     })?;

@@ -15,7 +15,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &WatchArgs) -> Result<Outco
     let (telling, events) = Telling::channel();
     let watcher = watcher(session, environment, &args.components, "watch", telling).await?;
     let stop = CancellationToken::new();
-    match follow(session, events, &stop, watcher.run(stop.clone())).await? {
+    match follow(session, environment, events, &stop, watcher.run(stop.clone())).await? {
         Some(()) => Ok(Outcome::done("the watch is over\n")),
         None => left(None),
     }

@@ -17,6 +17,7 @@ use rollback_core::probe::Gate;
 use rollback_core::registry::{is_part, known};
 use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, DriverRegistry, Environment, EnvironmentName, Error, ErrorKind, Result};
+use rollback_notify::SinkSpec;
 use serde_json::{Map, Value};
 
 use self::document::Reader;
@@ -55,6 +56,8 @@ pub struct Config {
     pub watch: WatchConfig,
     /// What is bad.
     pub triggers: Vec<TriggerConfig>,
+    /// Who is told.
+    pub notify: Vec<SinkSpec>,
     /// What came from variables, to keep it out of messages.
     pub hidden: Hidden,
 }
@@ -221,6 +224,7 @@ impl Config {
             "gates",
             "watch",
             "triggers",
+            "notify",
         ])?;
         let config = Self {
             file: file.to_owned(),
@@ -234,6 +238,7 @@ impl Config {
             gates: top.each("gates", |section| parts::gate(&section))?,
             watch: watch::watch(&top)?,
             triggers: top.each("triggers", |section| watch::trigger(&section))?,
+            notify: top.each("notify", |section| watch::sink(&section))?,
             hidden: Hidden::new(reader.read),
         };
         parts::check_names(&config, &top, drivers)?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rollback_core::DriverRegistry;
 use rollback_core::probe::ProbeRegistry;
+use rollback_notify::{Kind, SinkRegistry};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
@@ -37,6 +38,8 @@ struct File {
     watch: Option<WatchTable>,
     /// What is bad, for automatic rollback
     triggers: Option<Vec<TriggerTable>>,
+    /// Who is told of what
+    notify: Option<Vec<Sink>>,
 }
 
 /// How it is watched, for automatic rollback
@@ -235,8 +238,12 @@ struct Component {}
 #[derive(JsonSchema, Serialize)]
 struct Probe {}
 
+/// Stands for one schema for each kind of sink.
+#[derive(JsonSchema, Serialize)]
+struct Sink {}
+
 /// The schema, in the draft that editors of TOML understand.
-pub(crate) fn of(drivers: &DriverRegistry, probes: &ProbeRegistry) -> Value {
+pub(crate) fn of(drivers: &DriverRegistry, probes: &ProbeRegistry, sinks: &SinkRegistry) -> Value {
     let mut schema = generated::<File>();
     let own = generated::<ComponentTable>();
     let mut components = Vec::new();
@@ -254,6 +261,19 @@ pub(crate) fn of(drivers: &DriverRegistry, probes: &ProbeRegistry) -> Value {
         definitions.insert(name.clone(), probe(factory.kind(), settings));
         kinds.push(json!({ "$ref": pointer(&name) }));
     }
+    let mut told = Vec::new();
+    for factory in sinks.factories() {
+        let name = format!("sink-{}", factory.kind());
+        let settings = settled(factory.config_schema(), &name);
+        let mut table = probe(factory.kind(), settings);
+        table["properties"]["on"] = json!({
+            "type": "array", "minItems": 1, "items": { "enum": Kind::ALL.map(Kind::as_str) },
+            "description": "What it hears of; all but recorded if left out",
+        });
+        definitions.insert(name.clone(), table);
+        told.push(json!({ "$ref": pointer(&name) }));
+    }
+    definitions.insert("Sink".to_owned(), one_of(&told));
     // Only of triggers; a gate that names it is told so by the command.
     let driver = json!({ "type": "object", "properties": {}, "additionalProperties": false });
     definitions.insert("probe-driver".to_owned(), probe(super::watch::DRIVER, driver));

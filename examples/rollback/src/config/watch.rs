@@ -6,6 +6,7 @@ use rollback_core::condition::Rule;
 use rollback_core::probe::ProbeSpec;
 use rollback_core::registry::known;
 use rollback_core::time::Lasting;
+use rollback_notify::{Kind, SinkSpec};
 use rollback_watch::{Settings, Severity, Trigger, named};
 
 use super::parts;
@@ -79,6 +80,20 @@ pub(super) fn watch(top: &Section<'_>) -> Result<WatchConfig> {
         Ok(settings)
     })?;
     Ok(WatchConfig { settings: settings.unwrap_or_default() })
+}
+
+/// Who is told of what: one table of `[[notify]]`. Its settings are read when it is set up.
+pub(super) fn sink(section: &Section<'_>) -> Result<SinkSpec> {
+    let kind = section.required("kind", section.text("kind")?, "\"slack\"")?;
+    let words = Kind::ALL.map(Kind::as_str).join(", ");
+    let read = |word: String| {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        kind.ok_or_else(|| {
+            section.fault("on", &format!("has {word:?}, which is nothing to hear of")).next(words.clone())
+        })
+    };
+    let on = section.list::<String>("on")?.map(|on| on.into_iter().map(read).collect::<Result<_>>());
+    Ok(SinkSpec { kind, on: on.transpose()?, config: section.json(&["kind", "on"]) })
 }
 
 pub(super) fn trigger(section: &Section<'_>) -> Result<TriggerConfig> {

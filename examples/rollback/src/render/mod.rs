@@ -10,6 +10,7 @@ pub(crate) mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod report;
 pub(crate) mod runs;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod watch;

@@ -64,7 +64,7 @@ pub(crate) fn line(style: Style, event: &Event) -> String {
                 clean(&incident.bad.label())
             )
         }
-        Event::RolledBack { incident, report } => {
+        Event::RolledBack { incident, report, .. } => {
             let run = format!("rollback show {}", report.run);
             format!("{}: {}; {run}\n", name(&incident.component), style.state(report.state))
         }

@@ -14,6 +14,7 @@ mod messages;
 mod quarantine;
 mod schema;
 mod summary;
+mod telling;
 mod unlock;
 mod watch;
 
