@@ -1,4 +1,4 @@
-//! Probes for gates and for triggers of automatic rollback: `http`, `tcp` and `command`.
+//! Probes for gates and for triggers of automatic rollback: `http`, `tcp`, `tls` and `command`.
 //!
 //! Each takes one sample of how something is; what the samples must meet is the business of a
 //! [`Rule`](rollback_core::condition::Rule). In `rollback.toml` a probe is a table with its kind:
@@ -6,10 +6,12 @@
 //! ```toml
 //! probe = { kind = "http", url = "http://127.0.0.1:8080/health", expect_status = [200, 204] }
 //! probe = { kind = "tcp", address = "db.internal:5432", timeout = "2s" }
+//! probe = { kind = "tls", address = "shop.example.com:443", min_days = 14 }
 //! probe = { kind = "command", argv = ["/usr/local/bin/smoke-test", "--fast"] }
 //! ```
 //!
-//! The settings of each kind stand with its factory: [`HttpProbes`], [`TcpProbes`], [`CommandProbes`].
+//! The settings of each kind stand with its factory: [`HttpProbes`], [`TcpProbes`], [`TlsProbes`],
+//! [`CommandProbes`].
 //! A setting that does not exist is refused with the nearest one that does.
 //!
 //! # Example
@@ -40,19 +42,22 @@
 
 mod command;
 mod http;
+mod net;
 mod settings;
 mod tcp;
+mod tls;
 
 pub use self::command::CommandProbes;
 pub use self::http::HttpProbes;
 pub use self::tcp::TcpProbes;
+pub use self::tls::TlsProbes;
 
 use rollback_core::probe::ProbeRegistry;
 
 /// All kinds of probes in this crate.
 #[must_use]
 pub fn registry() -> ProbeRegistry {
-    ProbeRegistry::new().with(HttpProbes).with(TcpProbes).with(CommandProbes)
+    ProbeRegistry::new().with(HttpProbes).with(TcpProbes).with(TlsProbes).with(CommandProbes)
 }
 
 #[cfg(test)]
