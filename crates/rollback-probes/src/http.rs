@@ -2,23 +2,21 @@
 
 mod settings;
 
-use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use async_trait::async_trait;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Client, Response, Url};
 use rollback_core::Result;
 use rollback_core::probe::{Probe, ProbeFactory, Sample};
 use rollback_core::time::{Lasting, SystemClock, within};
 use serde_json::{Map, Value};
-use tokio::net::lookup_host;
 
-use self::settings::{Settings, Statuses, is_loopback, public_url, secret};
-use crate::settings::{Stopwatch, invalid, limit, root_cause, schema};
+use self::settings::{Settings, Statuses};
+use crate::settings::{Stopwatch, limit, root_cause, schema};
+use crate::web::{bearer, check_bearer, client, is_of_lookup, public_url};
 
 const KIND: &str = "http";
 
@@ -58,10 +56,10 @@ impl ProbeFactory for HttpProbes {
         let settings = Settings::read(config)?;
         let url = settings.url()?;
         let headers = settings.headers()?;
-        settings.check_bearer(&url)?;
+        check_bearer(KIND, &url, settings.bearer_env.as_deref())?;
         Ok(Arc::new(HttpProbe {
             shown: public_url(&url),
-            client: client(&url, settings.follow_redirects)?,
+            client: client(KIND, &url, settings.follow_redirects)?,
             url,
             headers,
             expect: settings.expect_status,
@@ -70,64 +68,6 @@ impl ProbeFactory for HttpProbes {
             bearer_env: settings.bearer_env,
         }))
     }
-}
-
-fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
-    // Refused when somebody else's provider is installed already: that one serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let policy = if follow_redirects { redirect::Policy::limited(5) } else { redirect::Policy::none() };
-    let mut builder = Client::builder()
-        .user_agent(concat!("rollback-probe/", env!("CARGO_PKG_VERSION")))
-        .redirect(policy)
-        .dns_resolver(Arc::new(Lookup))
-        .pool_max_idle_per_host(0);
-    if is_loopback(url) {
-        builder = builder.no_proxy();
-    }
-    if url.scheme() == "http" && !follow_redirects {
-        // No certificates will be looked at, and small machines have none, which would be an error.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| {
-        invalid(KIND, format!("no HTTP client: {}", root_cause(&error)))
-            .next("install the CA certificates of your system (often the package ca-certificates)")
-    })
-}
-
-/// Looks names up, and marks what goes wrong at that: nobody was asked then.
-#[derive(Debug)]
-struct Lookup;
-
-#[derive(Debug)]
-struct LookupFailed(io::Error);
-
-impl fmt::Display for LookupFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl Error for LookupFailed {}
-
-impl Resolve for Lookup {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            // The port of the request takes the place of this one.
-            let found = lookup_host((name.as_str(), 0)).await.map_err(LookupFailed)?;
-            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
-        })
-    }
-}
-
-fn is_of_lookup(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<LookupFailed>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 struct HttpProbe {
@@ -202,15 +142,6 @@ impl HttpProbe {
             Err(why) => Sample::bad(format!("{seen}, then the body broke off: {why}")),
         }
     }
-}
-
-/// The header for the token in an environment variable. The error names the variable, never what is in it.
-fn bearer(name: &str) -> Result<HeaderValue, String> {
-    let token = secret(name)?;
-    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| format!("the environment variable {name} holds characters that no token has"))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Whether the text begins and ends within the first [`MAX_BODY`] bytes. Reads no further than it must.

@@ -1,4 +1,4 @@
-//! Probes for gates and for triggers of automatic rollback: `http`, `tcp`, `tls` and `command`.
+//! Probes for gates and for triggers of automatic rollback: `http`, `tcp`, `tls`, `command` and `prometheus`.
 //!
 //! Each takes one sample of how something is; what the samples must meet is the business of a
 //! [`Rule`](rollback_core::condition::Rule). In `rollback.toml` a probe is a table with its kind:
@@ -8,10 +8,11 @@
 //! probe = { kind = "tcp", address = "db.internal:5432", timeout = "2s" }
 //! probe = { kind = "tls", address = "shop.example.com:443", min_days = 14 }
 //! probe = { kind = "command", argv = ["/usr/local/bin/smoke-test", "--fast"] }
+//! probe = { kind = "prometheus", url = "http://127.0.0.1:9090", query = "sum(rate(errors_total[5m]))", metric = "errors" }
 //! ```
 //!
 //! The settings of each kind stand with its factory: [`HttpProbes`], [`TcpProbes`], [`TlsProbes`],
-//! [`CommandProbes`].
+//! [`CommandProbes`], [`PrometheusProbes`].
 //! A setting that does not exist is refused with the nearest one that does.
 //!
 //! # Example
@@ -43,12 +44,15 @@
 mod command;
 mod http;
 mod net;
+mod prometheus;
 mod settings;
 mod tcp;
 mod tls;
+mod web;
 
 pub use self::command::CommandProbes;
 pub use self::http::HttpProbes;
+pub use self::prometheus::PrometheusProbes;
 pub use self::tcp::TcpProbes;
 pub use self::tls::TlsProbes;
 
@@ -57,7 +61,12 @@ use rollback_core::probe::ProbeRegistry;
 /// All kinds of probes in this crate.
 #[must_use]
 pub fn registry() -> ProbeRegistry {
-    ProbeRegistry::new().with(HttpProbes).with(TcpProbes).with(TlsProbes).with(CommandProbes)
+    ProbeRegistry::new()
+        .with(HttpProbes)
+        .with(TcpProbes)
+        .with(TlsProbes)
+        .with(CommandProbes)
+        .with(PrometheusProbes)
 }
 
 #[cfg(test)]
