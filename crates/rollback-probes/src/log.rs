@@ -49,9 +49,9 @@ const MAX_PATTERN: usize = 1024 * 1024;
 ///
 /// The first sample of a file only finds its end, and is [unknown](Sample::unknown): nothing was counted yet. A file that is
 /// renamed (by logrotate) is read to its end before the new one, and once more with the next sample, for whoever still writes to it.
-/// Unknown is also what cannot be counted in full: a file that is not there or
-/// cannot be read, one that was cut short (by logrotate's `copytruncate`; what was written just before is gone), more than 64 MiB
-/// since the last sample, a command that fails. Two renames between two samples are not noticed.
+/// Unknown is also what cannot be counted in full: a file that is not there or cannot be read, one that was cut short (by logrotate's
+/// `copytruncate`; what was written just before is gone), more than 64 MiB since the last sample, a command that fails. Two renames
+/// between two samples are not noticed, and neither is a file that was cut short and is longer again by the next sample.
 ///
 /// A line without its end is counted once it has one. Of a line, the first 64 KiB are searched. Details never show a line.
 #[derive(Debug, Clone, Copy, Default)]
