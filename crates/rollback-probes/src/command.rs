@@ -144,7 +144,7 @@ async fn finish(child: &mut Child, out: &mut Capture, err: &mut Capture) -> io::
 }
 
 /// Kills the program's process group and waits until it is gone. Nothing here may fail: it is a best effort.
-async fn kill(child: &mut Child) {
+pub(crate) async fn kill(child: &mut Child) {
     // The program was not waited for yet, so its id, and with it the group's, cannot belong to others.
     if let Some(id) = child.id() {
         // The shell's own `kill`: small machines have no other.

@@ -2,24 +2,27 @@
 
 mod settings;
 
+<<<<<<< HEAD
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+=======
+use std::fmt;
+use std::sync::Arc;
+>>>>>>> probes
 use std::time::Duration;
-use std::{fmt, io};
 
 use async_trait::async_trait;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Client, Response, Url};
 use rollback_core::Result;
 use rollback_core::probe::{Probe, ProbeFactory, Sample};
 use rollback_core::time::{Lasting, SystemClock, within};
 use serde_json::{Map, Value};
-use tokio::net::lookup_host;
 
-use self::settings::{Settings, Statuses, is_loopback, public_url, secret};
-use crate::settings::{Stopwatch, invalid, limit, root_cause, schema};
+use self::settings::{Settings, Statuses};
+use crate::settings::{Stopwatch, limit, root_cause, schema};
+use crate::web::{bearer, check_bearer, client, is_of_lookup, public_url};
 
 const KIND: &str = "http";
 
@@ -59,10 +62,10 @@ impl ProbeFactory for HttpProbes {
         let settings = Settings::read(config)?;
         let url = settings.url()?;
         let headers = settings.headers()?;
-        settings.check_bearer(&url)?;
+        check_bearer(KIND, &url, settings.bearer_env.as_deref())?;
         Ok(Arc::new(HttpProbe {
             shown: public_url(&url),
-            client: client(&url, settings.follow_redirects)?,
+            client: client(KIND, &url, settings.follow_redirects)?,
             url,
             headers,
             expect: settings.expect_status,
@@ -73,6 +76,7 @@ impl ProbeFactory for HttpProbes {
     }
 }
 
+<<<<<<< HEAD
 /// What clients differ in: whether certificates are looked at, whether it is this machine, whether redirects are followed.
 type Manner = (bool, bool, bool);
 
@@ -149,6 +153,8 @@ fn is_of_lookup(error: &reqwest::Error) -> bool {
     false
 }
 
+=======
+>>>>>>> probes
 struct HttpProbe {
     client: Client,
     url: Url,
@@ -221,15 +227,6 @@ impl HttpProbe {
             Err(why) => Sample::bad(format!("{seen}, then the body broke off: {why}")),
         }
     }
-}
-
-/// The header for the token in an environment variable. The error names the variable, never what is in it.
-fn bearer(name: &str) -> Result<HeaderValue, String> {
-    let token = secret(name)?;
-    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| format!("the environment variable {name} holds characters that no token has"))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Whether the text begins and ends within the first [`MAX_BODY`] bytes. Reads no further than it must.

@@ -25,7 +25,12 @@ pub(crate) fn drivers() -> DriverRegistry {
 
 /// The kinds of probes that gates may use.
 pub(crate) fn probes() -> ProbeRegistry {
-    rollback_probes::registry()
+    let probes = rollback_probes::registry();
+    #[cfg(feature = "cloudwatch")]
+    let probes = probes
+        .with(rollback_probes_cloudwatch::CloudWatchMetricProbes::default())
+        .with(rollback_probes_cloudwatch::CloudWatchAlarmProbes::default());
+    probes
 }
 
 /// The kinds of sinks that notices go to.

@@ -12,6 +12,7 @@ mod http;
 mod images;
 mod limits;
 mod login;
+mod metrics;
 mod others;
 pub mod protocol;
 mod sts;

@@ -1,12 +1,13 @@
 //! Secrets Manager, Systems Manager, CloudWatch and Application Auto Scaling: what is asked before acting.
 //!
 //! Secrets and parameters are set up with the operations that AWS has for it; alarms with `PutMetricAlarm`, `PutCompositeAlarm` and
-//! `SetAlarmState`; scaling with `RegisterScalableTarget`.
+//! `SetAlarmState`; metrics with `PutMetricData`; scaling with `RegisterScalableTarget`.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::metrics;
 use crate::protocol::{Fault, boolean, epoch, instant, integer, required, text, texts};
 use crate::world::World;
 
@@ -19,8 +20,9 @@ pub(crate) struct State {
     secrets: BTreeMap<String, Secret>,
     /// Type and value by name, or by ARN for those of other accounts.
     parameters: BTreeMap<String, (String, String)>,
-    /// Whether it is composite, and its state, by name.
-    alarms: BTreeMap<String, (bool, String)>,
+    /// By name.
+    alarms: BTreeMap<String, Alarm>,
+    metrics: metrics::State,
     /// By resource id.
     scalable: BTreeMap<String, Value>,
 }
@@ -33,10 +35,22 @@ struct Secret {
     stages: BTreeMap<String, Vec<String>>,
 }
 
+#[derive(Debug)]
+struct Alarm {
+    composite: bool,
+    state: String,
+    reason: String,
+    /// Since when it is in that state.
+    since: jiff::Timestamp,
+}
+
 pub(crate) fn handle(world: &mut World, service: &str, op: &str, input: &Value) -> Result<Value, Fault> {
     match service {
         "secretsmanager" => secrets(world, op, input),
         "ssm" => parameters(world, op, input),
+        "monitoring" | "cloudwatch" if op.ends_with("MetricData") => {
+            metrics::handle(&mut world.others.metrics, op, input)
+        }
         "monitoring" | "cloudwatch" => alarms(world, op, input),
         "application-autoscaling" => scaling(world, op, input),
         _ => Err(Fault::unknown_operation(op)),
@@ -170,18 +184,27 @@ fn alarms(world: &mut World, op: &str, input: &Value) -> Result<Value, Fault> {
     match op {
         "PutMetricAlarm" | "PutCompositeAlarm" => {
             let name = required(input, "AlarmName", "ValidationError")?.to_owned();
-            let state = (op == "PutCompositeAlarm", "INSUFFICIENT_DATA".to_owned());
-            world.others.alarms.insert(name, state);
+            let alarm = Alarm {
+                composite: op == "PutCompositeAlarm",
+                state: "INSUFFICIENT_DATA".to_owned(),
+                reason: "Unchecked: Initial alarm creation".to_owned(),
+                since: world.now,
+            };
+            world.others.alarms.insert(name, alarm);
             Ok(json!({}))
         }
         "SetAlarmState" => {
             let name = required(input, "AlarmName", "ValidationError")?;
             let state = required(input, "StateValue", "ValidationError")?.to_owned();
+            let now = world.now;
             let alarm =
                 world.others.alarms.get_mut(name).ok_or_else(|| {
                     Fault::new("ResourceNotFound", "The alarm does not exist").with_status(404)
                 })?;
-            alarm.1 = state;
+            if alarm.state != state {
+                (alarm.state, alarm.since) = (state, now);
+            }
+            alarm.reason = text(input, "StateReason").unwrap_or_default().to_owned();
             Ok(json!({}))
         }
         "DescribeAlarms" => describe_alarms(world, input),
@@ -201,18 +224,20 @@ fn describe_alarms(world: &World, input: &Value) -> Result<Value, Fault> {
         if types.is_empty() { !composite } else { types.contains(&kind) }
     };
     let (mut metric, mut composite) = (Vec::new(), Vec::new());
-    for (name, (is_composite, state)) in &world.others.alarms {
+    for (name, alarm) in &world.others.alarms {
         let named = names.is_empty() || names.contains(&name.as_str());
-        if !named || !wanted(*is_composite) || (metric.len() + composite.len()) as i64 >= most {
+        if !named || !wanted(alarm.composite) || (metric.len() + composite.len()) as i64 >= most {
             continue;
         }
-        let alarm = json!({
+        let told = json!({
             "AlarmName": name,
             "AlarmArn": world.arn("cloudwatch", &format!("alarm:{name}")),
-            "StateValue": state,
+            "StateValue": alarm.state,
+            "StateReason": alarm.reason,
             "StateUpdatedTimestamp": instant(world.now),
+            "StateTransitionedTimestamp": instant(alarm.since),
         });
-        if *is_composite { composite.push(alarm) } else { metric.push(alarm) }
+        if alarm.composite { composite.push(told) } else { metric.push(told) }
     }
     Ok(json!({ "MetricAlarms": metric, "CompositeAlarms": composite }))
 }
