@@ -40,7 +40,8 @@ impl Notice {
             Kind::Proposed => format!("[{place}] Rollback proposed: {moved}"),
             Kind::Recorded => format!("[{place}] Recorded: {moved}"),
         };
-        clean::line(&title, LONGEST_TITLE)
+        // Where no component is named.
+        clean::line(title.trim_end().trim_end_matches(':'), LONGEST_TITLE)
     }
 
     fn in_title(&self) -> String {

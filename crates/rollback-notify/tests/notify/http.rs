@@ -102,7 +102,7 @@ async fn slack_gets_a_message() {
     let delivery = told(subscription(spec, format!("{}/services/T0/B0/path-is-secret", server.base))).await;
     assert!(delivery.is_complete(), "{delivery:?}");
     let message = server.requests()[0].json();
-    assert!(message["text"].as_str().unwrap().contains("[prod] Rollback not done"), "{message}");
+    assert!(message["text"] == "[prod] Rollback not done", "{message}");
     assert!(
         message["blocks"][1]["text"]["text"].as_str().unwrap().contains("*Issue:* HTTP 503 for 2m"),
         "{message}"

@@ -150,3 +150,21 @@ async fn nothing_in_a_text_is_markup_or_a_second_line() {
         "{markdown}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_very_many_components_those_that_failed_are_named() {
+    let setting = Setting::new().await;
+    let (plan, mut report) = setting.run().await;
+    let mut one = report.components[&web()].clone();
+    for number in 0..60 {
+        report.components.insert(ComponentName::new(format!("c{number:02}")).unwrap(), one.clone());
+    }
+    one.state = State::Stuck;
+    report.components.insert(ComponentName::new("zz").unwrap(), one);
+    report.state = State::Stuck;
+    let notice = Notice::ended(&plan, &report);
+    assert_eq!((notice.components.len(), notice.components_omitted), (50, 12));
+    assert_eq!(notice.components[0].component.as_str(), "zz");
+    assert!(notice.title().contains(": zz ") && notice.title().chars().count() <= 141, "{}", notice.title());
+    assert!(notice.text().contains("and 52 more"), "{}", notice.text());
+}
