@@ -2,14 +2,8 @@
 
 mod settings;
 
-<<<<<<< HEAD
-use std::collections::BTreeMap;
-use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
-=======
 use std::fmt;
 use std::sync::Arc;
->>>>>>> probes
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -76,85 +70,6 @@ impl ProbeFactory for HttpProbes {
     }
 }
 
-<<<<<<< HEAD
-/// What clients differ in: whether certificates are looked at, whether it is this machine, whether redirects are followed.
-type Manner = (bool, bool, bool);
-
-/// The client for such requests. Probes share it: each of its own would hold every certificate of the system once more, and there may be
-/// thousands.
-fn client(url: &Url, follow_redirects: bool) -> Result<Client> {
-    static MADE: Mutex<BTreeMap<Manner, Client>> = Mutex::new(BTreeMap::new());
-    let plain = url.scheme() == "http" && !follow_redirects;
-    let manner = (plain, is_loopback(url), follow_redirects);
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(client) = made.get(&manner) {
-        return Ok(client.clone());
-    }
-    let client = new_client(manner)?;
-    made.insert(manner, client.clone());
-    Ok(client)
-}
-
-fn new_client((plain, loopback, follow_redirects): Manner) -> Result<Client> {
-    // Refused when somebody else's provider is installed already: that one serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let policy = if follow_redirects { redirect::Policy::limited(5) } else { redirect::Policy::none() };
-    let mut builder = Client::builder()
-        .user_agent(concat!("rollback-probe/", env!("CARGO_PKG_VERSION")))
-        .redirect(policy)
-        .dns_resolver(Arc::new(Lookup))
-        .pool_max_idle_per_host(0);
-    if loopback {
-        builder = builder.no_proxy();
-    }
-    if plain {
-        // No certificates will be looked at, and small machines have none, which would be an error.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| {
-        invalid(KIND, format!("no HTTP client: {}", root_cause(&error)))
-            .next("install the CA certificates of your system (often the package ca-certificates)")
-    })
-}
-
-/// Looks names up, and marks what goes wrong at that: nobody was asked then.
-#[derive(Debug)]
-struct Lookup;
-
-#[derive(Debug)]
-struct LookupFailed(io::Error);
-
-impl fmt::Display for LookupFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl Error for LookupFailed {}
-
-impl Resolve for Lookup {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            // The port of the request takes the place of this one.
-            let found = lookup_host((name.as_str(), 0)).await.map_err(LookupFailed)?;
-            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
-        })
-    }
-}
-
-fn is_of_lookup(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<LookupFailed>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-=======
->>>>>>> probes
 struct HttpProbe {
     client: Client,
     url: Url,

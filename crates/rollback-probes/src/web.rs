@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -14,8 +14,25 @@ use tokio::net::lookup_host;
 
 use crate::settings::{invalid, root_cause};
 
-/// A client that opens a connection for each request.
+/// What clients differ in: whether certificates are looked at, whether it is this machine, whether redirects are followed.
+type Manner = (bool, bool, bool);
+
+/// A client that opens a connection for each request. Probes share it: each of its own would hold every certificate of the system once
+/// more, and there may be thousands.
 pub(crate) fn client(kind: &str, url: &Url, follow_redirects: bool) -> Result<Client> {
+    static MADE: Mutex<BTreeMap<Manner, Client>> = Mutex::new(BTreeMap::new());
+    let plain = url.scheme() == "http" && !follow_redirects;
+    let manner = (plain, is_loopback(url), follow_redirects);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = made.get(&manner) {
+        return Ok(client.clone());
+    }
+    let client = new_client(kind, manner)?;
+    made.insert(manner, client.clone());
+    Ok(client)
+}
+
+fn new_client(kind: &str, (plain, loopback, follow_redirects): Manner) -> Result<Client> {
     // Refused when somebody else's provider is installed already: that one serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let policy = if follow_redirects { redirect::Policy::limited(5) } else { redirect::Policy::none() };
@@ -24,10 +41,10 @@ pub(crate) fn client(kind: &str, url: &Url, follow_redirects: bool) -> Result<Cl
         .redirect(policy)
         .dns_resolver(Arc::new(Lookup))
         .pool_max_idle_per_host(0);
-    if is_loopback(url) {
+    if loopback {
         builder = builder.no_proxy();
     }
-    if url.scheme() == "http" && !follow_redirects {
+    if plain {
         // No certificates will be looked at, and small machines have none, which would be an error.
         builder = builder.tls_certs_only([]);
     }
