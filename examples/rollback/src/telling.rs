@@ -11,7 +11,7 @@ use crate::drive::Driven;
 use crate::session::Session;
 
 /// How long a command that has done its work waits for its notices.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Those who are told, for one command.
 #[derive(Debug)]
