@@ -9,6 +9,7 @@ use rollback_core::Result;
 
 use crate::client::Marker;
 use crate::object::Listed;
+use crate::order::Order;
 
 /// What is to be done about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,16 @@ pub(crate) enum Change {
     Extra(Listed),
     /// It is not live, and nothing but these delete markers, newest first, stands in front of it.
     Hidden(Listed, Vec<Marker>),
+}
+
+impl Change {
+    /// An asset that only other releases have: it is kept for tabs that are open.
+    pub(crate) fn kept(&self, order: &Order) -> Option<&Listed> {
+        match self {
+            Self::Extra(listed) if !order.is_entry_point(&listed.key) => Some(listed),
+            _ => None,
+        }
+    }
 }
 
 /// Goes through both lists side by side; both are sorted by the bytes of their keys, as S3 sorts.

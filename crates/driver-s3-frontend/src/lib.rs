@@ -11,6 +11,7 @@ mod facts;
 mod front;
 mod history;
 mod inspect;
+mod json;
 mod manifest;
 mod mark;
 mod memory;

@@ -4,7 +4,6 @@ use rollback_core::{Evidence, Goal, Result};
 use url::Url;
 
 use crate::client::CloudFront;
-use crate::diff::Change;
 use crate::names::Prefix;
 use crate::order::Pages;
 use crate::site::Site;
@@ -68,9 +67,9 @@ impl Site {
         let mut retained = 0;
         let mut amiss = compared.release.identity() != identity;
         for change in &compared.changes {
-            match change {
-                Change::Extra(listed) if !self.order.is_entry_point(&listed.key) => retained += 1,
-                _ => amiss = true,
+            match change.kept(&self.order) {
+                Some(_) => retained += 1,
+                None => amiss = true,
             }
         }
         if amiss {

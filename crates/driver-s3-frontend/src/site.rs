@@ -4,7 +4,7 @@ use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use rollback_core::time::Lasting;
-use rollback_core::{Error, ErrorKind, Identity, Result, Token};
+use rollback_core::{Digest, Error, ErrorKind, Identity, Result, Token};
 
 use crate::client::{Client, Reserved};
 use crate::diff::{Change, Counts, Diff};
@@ -330,6 +330,16 @@ impl Site {
         if let Some(etag) = &listed.content.etag {
             tally.add(&self.full(&listed.key), listed.content.size, etag);
         }
+    }
+
+    /// What this site is called in `state`, where other sites of the bucket may write as well.
+    pub(crate) fn name(&self) -> String {
+        Digest::of_bytes(self.live.as_str().as_bytes()).short()
+    }
+
+    /// Where something is noted of this site, by how that ends.
+    pub(crate) fn note_at(&self, end: &str) -> String {
+        format!("{}live/{}{end}", self.state, self.name())
     }
 
     /// The full key of what is served as `key`.

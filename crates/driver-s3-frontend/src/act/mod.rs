@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
-pub(crate) use self::slots::AT_A_TIME as PARTS_AT_A_TIME;
 use self::slots::Slots;
+pub(crate) use self::slots::{AT_A_TIME as WRITTEN_AT_A_TIME, stopped};
 use self::work::{Stages, Work, Written};
 use crate::cdn;
 use crate::diff::Change;
@@ -63,8 +63,7 @@ impl Site {
         mut compared: Compared,
         source: Source,
     ) -> Result<Landing> {
-        let kept = self.kept(&compared.changes);
-        let stages = self.stages(from, std::mem::take(&mut compared.changes));
+        let (stages, kept) = self.stages(from, std::mem::take(&mut compared.changes));
         self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
@@ -74,18 +73,9 @@ impl Site {
         self.carry_out(cx, Job { stages, tally: compared.tally, mark: compared.mark, to, kept }).await
     }
 
-    /// What the release has not and open tabs may ask for.
-    fn kept(&self, changes: &[Change]) -> Vec<Listed> {
-        let kept = changes.iter().filter_map(|change| match change {
-            Change::Extra(listed) if !self.order.is_entry_point(&listed.key) => Some(listed.clone()),
-            _ => None,
-        });
-        kept.collect()
-    }
-
-    /// What is to be written. Tabs that are open still ask for the assets of the release that is left: those stay.
-    fn stages(&self, from: &Prefix, changes: Vec<Change>) -> Stages {
-        let mut stages = Stages::default();
+    /// What is to be written, and what stays: tabs that are open still ask for the assets of the release that is left.
+    fn stages(&self, from: &Prefix, changes: Vec<Change>) -> (Stages, Vec<Listed>) {
+        let (mut stages, mut kept) = (Stages::default(), Vec::new());
         for change in changes {
             let work = match change {
                 Change::Missing(entry) => Work::Copy { from: from.join(&entry.key), entry, over: None },
@@ -94,11 +84,15 @@ impl Site {
                 }
                 Change::Hidden(entry, markers) => Work::Uncover(entry, markers),
                 Change::Extra(listed) if self.order.is_entry_point(&listed.key) => Work::Delete(listed),
-                Change::Extra(_) | Change::Same => continue,
+                Change::Extra(listed) => {
+                    kept.push(listed);
+                    continue;
+                }
+                Change::Same => continue,
             };
             stages.add(&self.order, work);
         }
-        stages
+        (stages, kept)
     }
 
     /// Writes what is to be written, stage by stage, and leaves a mark of what is live then.

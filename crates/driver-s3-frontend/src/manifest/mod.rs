@@ -13,6 +13,7 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::find::Gone;
+use crate::json;
 use crate::names::{Bucket, Key, Prefix};
 use crate::object::{Content, ETag, Listed, StorageClass, VersionId};
 use crate::site::Site;
@@ -70,9 +71,7 @@ impl Manifest {
 
     /// As it is written, with its name.
     fn sealed(&self) -> Result<(Vec<u8>, Digest)> {
-        let body = serde_json::to_vec(self).map_err(|error| {
-            Error::new(ErrorKind::Other, "write a manifest", "it is no JSON").with_source(error)
-        })?;
+        let body = json::written("write a manifest", self)?;
         let digest = Digest::of_bytes(&body);
         Ok((body, digest))
     }
@@ -106,8 +105,7 @@ fn identity_of(objects: &[Entry]) -> Result<Identity> {
 impl Site {
     /// Where the manifests of a state are.
     fn manifests_of(&self, identity: Identity) -> Result<Prefix> {
-        let site = Digest::of_bytes(self.live.as_str().as_bytes()).short();
-        Prefix::new(format!("{}manifests/{site}/{}/", self.state, identity.0.hex()))
+        Prefix::new(format!("{}manifests/{}/{}/", self.state, self.name(), identity.0.hex()))
     }
 }
 
