@@ -9,6 +9,7 @@ pub mod config;
 mod diff;
 mod facts;
 mod front;
+mod headers;
 mod history;
 mod inspect;
 mod json;

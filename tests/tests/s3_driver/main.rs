@@ -4,6 +4,7 @@ mod calls;
 mod cloudfront;
 mod edges;
 mod faults;
+mod headers;
 mod input;
 mod parts;
 mod relay;
@@ -86,6 +87,11 @@ fn main() -> ExitCode {
         .case("versions_that_are_gone_are_named", true, undo::gone)
         .case("a_rollback_without_an_archive_can_be_rolled_back", true, || undo::and_back(Ministack))
         .case("a_rollback_without_an_archive_can_be_rolled_back_on_moto", true, || undo::and_back(Moto))
+        .case("headers_of_another_version_come_back", true, || headers::come_back(Ministack))
+        .case("headers_of_another_version_come_back_on_moto", true, || headers::come_back(Moto))
+        .case("headers_that_were_recorded_come_back", true, || headers::recorded(Ministack))
+        .case("headers_that_were_recorded_come_back_on_moto", true, || headers::recorded(Moto))
+        .case("a_manifest_without_headers_is_read", true, headers::unrecorded)
         .case("what_was_kept_goes_after_the_grace", true, || tidy::grace(Ministack))
         .case("what_was_kept_goes_after_the_grace_on_moto", true, || tidy::grace(Moto))
         .case("what_a_deploy_needs_again_stays", true, tidy::needed)

@@ -20,6 +20,7 @@ pub(crate) use self::slots::{AT_A_TIME as WRITTEN_AT_A_TIME, stopped};
 use self::work::{Stages, Work, Written};
 use crate::cdn;
 use crate::diff::Change;
+use crate::headers::Recorded;
 use crate::mark::Mark;
 use crate::names::{Key, Prefix};
 use crate::object::Listed;
@@ -63,7 +64,9 @@ impl Site {
         mut compared: Compared,
         source: Source,
     ) -> Result<Landing> {
-        let (stages, kept) = self.stages(from, std::mem::take(&mut compared.changes));
+        let (changes, recorded) =
+            (std::mem::take(&mut compared.changes), std::mem::take(&mut compared.twins.recorded));
+        let (stages, kept) = self.stages(from, changes, recorded);
         self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
@@ -74,14 +77,23 @@ impl Site {
     }
 
     /// What is to be written, and what stays: tabs that are open still ask for the assets of the release that is left.
-    fn stages(&self, from: &Prefix, changes: Vec<Change>) -> (Stages, Vec<Listed>) {
+    fn stages(
+        &self,
+        from: &Prefix,
+        changes: Vec<Change>,
+        mut recorded: BTreeMap<Key, Recorded>,
+    ) -> (Stages, Vec<Listed>) {
         let (mut stages, mut kept) = (Stages::default(), Vec::new());
+        let mut copy = |entry: Listed, over| {
+            let headers = recorded.remove(&entry.key).map(Box::new);
+            Work::Copy { from: from.join(&entry.key), entry, over, headers }
+        };
         for change in changes {
             let work = match change {
-                Change::Missing(entry) => Work::Copy { from: from.join(&entry.key), entry, over: None },
-                Change::Differs(entry, listed) | Change::Unknown(entry, listed) => {
-                    Work::Copy { from: from.join(&entry.key), entry, over: Some(listed) }
-                }
+                Change::Missing(entry) => copy(entry, None),
+                Change::Differs(entry, listed)
+                | Change::Unknown(entry, listed)
+                | Change::Headers(entry, listed, _) => copy(entry, Some(listed)),
                 Change::Hidden(entry, markers) => Work::Uncover(entry, markers),
                 Change::Extra(listed) if self.order.is_entry_point(&listed.key) => Work::Delete(listed),
                 Change::Extra(listed) => {

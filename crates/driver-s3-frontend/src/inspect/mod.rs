@@ -118,7 +118,10 @@ async fn copied(site: &Site, from: Option<&SiteSnapshot>, to: &SiteSnapshot) -> 
 /// The objects that are to be copied.
 fn copied_entries(compared: &Compared) -> impl Iterator<Item = &Listed> {
     compared.changes.iter().filter_map(|change| match change {
-        Change::Missing(entry) | Change::Differs(entry, _) | Change::Unknown(entry, _) => Some(entry),
+        Change::Missing(entry)
+        | Change::Differs(entry, _)
+        | Change::Unknown(entry, _)
+        | Change::Headers(entry, ..) => Some(entry),
         // What is uncovered is not copied.
         Change::Same | Change::Extra(_) | Change::Hidden(..) => None,
     })
