@@ -90,7 +90,7 @@ impl Site {
         }
         let same = compared.counts.same + headers.len() as u64;
         let evidence = self.proven(goal, same, retained, &compared.pages).await?;
-        Ok(headers.into_iter().take(TOLD).fold(evidence, |evidence, what| evidence.unread(what)))
+        Ok(headers.into_iter().take(TOLD).fold(evidence, Evidence::unread))
     }
 
     /// Where the bucket is as it should be.
