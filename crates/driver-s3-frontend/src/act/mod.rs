@@ -133,8 +133,12 @@ impl Site {
         self.retain(cx.run, &job.tally, &job.kept).await;
         let mark =
             Mark::new(&job.tally, &job.to, job.kept.len() as u64).copied(before.chain(vague).collect());
-        // Everything is written: only what is said of it is not.
-        self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
+        // Everything is written: only what is said of it is not. Where nothing was to be written either, that is all there is to know.
+        let unsaid = |error: Error| match progress.total {
+            0 => error,
+            _ => error.with_effect(Effect::Unknown),
+        };
+        self.leave(&mark).await.map_err(unsaid)?;
         self.memory.wrote();
         let receipt = Receipt::default().with_token(job.tally.token());
         Ok(Landing::Applied(match self.front.cloudfront {
