@@ -236,6 +236,18 @@ impl Fixture for World {
         Ok(())
     }
 
+    /// Another site of the same bucket, with the same keys.
+    async fn neighbour(&self) -> Result<Option<Arc<dyn DynTarget>>> {
+        for release in [Release::One, Release::Two] {
+            for (name, body) in files(release) {
+                self.put(format!("other/{name}"), &body).await?;
+            }
+        }
+        let mut config = SiteConfig::new(Bucket::new(self.bucket.clone())?);
+        (config.live, config.path_style) = (Prefix::new("other/")?, true);
+        Ok(Some(config.build(&self.session)?.erase()))
+    }
+
     async fn inject(&self, fault: Fault) -> Result<bool> {
         match fault {
             Fault::RemoveArtifact(_) if self.past == Past::Versions => {

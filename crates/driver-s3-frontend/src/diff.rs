@@ -8,7 +8,9 @@ use futures_util::stream::{Peekable, Stream, StreamExt as _};
 use rollback_core::Result;
 
 use crate::client::Marker;
+use crate::names::Key;
 use crate::object::Listed;
+use crate::order::Order;
 
 /// What is to be done about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +25,33 @@ pub(crate) enum Change {
     Unknown(Listed, Listed),
     /// It is live, and the release has it not.
     Extra(Listed),
+    /// It has the right content, and these of its headers are not those that it is to have.
+    Headers(Listed, Listed, Vec<&'static str>),
     /// It is not live, and nothing but these delete markers, newest first, stands in front of it.
     Hidden(Listed, Vec<Marker>),
+}
+
+impl Change {
+    /// Of what it is; `None` where nothing is to be done.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Same => None,
+            Self::Missing(entry)
+            | Self::Differs(entry, _)
+            | Self::Unknown(entry, _)
+            | Self::Headers(entry, ..)
+            | Self::Extra(entry)
+            | Self::Hidden(entry, _) => Some(&entry.key),
+        }
+    }
+
+    /// An asset that only other releases have: it is kept for tabs that are open.
+    pub(crate) fn kept(&self, order: &Order) -> Option<&Listed> {
+        match self {
+            Self::Extra(listed) if !order.is_entry_point(&listed.key) => Some(listed),
+            _ => None,
+        }
+    }
 }
 
 /// Goes through both lists side by side; both are sorted by the bytes of their keys, as S3 sorts.
@@ -96,6 +123,8 @@ pub(crate) struct Counts {
     pub(crate) differing: u64,
     /// Live, and nobody knows with which content.
     pub(crate) unknown: u64,
+    /// Live with the right content and other headers.
+    pub(crate) headers: u64,
     /// Live, and not of the release.
     pub(crate) extra: u64,
     /// Behind delete markers only.
@@ -112,6 +141,7 @@ impl Counts {
             Change::Missing(entry) => (&mut self.missing, entry.content.size),
             Change::Differs(entry, _) => (&mut self.differing, entry.content.size),
             Change::Unknown(entry, _) => (&mut self.unknown, entry.content.size),
+            Change::Headers(entry, ..) => (&mut self.headers, entry.content.size),
             Change::Extra(_) => (&mut self.extra, 0),
             Change::Hidden(..) => (&mut self.hidden, 0),
         };
@@ -121,7 +151,7 @@ impl Counts {
 
     /// How many objects are to be copied.
     pub(crate) fn copies(&self) -> u64 {
-        self.missing + self.differing + self.unknown
+        self.missing + self.differing + self.unknown + self.headers
     }
 }
 
@@ -133,7 +163,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::names::Key;
     use crate::object::{Content, ETag};
 
     fn listed(key: &str, content: u8) -> Listed {
@@ -189,16 +218,6 @@ mod tests {
         assert_eq!((counts.copies(), counts.bytes), (1, 7));
     }
 
-    fn key(change: &Change) -> Option<&Key> {
-        match change {
-            Change::Same => None,
-            Change::Missing(entry) | Change::Differs(entry, _) | Change::Unknown(entry, _) => {
-                Some(&entry.key)
-            }
-            Change::Extra(listed) | Change::Hidden(listed, _) => Some(&listed.key),
-        }
-    }
-
     proptest! {
         #[test]
         fn doing_what_it_says_makes_the_release(
@@ -208,7 +227,7 @@ mod tests {
             let mut after: BTreeMap<String, u8> = live.clone();
             let mut touched = BTreeSet::new();
             for change in diff(&release, &live) {
-                let Some(key) = key(&change).map(|key| key.as_str().to_owned()) else { continue };
+                let Some(key) = change.key().map(|key| key.as_str().to_owned()) else { continue };
                 prop_assert!(touched.insert(key.clone()), "once for each key");
                 match change {
                     Change::Extra(_) => drop(after.remove(&key)),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
+use rollback_core::{Identity, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::json;
 use crate::names::Key;
 use crate::object::{ETag, Listed};
 use crate::site::Site;
@@ -90,7 +91,7 @@ impl Mark {
 impl Site {
     /// Where the mark is: one for each site of the bucket.
     fn mark_key(&self) -> String {
-        format!("{}live/{}.json", self.state, Digest::of_bytes(self.live.as_str().as_bytes()).short())
+        self.note_at(".json")
     }
 
     /// The mark, whatever it is of. One that cannot be read is none: it only spares the assets that are kept from being asked about.
@@ -105,15 +106,15 @@ impl Site {
 
     /// Leaves a mark. Whoever comes late with one of an earlier time does no harm: its tally is not that of what is live.
     pub(crate) async fn leave(&self, mark: &Mark) -> Result<()> {
-        let body = serde_json::to_vec(mark).map_err(|error| {
-            Error::new(ErrorKind::Other, "write what was put back", "it is no JSON").with_source(error)
-        })?;
+        let body = json::written("write what was put back", mark)?;
         self.client.put(&self.mark_key(), body, None).await.map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rollback_core::Digest;
+
     use super::*;
     use crate::object::Content;
 

@@ -105,6 +105,12 @@ impl Key {
     }
 }
 
+/// How many bytes both texts begin with, in whole characters.
+pub(crate) fn common(one: &str, other: &str) -> usize {
+    let equal = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    (0..=equal).rev().find(|at| one.is_char_boundary(*at)).unwrap_or_default()
+}
+
 /// Where a release has its copy: `versions/{version}/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -222,6 +228,13 @@ mod tests {
         assert!(
             Key::new("").is_err() && Key::new("ä".repeat(513)).is_err() && Key::new("a".repeat(1024)).is_ok()
         );
+    }
+
+    #[test]
+    fn texts_begin_alike_in_whole_characters() {
+        assert_eq!((common("a/b", "a/c"), common("a", "ab"), common("", "a")), (2, 1, 0));
+        // The first bytes of both letters are the same.
+        assert_eq!((common("xä", "xö"), common("xä.", "xä/")), (1, 3));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use rollback_core::error::quoted;
 use rollback_core::{Error, ErrorKind, Result, checked_text};
+use serde::{Deserialize, Serialize};
 
 use crate::names::Key;
 
@@ -210,7 +211,8 @@ pub(crate) enum Restore {
 }
 
 /// What goes with an object and must survive: browsers, caches and people rely on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Headers {
     /// `Content-Type`
     pub(crate) content_type: Option<String>,
@@ -226,12 +228,32 @@ pub(crate) struct Headers {
     pub(crate) expires: Option<String>,
     /// where the website endpoint of S3 sends whoever asks for it; no copy takes that along by itself
     pub(crate) redirect: Option<String>,
-    /// `x-amz-meta-…`, without that
+    /// `x-amz-meta-…`, without that; values may be secret, and are never written down
+    #[serde(skip)]
     pub(crate) metadata: BTreeMap<String, String>,
     /// how it is encrypted, where S3 was told to: `AES256`, `aws:kms`
     pub(crate) encryption: Option<String>,
     /// the ARN of the KMS key that it is encrypted with
     pub(crate) kms_key: Option<String>,
+}
+
+impl Headers {
+    /// The names of those that are not the same.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let all = [
+            ("Content-Type", self.content_type == other.content_type),
+            ("Content-Encoding", self.content_encoding == other.content_encoding),
+            ("Content-Language", self.content_language == other.content_language),
+            ("Content-Disposition", self.content_disposition == other.content_disposition),
+            ("Cache-Control", self.cache_control == other.cache_control),
+            ("Expires", self.expires == other.expires),
+            ("redirect", self.redirect == other.redirect),
+            ("metadata", self.metadata == other.metadata),
+            ("encryption", self.encryption == other.encryption),
+            ("KMS key", self.kms_key == other.kms_key),
+        ];
+        all.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
 }
 
 impl fmt::Display for Algorithm {

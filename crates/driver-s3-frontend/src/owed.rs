@@ -1,7 +1,7 @@
 //! What CloudFront has to be told. It is noted before anything is written, and struck out once it was: whoever was cut off in between, the
 //! next rollback tells it for both.
 
-use rollback_core::{Digest, ErrorKind, Result};
+use rollback_core::{ErrorKind, Result};
 use serde_json::json;
 
 use crate::client::Expected;
@@ -12,7 +12,7 @@ const SCHEMA: &str = "s3-owed/1";
 impl Site {
     /// Where the note is: one for each site of the bucket.
     fn owed_key(&self) -> String {
-        format!("{}live/{}.owed.json", self.state, Digest::of_bytes(self.live.as_str().as_bytes()).short())
+        self.note_at(".owed.json")
     }
 
     /// Whether caches may hold what a rollback that was cut off had replaced.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::names::Key;
+use crate::names::{Key, common};
 use crate::object::{Content, ETag, Listed, Restore, StorageClass};
 
 /// The bits of what is told before an object.
@@ -85,8 +85,7 @@ impl Packed {
     }
 
     fn key(&mut self, key: &str) {
-        let shared = self.last.bytes().zip(key.bytes()).take_while(|(one, other)| one == other).count();
-        let shared = (0..=shared).rev().find(|at| key.is_char_boundary(*at)).unwrap_or_default();
+        let shared = common(&self.last, key);
         self.number(shared as u64);
         self.text(&key[shared..]);
         self.last.truncate(shared);

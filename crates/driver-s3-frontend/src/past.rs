@@ -10,6 +10,7 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 
 use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
 use crate::diff::{Change, Counts, compare};
+use crate::headers::Twins;
 use crate::manifest::Gone;
 use crate::memory::Recalled;
 use crate::object::Listed;
@@ -113,6 +114,12 @@ impl<'a> Story<'a> {
             Some(markers) => Change::Hidden(entry, markers),
             None => Change::Missing(entry),
         })
+    }
+
+    /// That object and what is live, where these are not one version.
+    pub(crate) fn twins(&self, wanted: Option<usize>) -> Option<(Listed, Listed)> {
+        let at = wanted.filter(|at| *at > 0)?;
+        Some((self.object(at)?.clone(), self.object(0)?.clone()))
     }
 
     /// When a rule takes that object away, which is not current any more.
@@ -271,7 +278,7 @@ impl Site {
         let (removed, mark) = futures_util::try_join!(self.removed(), self.mark())?;
         let (mut tally, mut sum, mut until) = (Tally::default(), Sum::default(), None);
         let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
-        let mut all = self.layers();
+        let (mut all, mut twins) = (self.layers(), Twins::default());
         while let Some(layers) = all.try_next().await? {
             let story = Story::of(&layers, &removed);
             if let Some(live) = story.object(0) {
@@ -285,6 +292,8 @@ impl Site {
                 until = [until, expires].into_iter().flatten().min();
             }
             match story.change(wanted, may_remove) {
+                Some(Change::Same)
+                    if story.twins(wanted).is_some_and(|both| twins.add(&self.order, both)) => {}
                 Some(Change::Same) => counts.add(&Change::Same),
                 Some(change) => changes.push(change),
                 None => {}
@@ -298,7 +307,7 @@ impl Site {
             )
             .next("choose another time: rollback history"));
         }
-        let compared = Compared { changes, counts, release: sum, tally, mark, until, pages };
+        let compared = Compared { changes, counts, release: sum, tally, mark, until, pages, twins };
         self.settled(&self.live, compared).await
     }
 }

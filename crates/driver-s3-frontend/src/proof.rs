@@ -65,11 +65,18 @@ impl Site {
             let part = part(seen.snapshot.as_ref())?;
             return Ok(Evidence::default().part(part).compared("keys, sizes and contents of all objects"));
         };
-        let mut retained = 0;
+        let (mut retained, mut headers) = (0, Vec::new());
         let mut amiss = compared.release.identity() != identity;
         for change in &compared.changes {
             match change {
-                Change::Extra(listed) if !self.order.is_entry_point(&listed.key) => retained += 1,
+                Change::Headers(entry, _, differing) => {
+                    headers.push(format!(
+                        "{} as it was, for its {}",
+                        entry.key.shown(),
+                        differing.join(", ")
+                    ));
+                }
+                change if change.kept(&self.order).is_some() => retained += 1,
                 _ => amiss = true,
             }
         }
@@ -81,7 +88,9 @@ impl Site {
                 .part(live)
                 .compared(format!("keys, sizes and contents of {same} objects")));
         }
-        self.proven(goal, compared.counts.same, retained, &compared.pages).await
+        let same = compared.counts.same + headers.len() as u64;
+        let evidence = self.proven(goal, same, retained, &compared.pages).await?;
+        Ok(headers.into_iter().take(TOLD).fold(evidence, Evidence::unread))
     }
 
     /// Where the bucket is as it should be.

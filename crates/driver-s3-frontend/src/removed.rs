@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rollback_core::Result;
 use rollback_core::time::Lasting;
-use rollback_core::{Digest, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Marker;
+use crate::json;
 use crate::names::Key;
 use crate::site::Site;
 
@@ -88,7 +89,7 @@ impl Removed {
 
 impl Site {
     fn removed_key(&self) -> String {
-        format!("{}live/{}.removed.json", self.state, Digest::of_bytes(self.live.as_str().as_bytes()).short())
+        self.note_at(".removed.json")
     }
 
     /// What earlier rollbacks removed. What cannot be read is none of it: then states with these deletions are not found, and no
@@ -111,9 +112,7 @@ impl Site {
         markers: impl IntoIterator<Item = (&'a Key, &'a [Marker])> + Send,
     ) -> Result<()> {
         let removed = self.removed().await?.with(markers);
-        let body = serde_json::to_vec(&removed).map_err(|error| {
-            Error::new(ErrorKind::Other, "write which markers go", "it is no JSON").with_source(error)
-        })?;
+        let body = json::written("write which markers go", &removed)?;
         self.client.put(&self.removed_key(), body, None).await.map(drop)
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rollback_core::{Digest, Error, ErrorKind, Result, RunId};
+use rollback_core::{Result, RunId};
 use serde::{Deserialize, Serialize};
 
+use crate::json;
 use crate::names::Key;
 use crate::object::{ETag, Listed};
 use crate::site::Site;
@@ -71,11 +72,7 @@ impl Retained {
 
 impl Site {
     fn retained_key(&self) -> String {
-        format!(
-            "{}live/{}.retained.json",
-            self.state,
-            Digest::of_bytes(self.live.as_str().as_bytes()).short()
-        )
+        self.note_at(".retained.json")
     }
 
     /// What rollbacks kept, with the tag of the list; `None` where there is no list of ours.
@@ -111,9 +108,7 @@ impl Site {
     }
 
     pub(crate) async fn put_retained(&self, retained: &Retained) -> Result<()> {
-        let body = serde_json::to_vec(retained).map_err(|error| {
-            Error::new(ErrorKind::Other, "list what is kept", "it is no JSON").with_source(error)
-        })?;
+        let body = json::written("list what is kept", retained)?;
         self.client.put(&self.retained_key(), body, None).await.map(drop)
     }
 }

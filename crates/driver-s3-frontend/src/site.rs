@@ -4,11 +4,12 @@ use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use rollback_core::time::Lasting;
-use rollback_core::{Error, ErrorKind, Identity, Result, Token};
+use rollback_core::{Digest, Error, ErrorKind, Identity, Result, Token};
 
 use crate::client::{Client, Reserved};
 use crate::diff::{Change, Counts, Diff};
 use crate::front::Front;
+use crate::headers::Twins;
 use crate::mark::Mark;
 use crate::memory::{Collected, Good, List, Live, Memory, Recalled};
 use crate::names::{Key, Layout, Prefix, Release};
@@ -80,6 +81,8 @@ pub(crate) struct Compared {
     pub(crate) until: Option<Timestamp>,
     /// The entry points of the release.
     pub(crate) pages: Pages,
+    /// Those that may have other headers.
+    pub(crate) twins: Twins,
 }
 
 impl Site {
@@ -259,13 +262,16 @@ impl Site {
 
     /// With what can be found out of contents that cannot be compared by what was listed.
     pub(crate) async fn settled(&self, from: &Prefix, compared: Compared) -> Result<Compared> {
-        let Compared { changes, counts, mark, .. } = compared;
+        let Compared { changes, counts, mark, mut twins, .. } = compared;
         let resolved = stream::iter(changes).map(|change| self.resolve(from, mark.as_ref(), change));
-        let resolved: Vec<Change> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
-        let mut counts = Counts { same: counts.same, ..Counts::default() };
+        let mut resolved: Vec<Change> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
+        let mut counts = Counts { same: counts.same + twins.unasked, ..Counts::default() };
+        resolved.extend(self.ask_for_headers(&mut twins).await?);
         resolved.iter().for_each(|change| counts.add(change));
-        let changes = resolved.into_iter().filter(|change| *change != Change::Same).collect();
-        Ok(Compared { changes, counts, mark, ..compared })
+        let mut changes: Vec<Change> =
+            resolved.into_iter().filter(|change| *change != Change::Same).collect();
+        changes.sort_by(|one, other| one.key().cmp(&other.key()));
+        Ok(Compared { changes, counts, mark, twins, ..compared })
     }
 
     /// One pass over both lists, of which what is remembered is not read again.
@@ -304,7 +310,8 @@ impl Site {
             let found = self.made(release, &sum, newest, pages.clone())?;
             self.memory.listed(release, found.as_ref(), collected);
         }
-        Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None, pages })
+        let twins = Twins::default();
+        Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None, pages, twins })
     }
 
     /// Tags of copies differ where they are no hash: of objects that were uploaded in parts, or that a KMS key encrypts. A mark of
@@ -330,6 +337,16 @@ impl Site {
         if let Some(etag) = &listed.content.etag {
             tally.add(&self.full(&listed.key), listed.content.size, etag);
         }
+    }
+
+    /// What this site is called in `state`, where other sites of the bucket may write as well.
+    pub(crate) fn name(&self) -> String {
+        Digest::of_bytes(self.live.as_str().as_bytes()).short()
+    }
+
+    /// Where something is noted of this site, by how that ends.
+    pub(crate) fn note_at(&self, end: &str) -> String {
+        format!("{}live/{}{end}", self.state, self.name())
     }
 
     /// The full key of what is served as `key`.

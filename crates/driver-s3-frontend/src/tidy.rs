@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use rollback_core::{Error, ErrorKind, Leftovers, Result, Tidying};
 
+use crate::act::{WRITTEN_AT_A_TIME, stopped};
 use crate::client::was_overtaken;
 use crate::diff::Change;
 use crate::mark::Mark;
@@ -18,8 +19,6 @@ use crate::retained::Retained;
 use crate::site::Site;
 use crate::tally::Tally;
 
-/// How many objects are deleted at a time.
-const AT_A_TIME: usize = 32;
 /// How many releases are held against what is live, newest first.
 const COMPARED: usize = 20;
 
@@ -121,8 +120,7 @@ impl Site {
         for release in releases.iter().filter_map(|release| release.release()).take(COMPARED) {
             let recalled = Recalled { live: None, releases: Good::Nothing };
             let compared = self.compare(release, &recalled).await?;
-            let is_extra = |change: &Change| matches!(change, Change::Extra(listed) if !self.order.is_entry_point(&listed.key));
-            if !compared.changes.iter().all(is_extra) {
+            if !compared.changes.iter().all(|change| change.kept(&self.order).is_some()) {
                 continue;
             }
             served += 1;
@@ -150,7 +148,7 @@ impl Site {
         let mark = self.mark().await?.filter(marked);
         self.memory.writes();
         let deleting = stream::iter(due).map(|listed| self.take_away(listed, tidying));
-        let mut deleting = deleting.buffer_unordered(AT_A_TIME);
+        let mut deleting = deleting.buffer_unordered(WRITTEN_AT_A_TIME);
         let mut gone = Gone { retained, told, live, failed: None };
         (gone.told.due, gone.told.bytes) = (0, 0);
         gone.told.shown.clear();
@@ -163,7 +161,7 @@ impl Site {
     async fn take_away(&self, listed: Listed, tidying: &Tidying) -> (Listed, Result<()>) {
         let deleted = match &listed.content.etag {
             _ if tidying.stop.is_cancelled() => {
-                Err(Error::new(ErrorKind::Cancelled, "tidy up", "it was asked to stop"))
+                Err(stopped("tidy up", "run it again: it goes on with what is left"))
             }
             Some(etag) => self.client.delete(&self.full(&listed.key), etag).await,
             None => Ok(()),

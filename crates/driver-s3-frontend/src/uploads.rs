@@ -3,10 +3,11 @@
 //!
 //! No other upload is ever touched: a deploy may be under way.
 
-use rollback_core::{Digest, Error, ErrorKind, Result};
+use rollback_core::{Digest, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Upload;
+use crate::json;
 use crate::names::Prefix;
 use crate::object::ETag;
 use crate::site::Site;
@@ -37,8 +38,7 @@ pub(crate) struct Noted {
 impl Site {
     /// Where the notes are: in a folder for each site of the bucket.
     fn uploads(&self) -> Result<Prefix> {
-        let site = Digest::of_bytes(self.live.as_str().as_bytes()).short();
-        Prefix::new(format!("{}live/{site}.uploads/", self.state))
+        Prefix::new(self.note_at(".uploads/"))
     }
 
     /// Notes an upload that has begun. One that cannot be noted is given up.
@@ -48,12 +48,8 @@ impl Site {
             let name = Digest::of_bytes(format!("{}:{key}{id}", key.len()).as_bytes()).short();
             let at = format!("{}{name}.json", self.uploads()?);
             let note = Note { schema: SCHEMA.to_owned(), key, upload: id };
-            let body = serde_json::to_vec(&note).map_err(|error| {
-                let next = "copy the object by hand, with `aws s3 cp`, then plan again";
-                Error::new(ErrorKind::Other, "note a copy in parts", "it is no JSON")
-                    .with_source(error)
-                    .next(next)
-            })?;
+            let body = json::written("note a copy in parts", &note)
+                .map_err(|error| error.next("copy the object by hand, with `aws s3 cp`, then plan again"))?;
             let tag = self.client.put(&at, body, None).await?;
             Ok((at, tag))
         };

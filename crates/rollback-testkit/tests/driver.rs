@@ -22,18 +22,15 @@ struct Toy {
     long_lived: bool,
     /// The schema of those.
     oldest: &'static str,
+    /// What is deployed beside it.
+    beside: World,
 }
 
 impl Toy {
     fn new(settings: Settings, flaw: Option<Flaw>) -> Self {
         let clock = Arc::new(ManualClock::new());
-        Self {
-            world: World::new(settings, Arc::clone(&clock) as Arc<dyn Clock>),
-            clock,
-            flaw,
-            long_lived: false,
-            oldest: "toy-release/0",
-        }
+        let world = || World::new(settings, Arc::clone(&clock) as Arc<dyn Clock>);
+        Self { world: world(), beside: world(), clock, flaw, long_lived: false, oldest: "toy-release/0" }
     }
 
     fn long_lived(self) -> Self {
@@ -44,7 +41,7 @@ impl Toy {
 #[async_trait]
 impl Fixture for Toy {
     async fn target(&self) -> Result<Arc<dyn DynTarget>> {
-        let target = ToyTarget::new("web", self.world.clone());
+        let target = ToyTarget::new("web", self.world.clone()).beside(self.beside.clone());
         let target = if self.long_lived { target.secret(SECRET) } else { target };
         Ok(match self.flaw {
             Some(flaw) => target.flawed(flaw).erase(),
@@ -120,6 +117,10 @@ impl Fixture for Toy {
         Ok(vec![record])
     }
 
+    async fn neighbour(&self) -> Result<Option<Arc<dyn DynTarget>>> {
+        Ok(Some(ToyTarget::new("shop", self.beside.clone()).erase()))
+    }
+
     fn secrets(&self) -> Vec<String> {
         if self.long_lived { vec![SECRET.to_owned()] } else { Vec::new() }
     }
@@ -145,6 +146,11 @@ fn rolling() -> Settings {
     three().rollout(Duration::from_secs(20)).lag(Duration::from_secs(5))
 }
 
+/// Rollbacks leave something behind.
+fn tidy() -> Settings {
+    three().tidies(true)
+}
+
 /// Looks show the past for a while.
 fn behind() -> Settings {
     one().shows_past(Duration::from_secs(5))
@@ -159,6 +165,7 @@ fn passes(settings: Settings) {
 fn a_sound_driver_passes_in_every_configuration() {
     for base in [one(), three(), rolling(), behind()] {
         for (refuses, keeps) in [(false, false), (true, false), (false, true), (true, true)] {
+            let base = base.tidies(refuses != keeps);
             for way in [Way::Switch, Way::PartByPart, Way::Sync, Way::SwitchOrParts] {
                 for restarts in [false, true] {
                     passes(base.refuses_stale_writers(refuses).keeps_keys(keeps).way(way).restarts(restarts));
@@ -175,7 +182,7 @@ fn long_lived(settings: Settings, flaw: Option<Flaw>) -> Suite {
 
 #[test]
 fn every_case_runs_in_some_configuration() {
-    let settings = [rolling(), three().way(Way::Sync), one().keeps_keys(true)];
+    let settings = [rolling(), three().way(Way::Sync), one().keeps_keys(true), tidy()];
     let mut results: Vec<_> = settings.map(|settings| toy(settings, None).check()).into();
     results.push(long_lived(one().history(false), None).check());
     for result in &results {
@@ -282,6 +289,11 @@ caught! {
     a_history_that_does_not_listen: IgnoresQuery in toy(one()) => "history-answers-the-query";
     a_strategy_without_words: NamelessStrategy in toy(one()) => "strategies-have-names";
     a_proof_without_evidence: ShowsNoEvidence in toy(one()) => "proof-shows-evidence";
+    a_grace_that_is_ignored: IgnoresGrace in toy(tidy()) => "leftovers-wait";
+    tidying_of_the_half: TidiesHalf in toy(tidy()) => "what-is-listed-goes";
+    tidying_that_trips: TripsOverGone in toy(tidy()) => "tidying-repeats";
+    tidying_next_door: TidiesNextDoor in toy(tidy()) => "tidying-spares-neighbours";
+    tidying_that_forgets: ForgetsTheRest in toy(tidy()) => "tidying-that-was-stopped-goes-on";
     a_proof_from_memory: ProvesFromMemory in toy(one()) => "proof-reads-afresh";
 }
 

@@ -3,6 +3,7 @@
 use rollback_testkit::harness::{CaseResult, ensure, equal};
 use rollback_tests::proxy::{Answer, Fault, Faults, Rule};
 
+use super::input::refuses;
 use super::shop::{Shop, files};
 
 /// Requests that write this key.
@@ -23,6 +24,21 @@ pub(super) async fn one_copy_fails() -> CaseResult {
     equal("the page", &shop.served().await?["index.html"], &files(2)["index.html"])?;
     shop.faults(Faults::none());
     shop.back(0)?;
+    equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])
+}
+
+/// Everything is written, and what is to be said of it may not be: sent once more, that is certain.
+pub(super) async fn unsaid() -> CaseResult {
+    let shop = Shop::new().await?;
+    let denied = Answer::new(403)
+        .body("application/xml", "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+    let rule = Rule::new(Fault::Answer(denied)).method("PUT").path("/*/.rollback/live/*");
+    shop.faults(Faults::none().rule(rule));
+    let ran = shop.run("run web --to version=v1 --yes --no-quarantine --reason bad")?;
+    ensure(ran.code.is_some_and(|code| code != 0), format!("it ended well: {ran}"))?;
+    let said = format!("{}{}", ran.out, ran.err);
+    ensure(said.contains("s3:PutObject"), format!("not told: {ran}"))?;
+    ensure(!said.contains("is not known"), format!("it is known what became of it: {ran}"))?;
     equal("the page", &shop.served().await?["index.html"], &files(1)["index.html"])
 }
 
@@ -78,6 +94,35 @@ pub(super) async fn key_denied() -> CaseResult {
     refused_copy(403, "AccessDenied", &message, &["allow kms:GenerateDataKey", key]).await?;
     let message = format!("{key} is disabled.");
     refused_copy(400, "KMS.DisabledException", &message, &[key, "get-bucket-encryption"]).await
+}
+
+/// A key that cannot be used to read what is to be copied, or no permission to read it: the plan says so, and nothing is written.
+pub(super) async fn source_unreadable() -> CaseResult {
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let disabled = (400, "KMS.DisabledException", format!("{key} is disabled."), "key-unusable");
+    let denied = (403, "AccessDenied", "Access Denied".to_owned(), "source-denied");
+    for (status, code, message, finding) in [disabled, denied] {
+        let shop = Shop::new().await?;
+        let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        let answer = Fault::Answer(Answer::new(status).body("application/xml", &body));
+        shop.faults(Faults::none().rule(Rule::new(answer).method("GET").path("/*/versions/v1/*")));
+        let planned = shop.run("plan web --to version=v1 --reason bad --output json")?;
+        ensure(planned.out.contains(finding), format!("{finding} is not told: {planned}"))?;
+        refuses(&shop, "run web --to version=v1 --yes --reason bad", &[&message]).await?;
+        equal("what was written", &shop.written(), &Vec::new())?;
+    }
+    Ok(())
+}
+
+/// What nobody can ask for beforehand, and only what the plan needs after its first writes.
+pub(super) async fn unasked() -> CaseResult {
+    let shop = Shop::new().await?;
+    let planned = shop.run("plan web --to version=v1 --reason bad")?.expect(0);
+    ensure(!planned.out.contains("is seen only when it is done"), format!("{planned}"))?;
+    shop.put("live/more.html", "<p>a page more").await?;
+    let planned = shop.run("plan web --to version=v1 --reason bad")?.expect(0);
+    let told = "whether s3:DeleteObject is allowed is seen only when it is done";
+    ensure(planned.out.contains(told), format!("{planned}"))
 }
 
 pub(super) async fn archived() -> CaseResult {

@@ -4,6 +4,7 @@ mod calls;
 mod cloudfront;
 mod edges;
 mod faults;
+mod headers;
 mod input;
 mod parts;
 mod relay;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         .case("a_rollback_can_be_rolled_back", true, usual::and_back)
         .case("a_whole_bucket_keeps_its_archive", true, usual::whole_bucket)
         .case("pages_wait_for_the_assets_they_need", true, faults::one_copy_fails)
+        .case("what_may_not_be_noted_is_no_riddle", true, faults::unsaid)
         .case("a_busy_server_is_asked_again", true, faults::slow_down)
         .case("a_lost_answer_is_no_failure", true, faults::lost_answer)
         .case("a_deploy_at_the_same_time_is_not_overwritten", true, faults::overtaken)
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         .case("a_whole_bucket_goes_back_in_time", true, versions::whole_bucket)
         .case("what_was_there_before_versioning_comes_back", true, versions::from_before)
         .case("a_key_that_may_not_be_used_is_named", true, faults::key_denied)
+        .case("what_cannot_be_read_is_told_by_the_plan", true, faults::source_unreadable)
+        .case("what_cannot_be_asked_is_told_where_it_matters", true, faults::unasked)
         .case("an_object_that_no_listing_shows_to_be_archived", true, faults::archived)
         .case("odd_keys_come_back_by_their_versions", true, || edges::odd_keys(Ministack))
         .case("odd_keys_come_back_by_their_versions_on_moto", true, || edges::odd_keys(Moto))
@@ -86,6 +90,11 @@ fn main() -> ExitCode {
         .case("versions_that_are_gone_are_named", true, undo::gone)
         .case("a_rollback_without_an_archive_can_be_rolled_back", true, || undo::and_back(Ministack))
         .case("a_rollback_without_an_archive_can_be_rolled_back_on_moto", true, || undo::and_back(Moto))
+        .case("headers_of_another_version_come_back", true, || headers::come_back(Ministack))
+        .case("headers_of_another_version_come_back_on_moto", true, || headers::come_back(Moto))
+        .case("headers_that_were_recorded_come_back", true, || headers::recorded(Ministack))
+        .case("headers_that_were_recorded_come_back_on_moto", true, || headers::recorded(Moto))
+        .case("a_manifest_without_headers_is_read", true, headers::unrecorded)
         .case("what_was_kept_goes_after_the_grace", true, || tidy::grace(Ministack))
         .case("what_was_kept_goes_after_the_grace_on_moto", true, || tidy::grace(Moto))
         .case("what_a_deploy_needs_again_stays", true, tidy::needed)

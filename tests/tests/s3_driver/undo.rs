@@ -15,7 +15,7 @@ const MANIFESTS: &str = ".rollback/manifests/";
 const ODD: &str = "odd/a+b %2e\"]}.js";
 
 /// All manifests, by the end of their names.
-async fn manifests(shop: &Shop) -> Made<BTreeMap<String, String>> {
+pub(super) async fn manifests(shop: &Shop) -> Made<BTreeMap<String, String>> {
     shop.below(MANIFESTS).await
 }
 

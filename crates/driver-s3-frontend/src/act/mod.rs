@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
-pub(crate) use self::slots::AT_A_TIME as PARTS_AT_A_TIME;
 use self::slots::Slots;
+pub(crate) use self::slots::{AT_A_TIME as WRITTEN_AT_A_TIME, stopped};
 use self::work::{Stages, Work, Written};
 use crate::cdn;
 use crate::diff::Change;
+use crate::headers::Recorded;
 use crate::mark::Mark;
 use crate::names::{Key, Prefix};
 use crate::object::Listed;
@@ -63,8 +64,9 @@ impl Site {
         mut compared: Compared,
         source: Source,
     ) -> Result<Landing> {
-        let kept = self.kept(&compared.changes);
-        let stages = self.stages(from, std::mem::take(&mut compared.changes));
+        let (changes, recorded) =
+            (std::mem::take(&mut compared.changes), std::mem::take(&mut compared.twins.recorded));
+        let (stages, kept) = self.stages(from, changes, recorded);
         self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
@@ -74,31 +76,35 @@ impl Site {
         self.carry_out(cx, Job { stages, tally: compared.tally, mark: compared.mark, to, kept }).await
     }
 
-    /// What the release has not and open tabs may ask for.
-    fn kept(&self, changes: &[Change]) -> Vec<Listed> {
-        let kept = changes.iter().filter_map(|change| match change {
-            Change::Extra(listed) if !self.order.is_entry_point(&listed.key) => Some(listed.clone()),
-            _ => None,
-        });
-        kept.collect()
-    }
-
-    /// What is to be written. Tabs that are open still ask for the assets of the release that is left: those stay.
-    fn stages(&self, from: &Prefix, changes: Vec<Change>) -> Stages {
-        let mut stages = Stages::default();
+    /// What is to be written, and what stays: tabs that are open still ask for the assets of the release that is left.
+    fn stages(
+        &self,
+        from: &Prefix,
+        changes: Vec<Change>,
+        mut recorded: BTreeMap<Key, Recorded>,
+    ) -> (Stages, Vec<Listed>) {
+        let (mut stages, mut kept) = (Stages::default(), Vec::new());
+        let mut copy = |entry: Listed, over| {
+            let headers = recorded.remove(&entry.key).map(Box::new);
+            Work::Copy { from: from.join(&entry.key), entry, over, headers }
+        };
         for change in changes {
             let work = match change {
-                Change::Missing(entry) => Work::Copy { from: from.join(&entry.key), entry, over: None },
-                Change::Differs(entry, listed) | Change::Unknown(entry, listed) => {
-                    Work::Copy { from: from.join(&entry.key), entry, over: Some(listed) }
-                }
+                Change::Missing(entry) => copy(entry, None),
+                Change::Differs(entry, listed)
+                | Change::Unknown(entry, listed)
+                | Change::Headers(entry, listed, _) => copy(entry, Some(listed)),
                 Change::Hidden(entry, markers) => Work::Uncover(entry, markers),
                 Change::Extra(listed) if self.order.is_entry_point(&listed.key) => Work::Delete(listed),
-                Change::Extra(_) | Change::Same => continue,
+                Change::Extra(listed) => {
+                    kept.push(listed);
+                    continue;
+                }
+                Change::Same => continue,
             };
             stages.add(&self.order, work);
         }
-        stages
+        (stages, kept)
     }
 
     /// Writes what is to be written, stage by stage, and leaves a mark of what is live then.
@@ -127,8 +133,12 @@ impl Site {
         self.retain(cx.run, &job.tally, &job.kept).await;
         let mark =
             Mark::new(&job.tally, &job.to, job.kept.len() as u64).copied(before.chain(vague).collect());
-        // Everything is written: only what is said of it is not.
-        self.leave(&mark).await.map_err(|error| error.with_effect(Effect::Unknown))?;
+        // Everything is written: only what is said of it is not. Where nothing was to be written either, that is all there is to know.
+        let unsaid = |error: Error| match progress.total {
+            0 => error,
+            _ => error.with_effect(Effect::Unknown),
+        };
+        self.leave(&mark).await.map_err(unsaid)?;
         self.memory.wrote();
         let receipt = Receipt::default().with_token(job.tally.token());
         Ok(Landing::Applied(match self.front.cloudfront {

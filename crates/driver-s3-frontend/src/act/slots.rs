@@ -35,13 +35,15 @@ impl<'a> Slots<'a> {
     }
 
     async fn one_of<'s>(&self, slots: &'s Semaphore) -> Result<SemaphorePermit<'s>> {
-        let stopped = || {
-            Error::new(ErrorKind::Cancelled, "go on", "it was asked to stop")
-                .next("run it again: it goes on with what still differs")
-        };
+        let stopped = || stopped("go on", "run it again: it goes on with what still differs");
         let slot = slots.acquire().await.map_err(|_| stopped())?;
         if self.cx.cancel.is_cancelled() { Err(stopped()) } else { Ok(slot) }
     }
+}
+
+/// What whoever was asked to stop says, and how to go on.
+pub(crate) fn stopped(doing: &'static str, next: &'static str) -> Error {
+    Error::new(ErrorKind::Cancelled, doing, "it was asked to stop").next(next)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use rollback_core::{Effect, Error, ErrorKind, Result};
 
 use super::slots::Slots;
 use crate::client::{Copy, Expected, Marker, was_overtaken};
+use crate::headers::Recorded;
 use crate::names::Key;
 use crate::object::{ETag, Listed};
 use crate::order::{Order, Stage};
@@ -21,6 +22,8 @@ pub(crate) enum Work {
         from: String,
         /// What it is written over.
         over: Option<Listed>,
+        /// The headers that it is to have, where those of what is copied are not to be relied on.
+        headers: Option<Box<Recorded>>,
     },
     /// Delete markers go, newest first here: what is below them is served again.
     Uncover(Listed, Vec<Marker>),
@@ -98,7 +101,7 @@ impl Site {
     /// Makes one write, if what is there is still what was seen.
     pub(super) async fn write(&self, work: Work, slots: &Slots<'_>) -> Result<Written> {
         match work {
-            Work::Copy { entry, from, over } => self.copy(entry, &from, over, slots).await,
+            Work::Copy { entry, from, over, headers } => self.copy(entry, &from, over, headers, slots).await,
             Work::Uncover(entry, markers) => {
                 let _slot = slots.write().await?;
                 self.uncover(entry, &markers).await
@@ -115,6 +118,7 @@ impl Site {
         entry: Listed,
         from: &str,
         before: Option<Listed>,
+        recorded: Option<Box<Recorded>>,
         slots: &Slots<'_>,
     ) -> Result<Written> {
         let version = entry.version.as_ref();
@@ -131,6 +135,8 @@ impl Site {
             Some(etag) => Expected::Tag(etag),
             None => Expected::Absent,
         };
+        let copied = recorded.is_none();
+        let headers = recorded.map_or_else(|| head.headers.clone(), |recorded| recorded.on(&head.headers));
         let copy = Copy {
             from,
             version,
@@ -138,7 +144,8 @@ impl Site {
             to: &self.full(&entry.key),
             over: &over,
             class: &entry.class,
-            headers: &head.headers,
+            headers: &headers,
+            copied,
             bytes: entry.content.size,
         };
         let now = if self.parts.needed(copy.bytes) {

@@ -144,6 +144,13 @@ impl CloudFront {
         Ok(invalidation(made))
     }
 
+    /// Whether its invalidations may be listed: an error if not.
+    pub(crate) async fn may_list_invalidations(&self) -> Result<()> {
+        let call = self.reads("ListInvalidations", "list the invalidations of the distribution");
+        let request = self.sdk.list_invalidations().distribution_id(self.id.as_str()).max_items(1);
+        request.send().await.map(drop).map_err(|error| missing(explain(&call, &error)))
+    }
+
     /// The invalidation whose reference begins so, among the newest ones.
     ///
     /// <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_ListInvalidations.html>,

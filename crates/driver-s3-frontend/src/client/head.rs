@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rollback_aws_support::{asking, explain};
 use rollback_core::{ErrorKind, Result};
 
+use super::write::about_object;
 use super::{Client, lacking, missing_bucket};
 use crate::object::{Algorithm, Content, ETag, Headers, VersionId};
 
@@ -45,6 +46,17 @@ impl Client {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads the first byte of an object, or of one version of it: whoever may not read it, or may not use its key, is told so.
+    pub(crate) async fn first_byte(&self, full: &str, version: Option<&VersionId>) -> Result<()> {
+        let doing = format!("read {}", self.shown(full));
+        let sent = self.s3.get_object().bucket(self.bucket.as_str()).key(full).range("bytes=0-0");
+        let sent = sent.set_version_id(version.map(ToString::to_string));
+        let sent = sent.set_expected_bucket_owner(self.owner()).send().await;
+        let permission = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+        let call = self.reads("GetObject", permission, doing);
+        sent.map(drop).map_err(|error| about_object(explain(&call, &error), &Headers::default()))
     }
 
     /// A small object, whole, with its tag; `None` if there is none.

@@ -8,7 +8,7 @@ use rollback_aws_support::explain;
 use rollback_core::{Effect, ErrorKind, Result};
 
 use super::encoding::encode;
-use super::write::{Copy, about_object};
+use super::write::{Copy, about_object, set_expires};
 use super::{Client, lacking};
 use crate::object::{ETag, Headers, VersionId};
 
@@ -100,12 +100,7 @@ impl Client {
             .checksum_type(ChecksumType::FullObject)
             .set_expected_bucket_owner(self.owner())
             .customize()
-            // As it was written: it need not be a time.
-            .mutate_request(move |request| {
-                let set = expires.clone().map(|expires| request.headers_mut().try_insert("expires", expires));
-                // It came as a header, and so it is one.
-                drop(set);
-            })
+            .mutate_request(move |request| set_expires(request, expires.clone()))
             .send()
             .await;
         let call = self.changes("CreateMultipartUpload", "s3:PutObject", doing.clone());

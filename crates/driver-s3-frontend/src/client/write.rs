@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::http::HttpRequest;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption, StorageClass as Class, TaggingDirective};
 use rollback_aws_support::explain;
@@ -53,6 +55,8 @@ pub(crate) struct Copy<'a> {
     pub(crate) class: &'a StorageClass,
     /// What goes along, where S3 does not take it along by itself.
     pub(crate) headers: &'a Headers,
+    /// Whether these are the headers of what is copied.
+    pub(crate) copied: bool,
     /// How large it is.
     pub(crate) bytes: u64,
 }
@@ -65,7 +69,20 @@ impl Client {
     pub(crate) async fn copy(&self, copy: &Copy<'_>) -> Result<ETag> {
         let doing = format!("copy {} to {}", self.shown(copy.from), self.shown(copy.to));
         let headers = copy.headers;
-        let sent = self
+        let sent = self.copying(copy).customize().config_override(self.patient(copy.bytes));
+        let expires = headers.expires.clone().filter(|_| !copy.copied);
+        let sent = sent.mutate_request(move |request| set_expires(request, expires.clone())).send().await;
+        let call = self.changes("CopyObject", "s3:PutObject", doing.clone());
+        let answer = sent.map_err(|error| about_object(explain(&call, &error), headers))?;
+        let result = answer.copy_object_result().and_then(|result| result.e_tag());
+        // The status comes before the copy is done: an answer without a result is a copy that failed after that.
+        let unknown = || lacking(&doing, "result").with_effect(Effect::Unknown);
+        ETag::read(result.ok_or_else(unknown)?)
+    }
+
+    fn copying(&self, copy: &Copy<'_>) -> CopyObjectFluentBuilder {
+        let headers = copy.headers;
+        let request = self
             .s3
             .copy_object()
             .bucket(self.bucket.as_str())
@@ -74,24 +91,25 @@ impl Client {
             .copy_source_if_match(format!("\"{}\"", copy.tag))
             .set_if_match(copy.over.if_match())
             .set_if_none_match(copy.over.if_none_match())
-            .metadata_directive(MetadataDirective::Copy)
             .tagging_directive(TaggingDirective::Copy)
             .storage_class(Class::from(copy.class.as_str()))
             .set_website_redirect_location(headers.redirect.clone())
             .set_server_side_encryption(headers.encryption.as_deref().map(ServerSideEncryption::from))
             .set_ssekms_key_id(headers.kms_key.clone())
             .set_expected_bucket_owner(self.owner())
-            .set_expected_source_bucket_owner(self.owner())
-            .customize()
-            .config_override(self.patient(copy.bytes))
-            .send()
-            .await;
-        let call = self.changes("CopyObject", "s3:PutObject", doing.clone());
-        let answer = sent.map_err(|error| about_object(explain(&call, &error), headers))?;
-        let result = answer.copy_object_result().and_then(|result| result.e_tag());
-        // The status comes before the copy is done: an answer without a result is a copy that failed after that.
-        let unknown = || lacking(&doing, "result").with_effect(Effect::Unknown);
-        ETag::read(result.ok_or_else(unknown)?)
+            .set_expected_source_bucket_owner(self.owner());
+        if copy.copied {
+            return request.metadata_directive(MetadataDirective::Copy);
+        }
+        let said = headers.clone();
+        request
+            .metadata_directive(MetadataDirective::Replace)
+            .set_content_type(said.content_type)
+            .set_content_encoding(said.content_encoding)
+            .set_content_language(said.content_language)
+            .set_content_disposition(said.content_disposition)
+            .set_cache_control(said.cache_control)
+            .set_metadata(Some(said.metadata.into_iter().collect()))
     }
 
     /// What is copied, as a header names it.
@@ -163,6 +181,13 @@ impl Client {
         let call = self.changes("DeleteObject", "s3:DeleteObject", doing);
         sent.map(drop).map_err(|error| explain(&call, &error))
     }
+}
+
+/// As it was written: it need not be a time.
+pub(super) fn set_expires(request: &mut HttpRequest, expires: Option<String>) {
+    let set = expires.map(|expires| request.headers_mut().try_insert("expires", expires));
+    // It came as a header, and so it is one.
+    drop(set);
 }
 
 /// Every limit for a whole call, longer by what copying so many bytes may take.

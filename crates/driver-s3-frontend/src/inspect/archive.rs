@@ -10,7 +10,10 @@ use crate::snapshot::SiteSnapshot;
 pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Release>> {
     let found = site.find_and_compare(to.identity, to.release(), &site.memory.to_inspect()).await?;
     Ok(match found {
-        Some((release, compared)) => Way::through(release, compared),
+        Some((release, compared)) => {
+            let from = site.layout.of(&release);
+            Way::through(release, compared).tried(site, &from).await?
+        }
         None => Way::closed("no copy of it is in the archive"),
     })
 }

@@ -3,6 +3,7 @@
 use rollback_core::target::{Finding, Inspection};
 use rollback_core::{ErrorKind, Result};
 
+use super::allowed;
 use crate::cdn::Distribution;
 use crate::site::Site;
 
@@ -24,7 +25,7 @@ pub(super) async fn inspect(site: &Site, inspection: Inspection) -> Result<Inspe
         }
         Err(error) => return Err(error),
     };
-    Ok(findings(site, inspection, &distribution))
+    allowed::of_distribution(site, cloudfront, findings(site, inspection, &distribution)).await
 }
 
 fn findings(site: &Site, mut inspection: Inspection, distribution: &Distribution) -> Inspection {

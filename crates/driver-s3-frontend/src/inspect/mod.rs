@@ -1,5 +1,6 @@
 //! What going back would mean, and what speaks against it, for each way in which the destination can be had.
 
+mod allowed;
 mod archive;
 mod front;
 mod parts;
@@ -51,6 +52,12 @@ impl<T> Way<T> {
     fn finding(mut self, finding: Finding) -> Self {
         self.findings.push(finding);
         self
+    }
+
+    /// Closed after all, for this.
+    fn close(&mut self, finding: Finding) {
+        self.whence = Whence::Nowhere(finding.message.clone());
+        self.against.push(finding);
     }
 
     fn is_open(&self) -> bool {
@@ -110,7 +117,10 @@ async fn copied(site: &Site, from: Option<&SiteSnapshot>, to: &SiteSnapshot) -> 
         versions.compared
     };
     Ok(match used {
-        Some(compared) => parts::told(site, shown::differences(site, inspection, &compared), &compared),
+        Some(compared) => {
+            let inspection = shown::differences(site, inspection, &compared);
+            allowed::told(site, parts::told(site, inspection, &compared), &compared)
+        }
         None => inspection,
     })
 }
@@ -118,7 +128,10 @@ async fn copied(site: &Site, from: Option<&SiteSnapshot>, to: &SiteSnapshot) -> 
 /// The objects that are to be copied.
 fn copied_entries(compared: &Compared) -> impl Iterator<Item = &Listed> {
     compared.changes.iter().filter_map(|change| match change {
-        Change::Missing(entry) | Change::Differs(entry, _) | Change::Unknown(entry, _) => Some(entry),
+        Change::Missing(entry)
+        | Change::Differs(entry, _)
+        | Change::Unknown(entry, _)
+        | Change::Headers(entry, ..) => Some(entry),
         // What is uncovered is not copied.
         Change::Same | Change::Extra(_) | Change::Hidden(..) => None,
     })

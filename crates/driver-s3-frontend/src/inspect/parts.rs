@@ -4,7 +4,7 @@ use rollback_core::target::{Finding, Inspection};
 use rollback_core::time::Lasting;
 
 use super::copied_entries;
-use crate::act::PARTS_AT_A_TIME;
+use crate::act::WRITTEN_AT_A_TIME;
 use crate::site::{Compared, Site};
 
 /// What S3 copies in a second for each request, as AWS plans with.
@@ -17,7 +17,7 @@ pub(super) fn told(site: &Site, inspection: Inspection, compared: &Compared) -> 
     let (mut count, mut bytes, mut seconds, mut largest) = (0_u64, 0_u64, 0_u64, None);
     for entry in large {
         let size = entry.content.size;
-        let at_a_time = site.parts.cut(size, None).numbers().take(PARTS_AT_A_TIME).count() as u64;
+        let at_a_time = site.parts.cut(size, None).numbers().take(WRITTEN_AT_A_TIME).count() as u64;
         (count, bytes) = (count + 1, bytes.saturating_add(size));
         seconds = seconds.saturating_add(size.div_ceil(EACH_SECOND * at_a_time.max(1)));
         largest = largest.max(Some((size, entry.key.shown())));

@@ -4,6 +4,7 @@ use rollback_core::target::{Finding, Inspection, Reading, Shown};
 use rollback_core::{Error, Result};
 use serde_json::json;
 
+use super::allowed::unasked;
 use crate::client::CloudFront;
 use crate::facts::Whence;
 use crate::names::Release;
@@ -28,6 +29,8 @@ pub(super) async fn inspect(
     };
     let path = |release: &Release| Shown::Plain(site.layout.of(release).to_string());
     let mut inspection = super::overview(from, to);
+    let moves = release.as_ref().is_some_and(|release| serves.as_ref().ok() != Some(release));
+    inspection = unasked(inspection, moves.then_some("cloudfront:CreateInvalidation").into_iter());
     if let Some(release) = release.as_ref().filter(|release| serves.as_ref().ok() != Some(*release)) {
         inspection = inspection.differs("origin path", serves.as_ref().ok().map(path), Some(path(release)));
         if let Ok(from) = &serves {

@@ -22,6 +22,11 @@ pub(super) fn differences(site: &Site, mut inspection: Inspection, compared: &Co
                 Some(shown(&listed.content)),
                 Some(shown(&entry.content)),
             ),
+            Change::Headers(entry, _, differing) => {
+                let what = format!("{}: {}", entry.key.shown(), differing.join(", "));
+                let [now, then] = ["as it is", "as it was"].map(|text| Shown::Plain(text.to_owned()));
+                inspection.differs(what, Some(now), Some(then))
+            }
             Change::Extra(listed) if site.order.is_entry_point(&listed.key) => {
                 inspection.differs(listed.key.shown(), Some(shown(&listed.content)), None)
             }
@@ -36,6 +41,14 @@ pub(super) fn differences(site: &Site, mut inspection: Inspection, compared: &Co
         0 => String::new(),
         hidden => format!("{hidden} deletions taken back, "),
     };
+    let unasked = compared.twins.unasked;
+    if unasked > 0 {
+        let message = format!(
+            "{unasked} entry points were written again with the same content, and nobody looked whether with other headers"
+        );
+        let next = "after the rollback, look at those that matter: aws s3api head-object";
+        inspection = inspection.finding(Finding::info("headers-unread", message).next(next));
+    }
     let message = format!(
         "{} objects are copied ({} bytes), {uncovered}{gone} pages deleted, {} assets kept for open tabs, {} left as they are",
         counts.copies(),

@@ -40,7 +40,9 @@ async fn on(site: &Site, to: &SiteSnapshot) -> Result<Way<Source>> {
     let found = site.remembering().find_and_compare_past(to, rules.as_deref().unwrap_or_default()).await;
     let mut way = match readable(found)? {
         Err(denied) => return Ok(unread("the versions of its objects", &denied)),
-        Ok(Sought::Found(source, compared)) => Way::through(source, *compared),
+        Ok(Sought::Found(source, compared)) => {
+            Way::through(source, *compared).tried(site, &site.live).await?
+        }
         Ok(Sought::Nowhere(Some(gone))) => return Ok(Way::closed(gone.why)),
         Ok(Sought::Nowhere(None)) => {
             let why = "versions of it were removed, or it was never served as it is";

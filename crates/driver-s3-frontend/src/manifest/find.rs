@@ -10,6 +10,7 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use super::{Entry, Manifest};
 use crate::client::{Layers, Rule};
 use crate::diff::{Change, Counts};
+use crate::headers::{Recorded, Twins};
 use crate::names::Key;
 use crate::order::Pages;
 use crate::past::Story;
@@ -36,6 +37,7 @@ struct Held<'a> {
     /// What was not come across yet.
     wanted: BTreeMap<&'a Key, &'a Entry>,
     gone: Vec<&'a Entry>,
+    headers: &'a BTreeMap<Key, Recorded>,
     rules: &'a [Rule],
     may_remove: bool,
     compared: Compared,
@@ -46,6 +48,7 @@ impl<'a> Held<'a> {
     fn next(&mut self, layers: &Layers) -> Result<()> {
         let removed = Removed::default();
         let story = Story::of(layers, &removed);
+        let mut may_remove = self.may_remove;
         if let Some(live) = story.object(0) {
             self.site.count(&mut self.compared.tally, live);
         }
@@ -56,6 +59,12 @@ impl<'a> Held<'a> {
                     self.gone.push(entry);
                     return Ok(());
                 };
+                // With the very version its headers come back, and with another one those that were written down.
+                let stands_in = story.object(found).is_some_and(|listed| !entry.is(listed));
+                if let Some(recorded) = self.headers.get(&layers.key).filter(|_| stands_in) {
+                    self.compared.twins.recorded.insert(layers.key.clone(), recorded.clone());
+                    may_remove = false;
+                }
                 self.compared.release.add(&entry.counted())?;
                 self.compared.pages.add(&self.site.order, &layers.key);
                 let expires = story.expires(found, &self.site.full(&layers.key), self.rules);
@@ -63,12 +72,23 @@ impl<'a> Held<'a> {
                 Some(found)
             }
         };
-        match story.change(found, self.may_remove) {
+        match story.change(found, may_remove) {
+            Some(Change::Same) if self.has_twin(&story, found) => {}
             Some(Change::Same) => self.compared.counts.add(&Change::Same),
             Some(change) => self.compared.changes.push(change),
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether something may be amiss with the headers of what has the right bytes. It is held if so.
+    fn has_twin(&mut self, story: &Story<'_>, found: Option<usize>) -> bool {
+        let itself = || {
+            let live = story.object(0).filter(|live| self.compared.twins.recorded.contains_key(&live.key))?;
+            Some((live.clone(), live.clone()))
+        };
+        let twins = story.twins(found).or_else(itself);
+        twins.is_some_and(|both| self.compared.twins.add(&self.site.order, both))
     }
 
     /// What is missing at the end.
@@ -157,9 +177,10 @@ impl Site {
             mark: self.mark().await?,
             until: None::<Timestamp>,
             pages: Pages::default(),
+            twins: Twins::default(),
         };
-        let (wanted, gone) = (manifest.by_key(), Vec::new());
-        let mut held = Held { site: self, wanted, gone, rules, may_remove, compared };
+        let (wanted, gone, headers) = (manifest.by_key(), Vec::new(), &manifest.headers);
+        let mut held = Held { site: self, wanted, gone, headers, rules, may_remove, compared };
         let mut all = self.layers();
         while let Some(layers) = all.try_next().await? {
             held.next(&layers)?;

@@ -13,12 +13,16 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::find::Gone;
+use crate::headers::Recorded;
+use crate::json;
 use crate::names::{Bucket, Key, Prefix};
 use crate::object::{Content, ETag, Listed, StorageClass, VersionId};
 use crate::site::Site;
 use crate::sum::Sum;
 
-const SCHEMA: &str = "s3-manifest/1";
+const SCHEMA: &str = "s3-manifest/2";
+/// Those that are read. The first one held no headers.
+const SCHEMAS: [&str; 2] = ["s3-manifest/1", SCHEMA];
 
 /// One object: its key, size and tag, when it was written, and, where they are known or not as usual: its version, its storage class,
 /// and the tag of what it was copied from, which then stands for its content.
@@ -31,6 +35,13 @@ impl Entry {
         let class = (listed.class != StorageClass::default()).then(|| listed.class.clone());
         let (key, size, modified) = (listed.key.clone(), listed.content.size, listed.modified);
         Some(Self(key, size, etag, modified, listed.version.clone(), class, copied_from.cloned()))
+    }
+
+    /// As a listing showed it.
+    fn listed(&self) -> Listed {
+        let Self(key, size, etag, modified, version, ..) = self;
+        let listed = Listed::new(key.clone(), Content::listed(*size, etag.clone()), *modified);
+        Listed { version: version.clone(), ..listed }
     }
 
     /// As it counts for the identity of the state.
@@ -60,19 +71,20 @@ pub(crate) struct Manifest {
     live: Prefix,
     identity: Identity,
     objects: Vec<Entry>,
+    /// What goes with some of them: of whatever is not here, nobody looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<Key, Recorded>,
 }
 
 impl Manifest {
-    fn new(site: &Site, identity: Identity, objects: Vec<Entry>) -> Self {
+    fn new(site: &Site, identity: Identity, objects: Vec<Entry>, headers: BTreeMap<Key, Recorded>) -> Self {
         let (bucket, live) = (site.client.bucket().clone(), site.live.clone());
-        Self { schema: SCHEMA.to_owned(), bucket, live, identity, objects }
+        Self { schema: SCHEMA.to_owned(), bucket, live, identity, objects, headers }
     }
 
     /// As it is written, with its name.
     fn sealed(&self) -> Result<(Vec<u8>, Digest)> {
-        let body = serde_json::to_vec(self).map_err(|error| {
-            Error::new(ErrorKind::Other, "write a manifest", "it is no JSON").with_source(error)
-        })?;
+        let body = json::written("write a manifest", self)?;
         let digest = Digest::of_bytes(&body);
         Ok((body, digest))
     }
@@ -85,7 +97,7 @@ impl Manifest {
         }
         let read: Self = serde_json::from_slice(body).map_err(|_| wrong("it is none of ours"))?;
         let here = (&read.bucket, &read.live) == (site.client.bucket(), &site.live);
-        if read.schema != SCHEMA || !here || identity_of(&read.objects)? != identity {
+        if !SCHEMAS.contains(&read.schema.as_str()) || !here || identity_of(&read.objects)? != identity {
             return Err(wrong("it is of something else"));
         }
         Ok(read)
@@ -106,8 +118,7 @@ fn identity_of(objects: &[Entry]) -> Result<Identity> {
 impl Site {
     /// Where the manifests of a state are.
     fn manifests_of(&self, identity: Identity) -> Result<Prefix> {
-        let site = Digest::of_bytes(self.live.as_str().as_bytes()).short();
-        Prefix::new(format!("{}manifests/{site}/{}/", self.state, identity.0.hex()))
+        Prefix::new(format!("{}manifests/{}/{}/", self.state, self.name(), identity.0.hex()))
     }
 }
 

@@ -27,7 +27,8 @@ impl Site {
         }
         let (live, mark) = futures_util::try_join!(self.live_objects(), self.mark())?;
         let objects = self.of_state(snapshot, live, mark.as_ref()).await?;
-        let (body, digest) = Manifest::new(self, snapshot.identity, objects).sealed()?;
+        let headers = self.headers_to_record(objects.iter().map(Entry::listed)).await?;
+        let (body, digest) = Manifest::new(self, snapshot.identity, objects, headers).sealed()?;
         let full = format!("{}{}.json", self.manifests_of(snapshot.identity)?, digest.hex());
         match self.client.put(&full, body, Some(&Expected::Absent)).await {
             // Its name is the digest of what it holds: whoever was there first wrote the same.

@@ -8,7 +8,9 @@ use crate::environment::Environment;
 use crate::registry::known;
 use crate::request::Request;
 use crate::snapshot::{Artifact, SnapshotInfo, SnapshotRecord};
-use crate::target::{ArtifactState, DiffEntry, Finding, Inspection, Observation, Phase, Reading, Shown};
+use crate::target::{
+    ArtifactState, DiffEntry, Finding, Inspection, Observation, PartState, Phase, Reading, Shown,
+};
 
 /// How many differences a plan shows, and how much of each.
 const DIFF_ENTRIES: usize = 200;
@@ -149,13 +151,24 @@ fn phase_findings(observed: &Observation<SnapshotRecord>) -> Vec<Finding> {
     if let Reading::Unknown(why) = &observed.settled {
         findings.push(Finding::warning("origin-unknown", format!("what runs now could not be read: {why}")));
     }
-    if !observed.parts.is_empty() && observed.parts.iter().all(crate::target::PartState::is_empty) {
-        findings.push(
-            Finding::warning("nothing-runs", "no replica runs, so nothing can be proven")
-                .next("scale it up first, or expect the run to end as stuck"),
-        );
-    }
+    findings.extend(nothing_runs(observed));
     findings
+}
+
+/// Where nothing runs that could be compared. Of what is on its way that is told already.
+fn nothing_runs(observed: &Observation<SnapshotRecord>) -> Option<Finding> {
+    let parts = &observed.parts;
+    if parts.is_empty() || !parts.iter().all(PartState::is_empty) {
+        return None;
+    }
+    if parts.iter().all(|part| part.replicas.is_some_and(|replicas| replicas.ready == 0)) {
+        let found = Finding::warning("nothing-runs", "no replica runs, so nothing can be proven");
+        return Some(found.next("scale it up first, or expect the run to end as stuck"));
+    }
+    let message = "nothing is known to run, so nothing can be proven";
+    let found = Finding::warning("nothing-runs", message);
+    let is_at_rest = !matches!(observed.phase, Phase::Progressing(_));
+    is_at_rest.then(|| found.next("see what is deployed: rollback status; then plan again"))
 }
 
 /// The first differences, with long values cut, and how many were left out.
@@ -213,5 +226,26 @@ fn none_at_all(component: &ComponentPlan) -> Finding {
             Finding::blocker("no-method", format!("no strategy can put this target back: {why}"))
                 .next("rollback plan --explain compares them; or choose another version: rollback history")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PartId, Token};
+
+    fn next(part: PartState, phase: Phase) -> Option<String> {
+        let observed = Observation::settled(Reading::Absent, Token::new("1")).part(part).in_phase(phase);
+        nothing_runs(&observed)?.next
+    }
+
+    #[test]
+    fn only_what_has_replicas_is_to_be_scaled_up() {
+        let part = || PartState::verified(PartId::new("live").unwrap(), None);
+        let scaled = next(part().with_replicas(2, 0), Phase::Settled);
+        assert!(scaled.is_some_and(|next| next.contains("scale it up")));
+        let at_rest = next(part(), Phase::Settled);
+        assert!(at_rest.is_some_and(|next| !next.contains("scale")));
+        assert_eq!(next(part(), Phase::Progressing("the pointer moves".to_owned())), None);
     }
 }

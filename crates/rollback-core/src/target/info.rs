@@ -98,13 +98,6 @@ macro_rules! capability_setters {
                 }
             )*
 
-            /// Sets [`tidies`](Self::tidies).
-            #[must_use]
-            pub const fn tidies(mut self) -> Self {
-                self.tidies = true;
-                self
-            }
-
             /// Sets [`visibility_lag`](Self::visibility_lag).
             #[must_use]
             pub const fn with_visibility_lag(mut self, lag: Lasting) -> Self {
@@ -120,4 +113,13 @@ macro_rules! capability_setters {
         }
     };
 }
-capability_setters!(history, refuses_stale_writers, keeps_keys, parts, scales_to_zero, restarts, in_flight);
+capability_setters!(
+    history,
+    refuses_stale_writers,
+    keeps_keys,
+    parts,
+    scales_to_zero,
+    restarts,
+    in_flight,
+    tidies
+);

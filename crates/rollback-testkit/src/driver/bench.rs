@@ -43,6 +43,11 @@ pub(super) struct Print {
 }
 
 impl Print {
+    /// Whether the same runs on the same parts, whatever the token is.
+    pub(super) fn same_release(&self, after: &Self) -> bool {
+        (&self.settled, &self.parts) == (&after.settled, &after.parts)
+    }
+
     /// What is another one in `after`, for messages.
     pub(super) fn changed(&self, after: &Self) -> String {
         let mut changes = Vec::new();

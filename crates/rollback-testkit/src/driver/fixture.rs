@@ -97,6 +97,12 @@ pub trait Fixture: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Another deployed thing of the same backend, with the same releases and names where it may have them: whatever is done to this
+    /// world's own, it must stay as it is. `None`: there is none.
+    async fn neighbour(&self) -> Result<Option<Arc<dyn DynTarget>>> {
+        Ok(None)
+    }
+
     /// Texts that are secret in this world: none of them may show anywhere.
     fn secrets(&self) -> Vec<String> {
         Vec::new()

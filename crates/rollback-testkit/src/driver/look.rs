@@ -1,7 +1,7 @@
 //! Looking: info, observe, inspect.
 
 use rollback_core::target::{HistoryQuery, Severity};
-use rollback_core::{ErrorKind, Reading, Result};
+use rollback_core::{Error, ErrorKind, Reading, Result};
 
 use super::bench::Bench;
 use super::case::{Case, Needs, Verdict, arrange, case, keep};
@@ -285,14 +285,23 @@ async fn only_what_rests_is_remembered(bench: &Bench) -> Result<Verdict> {
     let again = bench.token().await?;
     keep!(token == again, "the token was {token}, then {again}: writing it down moved what is deployed");
     match bench.target.remember(&bench.one).await {
-        Ok(_) => keep!(false, "asked for release 1 while release 2 runs, it writes something down"),
-        Err(error) => keep!(
-            error.kind() == ErrorKind::Stale,
-            "asked for release 1 while release 2 runs, its error is {:?} and not Stale: {}",
-            error.kind(),
-            error.message()
-        ),
+        Ok(_) => broken("asked for release 1 while release 2 runs, it writes something down"),
+        Err(error) => is_stale(&error),
     }
+}
+
+fn broken(how: &str) -> Result<Verdict> {
+    Ok(Verdict::Broken(how.to_owned()))
+}
+
+/// What a target says that is asked for release 1 while release 2 runs.
+fn is_stale(error: &Error) -> Result<Verdict> {
+    keep!(
+        error.kind() == ErrorKind::Stale,
+        "asked for release 1 while release 2 runs, its error is {:?} and not Stale: {}",
+        error.kind(),
+        error.message()
+    );
     Ok(Verdict::Kept)
 }
 
@@ -308,16 +317,10 @@ async fn contents_are_of_the_state(bench: &Bench) -> Result<Verdict> {
         told.map_or(0, |(number, _)| number)
     );
     match bench.target.contents(&bench.one).await {
-        Ok(None) => {}
-        Ok(Some(_)) => keep!(false, "asked for release 1 while release 2 runs, it gives something out"),
-        Err(error) => keep!(
-            error.kind() == ErrorKind::Stale,
-            "asked for release 1 while release 2 runs, its error is {:?} and not Stale: {}",
-            error.kind(),
-            error.message()
-        ),
+        Ok(None) => Ok(Verdict::Kept),
+        Ok(Some(_)) => broken("asked for release 1 while release 2 runs, it gives something out"),
+        Err(error) => is_stale(&error),
     }
-    Ok(Verdict::Kept)
 }
 
 async fn secrets_stay_out(bench: &Bench) -> Result<Verdict> {

@@ -59,6 +59,7 @@ mod look;
 mod plan;
 mod proof;
 mod say;
+mod tidies;
 
 pub use self::altered::altered;
 pub use self::case::{Case, CaseResult, Needs, Results, Suite, Verdict, main_of, suite};
@@ -69,5 +70,5 @@ pub use self::fixture::{Fault, Fixture, Release};
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let looking = [look::cases(), history::cases(), envelopes::cases()].concat();
-    [looking, plan::cases(), proof::cases(), act::cases(), faults::cases()].concat()
+    [looking, plan::cases(), proof::cases(), act::cases(), faults::cases(), tidies::cases()].concat()
 }

@@ -82,6 +82,11 @@ flaws! {
     ProvesOnePart: "`prove` looks at the first part only.",
     CountsNothing: "`prove` takes zero replicas for well.",
     ShowsNoEvidence: "`prove` does not say what was compared.",
+    IgnoresGrace: "Tidying up takes away what is not old enough.",
+    TidiesHalf: "Tidying up leaves some of what it listed where it is.",
+    TripsOverGone: "Tidying up fails where there is nothing left to take away.",
+    TidiesNextDoor: "Tidying up takes something of a neighbour away as well.",
+    ForgetsTheRest: "Tidying up strikes everything from its list before it takes the first thing away.",
     ProvesFromMemory: "`prove` tells what the last look showed.",
 }
 

@@ -32,6 +32,8 @@ pub struct Settings {
     pub history: bool,
     /// Whether the driver sweeps away the release that was left, once the other is proven.
     pub sweeps: bool,
+    /// Whether rollbacks leave something behind on each part, which the driver tidies up after a grace.
+    pub tidies: bool,
 }
 
 /// How the toy driver changes the world.
@@ -63,6 +65,7 @@ impl Default for Settings {
             restarts: false,
             history: true,
             sweeps: false,
+            tidies: false,
         }
     }
 }
@@ -91,5 +94,6 @@ setters!(
     way: Way,
     restarts: bool,
     history: bool,
-    sweeps: bool
+    sweeps: bool,
+    tidies: bool
 );

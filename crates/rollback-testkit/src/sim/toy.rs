@@ -33,6 +33,8 @@ pub struct ToyTarget {
     pub(super) flaw: Option<Flaw>,
     gap: Option<Arc<dyn Gap>>,
     pub(super) secret: Option<String>,
+    /// What is deployed beside it, for a flaw.
+    pub(super) beside: Option<World>,
     /// What the last look showed, for a flaw.
     seen: Arc<Mutex<Option<Picture>>>,
 }
@@ -41,7 +43,16 @@ impl ToyTarget {
     /// A handle onto `world`.
     pub fn new(name: impl Into<String>, world: World) -> Self {
         let by = "driver".to_owned();
-        Self { name: name.into(), world, by, flaw: None, gap: None, secret: None, seen: Arc::default() }
+        Self {
+            name: name.into(),
+            world,
+            by,
+            flaw: None,
+            gap: None,
+            secret: None,
+            beside: None,
+            seen: Arc::default(),
+        }
     }
 
     /// Says who sends, for traces.
@@ -72,12 +83,19 @@ impl ToyTarget {
         self
     }
 
+    /// Tells it what is deployed beside it. Only a broken one makes use of that.
+    #[must_use]
+    pub fn beside(mut self, neighbour: World) -> Self {
+        self.beside = Some(neighbour);
+        self
+    }
+
     /// The target with its strategies, erased.
     #[must_use]
     pub fn erase(self) -> Arc<dyn DynTarget> {
         let (flaw, way) = (self.flaw, self.world.settings.way);
         let common = Common { restarts: self.world.settings.restarts, sweeps: self.world.settings.sweeps };
-        let lax = flaw == Some(Flaw::AcceptsAnything);
+        let (lax, tidies) = (flaw == Some(Flaw::AcceptsAnything), self.world.settings.tidies);
         let bound = Bound::new("toy", self);
         let bound = match way {
             Way::Switch => bound.strategy(SwitchAll::new(flaw, common)),
@@ -89,6 +107,7 @@ impl ToyTarget {
             }
         };
         let bound = bound.keeping_contents().remembering();
+        let bound = if tidies { bound.tidying() } else { bound };
         if lax { Arc::new(Lax::new(bound.erase())) } else { bound.erase() }
     }
 
@@ -290,7 +309,7 @@ impl Target for ToyTarget {
         let capabilities = Capabilities::default().parts().scales_to_zero().restarts();
         let mut capabilities = if settings.history { capabilities.history() } else { capabilities };
         capabilities.refuses_stale_writers = settings.refuses_stale_writers;
-        capabilities.keeps_keys = settings.keeps_keys;
+        (capabilities.keeps_keys, capabilities.tidies) = (settings.keeps_keys, settings.tidies);
         capabilities.in_flight = !settings.rollout.is_zero();
         let lag = settings.lag.max(settings.shows_past);
         capabilities.visibility_lag = (!lag.is_zero()).then(|| Lasting::new(lag));

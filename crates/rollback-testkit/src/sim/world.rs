@@ -83,6 +83,17 @@ pub struct Swept {
     pub at: Duration,
 }
 
+/// Something that a rollback left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// On which part.
+    pub part: PartId,
+    /// The release that it is of.
+    pub release: u32,
+    /// Since when it is not needed.
+    pub since: Timestamp,
+}
+
 /// What every part ran from some time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -182,6 +193,7 @@ impl World {
             trouble: VecDeque::new(),
             landed: Vec::new(),
             swept: Vec::new(),
+            left: Vec::new(),
             moments: vec![Moment { at: clock.monotonic(), everywhere: Some(1) }],
             pictures: Vec::new(),
             looks: 0,
@@ -281,6 +293,26 @@ impl World {
     #[must_use]
     pub fn swept(&self) -> Vec<Swept> {
         self.now().swept.clone()
+    }
+
+    /// What rollbacks left behind, oldest first.
+    #[must_use]
+    pub fn left(&self) -> Vec<Left> {
+        self.now().left.clone()
+    }
+
+    /// Takes something away that a rollback left behind. `false`: it was gone already.
+    #[must_use]
+    pub fn take_away(&self, left: &Left) -> bool {
+        let mut state = self.now();
+        let before = state.left.len();
+        state.left.retain(|one| one != left);
+        state.left.len() < before
+    }
+
+    /// Takes away all of these.
+    pub(super) fn take_all_away(&self, due: &[Left]) {
+        self.now().left.retain(|one| !due.contains(one));
     }
 
     /// Lets the next requests run into trouble, one after the other.

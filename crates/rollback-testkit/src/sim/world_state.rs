@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rollback_core::{Error, ErrorKind, IdempotencyKey, Result, Token};
 
-use super::world::{Change, Landed, Moment, Part, Picture, Request, Swept, Trouble, World};
+use super::world::{Change, Landed, Left, Moment, Part, Picture, Request, Swept, Trouble, World};
 
 pub(super) struct State {
     pub(super) generation: u64,
@@ -27,6 +27,7 @@ pub(super) struct State {
     pub(super) trouble: VecDeque<Trouble>,
     pub(super) landed: Vec<Landed>,
     pub(super) swept: Vec<Swept>,
+    pub(super) left: Vec<Left>,
     pub(super) moments: Vec<Moment>,
     /// What was to be seen from when on, where looks show the past.
     pub(super) pictures: Vec<(Duration, Picture)>,
@@ -92,6 +93,9 @@ impl State {
             return Err(fault(ErrorKind::Stale, "somebody changed it since").next("look again"));
         }
         self.generation += 1;
+        if world.settings.tidies && request.key.is_some() {
+            self.leave(request.change, world);
+        }
         match request.change {
             Change::All { release } => self.begin(release, at, world),
             Change::Part { part, release } => self.set_part(part, release, at, world),
@@ -111,6 +115,25 @@ impl State {
             heading: self.heading,
             failed: self.failed.clone(),
             parts: self.parts.clone(),
+        }
+    }
+
+    /// What a rollback to this release leaves behind on the parts that it changes.
+    fn leave(&mut self, change: Change, world: &World) {
+        let (only, to) = match change {
+            Change::All { release } => (None, release),
+            Change::Part { part, release } => (Some(part), release),
+        };
+        let since = world.clock.now();
+        for (at, part) in self.parts.iter().enumerate() {
+            if only.is_none_or(|only| only == at) {
+                let (id, release) = (part.id.clone(), part.release);
+                // What is needed again is nothing that was left.
+                self.left.retain(|left| left.part != id || ![release, to].contains(&left.release));
+                if release != to {
+                    self.left.push(Left { part: id, release, since });
+                }
+            }
         }
     }
 

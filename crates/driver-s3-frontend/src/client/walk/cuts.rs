@@ -4,6 +4,7 @@
 //! to one of its separators, is another folder, or another word: it is listed at the same time.
 
 use crate::client::list::BEHIND;
+pub(super) use crate::names::common;
 
 /// What is counted with of a key: so many places.
 const PLACES: u32 = 8;
@@ -55,12 +56,6 @@ impl Alphabet {
         let middle = format!("{}{}", after.get(..common)?, char::from(*first));
         (middle.as_str() > after && middle.as_str() < until).then_some(middle)
     }
-}
-
-/// How many bytes both begin with, in whole characters.
-pub(super) fn common(one: &str, other: &str) -> usize {
-    let equal = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
-    (0..=equal).rev().find(|at| one.is_char_boundary(*at)).unwrap_or_default()
 }
 
 /// Behind everything that begins as `key` does up to one of its separators: from the longest beginning to the shortest, each longer than `least` and
