@@ -1,9 +1,5 @@
 //! The watcher over a simulated world, in virtual time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
-
 use std::time::Duration;
 
 use rollback_core::engine::Claim;
@@ -13,7 +9,7 @@ use rollback_core::time::Lasting;
 use rollback_core::{ErrorKind, State};
 use rollback_watch::{Event, Onset, Settings, Verdict};
 
-use crate::common::{MINUTE, Town, verdicts};
+use crate::town::{MINUTE, Town, verdicts};
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_deploy_is_seen_rolled_back_and_proven_with_nobody_touching_anything() {
@@ -43,7 +39,9 @@ async fn a_bad_deploy_is_seen_rolled_back_and_proven_with_nobody_touching_anythi
     // It is over, and what was put back has to earn it again.
     town.rest(MINUTE).await;
     assert!(town.incidents().await[0].over_at.is_some());
-    assert!(town.engine("x").quarantine(&common::web(), "r3", "x", None).await.unwrap()[0].run.is_some());
+    assert!(
+        town.engine("x").quarantine(&crate::town::web(), "r3", "x", None).await.unwrap()[0].run.is_some()
+    );
     watch.stop().await;
 }
 
@@ -52,7 +50,7 @@ async fn what_stays_well_earns_it_and_what_is_not_known_does_not() {
     let town = Town::new().await;
     let watch = town.watch("one");
     town.world.deploy(3, "pipeline").unwrap();
-    town.engine("ci").record(&common::web(), &Claim::pending().by("ci")).await.unwrap();
+    town.engine("ci").record(&crate::town::web(), &Claim::pending().by("ci")).await.unwrap();
     town.dark(true);
     town.rest(60 * MINUTE).await;
     assert_eq!(town.newest().await.trial, Some(Trial::Pending), "nobody knows how it is");
@@ -232,7 +230,7 @@ async fn neighbours_that_nobody_changed_speak_against_it() {
     town.deploy_bad(3);
     town.rest(4 * MINUTE).await;
     assert_eq!(town.effects(), 0);
-    let web = town.incidents().await.into_iter().find(|one| one.component == common::web()).unwrap();
+    let web = town.incidents().await.into_iter().find(|one| one.component == crate::town::web()).unwrap();
     let because = web.decisions[0].decision.because().unwrap().clone();
     assert!(because.question.contains("unchanged") && because.answer.contains("api"), "{because:?}");
     assert!(!watch.so_far().is_empty());
@@ -247,7 +245,7 @@ async fn switched_off_it_is_only_written_down_and_switched_on_it_is_done() {
     let switches = town.switches();
     let now = town.clock.now();
     let until = Lasting::from_secs(1_800).after(now);
-    switches.off(Some(common::web()), Some(until), "a migration", "ana", now).await.unwrap();
+    switches.off(Some(crate::town::web()), Some(until), "a migration", "ana", now).await.unwrap();
     let wrong = switches.off(None, Some(now), "x", "ana", now).await.unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Invalid);
     assert_eq!(switches.all(now).await.unwrap().len(), 1);
@@ -257,7 +255,7 @@ async fn switched_off_it_is_only_written_down_and_switched_on_it_is_done() {
     let (_, report) = watch.rolled_back().await;
     assert_eq!(report.state, State::Restored, "once the time is over");
     assert!(report.started_at >= until);
-    assert!(switches.on(Some(&common::web())).await.unwrap());
+    assert!(switches.on(Some(&crate::town::web())).await.unwrap());
     watch.stop().await;
 }
 

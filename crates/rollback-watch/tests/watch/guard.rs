@@ -1,9 +1,5 @@
 //! A guard after a deploy, in virtual time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
-
 use std::time::Duration;
 
 use rollback_core::State;
@@ -13,7 +9,7 @@ use rollback_core::time::Lasting;
 use rollback_watch::{Guarded, Settings, Verdict};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{MINUTE, Town, web};
+use crate::town::{MINUTE, Town, web};
 
 const TEN: Lasting = Lasting::from_secs(600);
 
