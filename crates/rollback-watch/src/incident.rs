@@ -275,17 +275,18 @@ impl Incidents {
         Ok(false)
     }
 
-    /// Removes what fired before `oldest`. How many.
+    /// Removes what fired before `oldest`; with `dry_run` it only counts. How many.
     ///
     /// # Errors
     ///
     /// The store's.
-    pub async fn clean(&self, oldest: Timestamp) -> Result<usize> {
+    pub async fn clean(&self, oldest: Timestamp, dry_run: bool) -> Result<usize> {
         let mut removed = 0;
         for key in self.records.keys(&KeyPrefix::new("incidents")?).await? {
             let Some(record) = self.records.get::<Incident>(&key).await? else { continue };
             if record.value.fired_at < oldest {
-                removed += usize::from(self.records.delete(&key, &record.version).await?);
+                let gone = dry_run || self.records.delete(&key, &record.version).await?;
+                removed += usize::from(gone);
             }
         }
         Ok(removed)

@@ -54,7 +54,8 @@ pub(super) struct Post {
     promoting: bool,
     /// What has been promoted, or could not be: it is not tried at every look.
     promoted: Option<Digest>,
-    troubled: bool,
+    /// The triggers that see trouble.
+    troubles: Vec<String>,
     overdue: bool,
     incident: Option<Box<Incident>>,
     said: Option<String>,
@@ -85,7 +86,7 @@ impl Post {
             responding: false,
             promoting: false,
             promoted: None,
-            troubled: false,
+            troubles: Vec::new(),
             overdue: false,
             incident: None,
             said: None,
@@ -202,6 +203,9 @@ impl Post {
     fn looked(&mut self, at: Duration, observed: Result<Observation<SnapshotRecord>>) {
         let now = self.now();
         self.look_in(self.shared.settings.look_every.as_duration());
+        let settled = observed.as_ref().is_ok_and(|observed| {
+            observed.heading.is_none() && observed.phase == Phase::Settled && !observed.lagging
+        });
         let sample = match &observed {
             Ok(observed) => sample_of(observed),
             Err(error) => Sample::unknown(error.message()),
@@ -223,7 +227,9 @@ impl Post {
             }
         }
         self.judge(now);
-        self.promote(now);
+        if settled {
+            self.promote(now);
+        }
     }
 
     fn another_version(&mut self) {
@@ -242,18 +248,20 @@ impl Post {
     fn judge(&mut self, now: Duration) {
         let since = self.vigil.troubled();
         let troubles: Vec<_> = self.vigil.troubles().map(str::to_owned).collect();
-        if since.is_some() != self.troubled {
-            self.troubled = since.is_some();
-            if self.troubled {
+        if troubles != self.troubles {
+            let (began, over) = (self.troubles.is_empty(), troubles.is_empty());
+            if began {
                 // What runs now is what is to blame, or somebody is putting it right.
                 self.hasten.notify_one();
                 let triggers = troubles.clone();
                 self.tell(Event::Troubled { component: self.name.clone(), triggers });
-            } else {
+            }
+            if over {
                 self.tell(Event::Quiet { component: self.name.clone() });
                 (self.not_before, self.overdue) = (Duration::ZERO, false);
                 self.close_incident();
             }
+            self.troubles.clone_from(&troubles);
             self.shared.board.change(&self.name, |standing| {
                 (standing.troubles, standing.since) = (troubles, since);
             });
@@ -304,7 +312,9 @@ impl Post {
         self.not_before = match response {
             Err(error) => {
                 self.warn(format!("it is bad, and nothing could be done about it: {error}"));
-                self.end_with(|| Guarded::Unknown(error.to_string()));
+                if !error.is_transient() {
+                    self.end_with(|| Guarded::Unknown(error.to_string()));
+                }
                 now + SOON
             }
             Ok(Response::Moved) => now + SOON,
@@ -329,7 +339,7 @@ impl Post {
             }
         };
         // It may have ended while it was being dealt with.
-        if !self.troubled {
+        if self.troubles.is_empty() {
             self.close_incident();
         }
     }
@@ -381,6 +391,8 @@ impl Post {
                 self.tell(Event::Promoted { component: self.name.clone(), deployment });
             }
             Err(error) => {
+                // Where it may pass, it is tried again at the next look.
+                self.promoted = self.promoted.filter(|_| !error.is_transient());
                 self.warn(format!("it is well, and cannot be called good: {error}"));
                 self.end_with(|| Guarded::Unknown(error.to_string()));
             }
@@ -396,7 +408,7 @@ impl Post {
     /// Ends a guard whose time is up, unless something may still be wrong.
     fn end_guard(&mut self) {
         let Some(guard) = self.guard.as_ref().filter(|guard| guard.is_up) else { return };
-        if self.ended.is_some() || self.troubled || self.responding || self.promoting {
+        if self.ended.is_some() || !self.troubles.is_empty() || self.responding || self.promoting {
             return;
         }
         let (lasting, began) = (guard.lasting, guard.began);

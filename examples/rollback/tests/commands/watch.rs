@@ -76,6 +76,16 @@ async fn what_is_bad_is_rolled_back_and_may_not_ship_again() {
     assert!(incident["decisions"][0]["decision"]["answers"].as_array().unwrap().len() >= 12);
     let listed = bench.run("incidents").await.out;
     assert!(listed.contains("outage") && listed.contains("rolled back"), "{listed}");
+    let cleaned = bench.run("clean --older-than 1ms --yes").await;
+    assert!(cleaned.out.contains("and 1 incident removed"), "{}{}", cleaned.out, cleaned.err);
+    assert_eq!(bench.run("incidents").await.out, "no incidents\n");
+}
+
+#[tokio::test]
+async fn the_run_says_who_began_it() {
+    let bench = deployed("act").await;
+    is_bad(&bench);
+    assert_eq!(bench.run("guard web --for 30s").await.code, 10);
     let runs = bench.run("runs --output json").await.json();
     assert_eq!(runs["runs"][0]["state"], "restored");
     assert!(runs["runs"][0]["actor"].as_str().unwrap().starts_with("rollback guard"), "{runs}");
