@@ -2,6 +2,7 @@
 //!
 //! Start with `tests/README.md`. Everything here is bounded: whatever is waited for, a test ends with a message within a minute or two.
 
+pub mod automatic;
 pub mod browser;
 pub mod ecs_bed;
 pub mod hosts;

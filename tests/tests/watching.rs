@@ -4,29 +4,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use jiff::Timestamp;
-use rollback_tests::{Binaries, Result, Running, Site, until};
-use serde_json::Value;
+use rollback_tests::automatic::{self, rolled_back};
+use rollback_tests::{Binaries, Result, Running, Site};
 
 const BINARIES: Binaries = rollback_tests::binaries!();
 
 /// A service that runs v1, which is good, with a watcher's configuration: two seconds of trouble, asked every 200 ms.
 fn watched() -> Result<Site> {
     let site = Site::served(BINARIES)?;
-    let text = fs::read_to_string(site.path("rollback.toml"))?;
     let port = fs::read_to_string(site.path("port"))?;
-    site.write_configuration(&format!(
-        "lease = \"2s\"\n[environments.prod]\nautomatic = \"act\"\nconfirm = \"ROLLBACK-PROD\"\nsingle_operator = true\n\
-         [watch]\nlook_every = \"500ms\"\nsoak = \"1h\"\n\
-         {text}\
-         [[triggers]]\nname = \"outage\"\ncomponent = \"web\"\n\
-         probe = {{ kind = \"http\", url = \"http://127.0.0.1:{}/\" }}\n\
-         rule = {{ lasting = \"2s\", every = \"200ms\" }}\n\
-         [[triggers]]\nname = \"deploy\"\ncomponent = \"web\"\n",
-        port.trim()
-    ))?;
+    let probe = format!("{{ kind = \"http\", url = \"http://127.0.0.1:{}/\" }}", port.trim());
+    automatic::watched(&site, &format!("{}{}", automatic::outage(&probe), automatic::DEPLOY))?;
     site.run("run web --to revision=v1 --no-quarantine --reason set_up --confirm ROLLBACK-PROD")?.expect(0);
-    site.run("record web --good --by ana")?.expect(0);
+    automatic::record(&site)?;
     assert_eq!(site.served_page()?, "v1 good");
     Ok(site)
 }
@@ -41,47 +31,15 @@ fn deploy(site: &Site, release: &str) -> Result<()> {
     Ok(())
 }
 
-fn incidents(site: &Site) -> Result<Vec<Value>> {
-    let document = site.run("incidents --output json")?.expect(0).json();
-    Ok(document["incidents"].as_array().cloned().unwrap_or_default())
-}
-
-/// Waits for the one incident whose rollback has ended.
-fn rolled_back(site: &Site) -> Result<Value> {
-    let ended = until("the rollback to end", || {
-        let ended = incidents(site).ok()?.into_iter().find(|incident| !incident["state"].is_null());
-        ended.filter(|incident| !incident["over_at"].is_null())
-    });
-    ended.map_err(|error| format!("{error}: {:#?}", incidents(site)).into())
-}
-
-/// The seconds from one moment of an incident to another.
-fn seconds(incident: &Value, from: &str, to: &str) -> f64 {
-    let at = |name: &str| incident[name].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let (Some(from), Some(to)) = (at(from), at(to)) else { panic!("{from}, {to}: {incident:#}") };
-    to.duration_since(from).as_secs_f64()
-}
-
 #[test]
 fn a_bad_deploy_is_seen_rolled_back_and_proven() -> Result<()> {
     let site = watched()?;
-    let watcher = site.start("watch")?;
-    watcher.until_said("web: v1 is there")?;
+    let watcher = automatic::watch(&site)?;
     deploy(&site, "v2")?;
-    let incident = rolled_back(&site)?;
-    assert_eq!(incident["state"], "restored", "{incident:#}");
-    assert_eq!((&incident["bad"]["revision"], &incident["onset"]), (&"v2".into(), &"after".into()));
+    let (incident, ended) = automatic::ended(&site, "a service on this machine", watcher)?;
+    automatic::detected_in_time(&incident, "outage", automatic::LASTING)?;
+    assert_eq!(incident["bad"]["revision"], "v2");
     assert_eq!(site.served_page()?, "v1 good");
-    for (phase, from, to) in [
-        ("seen to detected (the rule: 2 s)", "since", "fired_at"),
-        ("detected to begun", "fired_at", "acted_at"),
-        ("begun to proven", "acted_at", "acted_until"),
-        ("seen to over", "since", "over_at"),
-    ] {
-        println!("{phase}: {:.2} s", seconds(&incident, from, to));
-    }
-    watcher.signal("TERM")?;
-    let ended = watcher.end()?.expect(0);
     assert!(ended.err.contains("rolling back from v2 to v1"), "{ended}");
     assert_eq!(site.runs()?[0]["state"], "restored");
     assert_eq!(site.run("allowed v2")?.code, Some(3));

@@ -1,5 +1,6 @@
 //! The command with the Kubernetes driver on the real control plane, beside what kubectl does there.
 
+mod automatic;
 mod bad_input;
 mod checks;
 mod faults;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         .case("a_selector_stands_for_all_that_it_selects", true, select::many)
         .case("a_selector_that_selects_nothing_says_what_was_asked", true, select::nothing)
         .case("a_workload_of_another_controller_is_refused_with_its_name", true, bad_input::owned)
+        .case("a_release_that_crashes_is_rolled_back_by_itself", true, automatic::crashes)
         .run()
 }
 

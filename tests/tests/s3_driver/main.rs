@@ -1,5 +1,6 @@
 //! The command against a site in S3: what a rollback writes and leaves alone, faults in the middle of it, and bad input.
 
+mod automatic;
 mod calls;
 mod cloudfront;
 mod edges;
@@ -118,5 +119,6 @@ fn main() -> ExitCode {
         .case("a_pointer_that_somebody_else_moved_stays", true, cloudfront::pointer_overtaken)
         .case("a_pointer_elsewhere_is_left_alone", true, cloudfront::pointer_elsewhere)
         .case("a_distribution_that_is_not_there_or_not_ours", true, cloudfront::input)
+        .case("a_bad_page_is_rolled_back_by_itself", true, automatic::bad_page)
         .run()
 }

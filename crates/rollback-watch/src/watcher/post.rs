@@ -277,6 +277,7 @@ impl Post {
             deployed: deployed.clone(),
             lasted: Lasting::new(now.saturating_sub(fired.since)),
             since: self.when(fired.since),
+            fired_at: self.when(now),
             deployed_at: deployed.not_before.map(|_| self.when(deployed.by)),
             samples: self.plots(),
             fired,

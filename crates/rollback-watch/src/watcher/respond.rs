@@ -28,6 +28,7 @@ pub(super) struct Alarm {
     /// For how long it has been bad.
     pub(super) lasted: Lasting,
     pub(super) since: Timestamp,
+    pub(super) fired_at: Timestamp,
     pub(super) deployed_at: Option<Timestamp>,
     pub(super) samples: Vec<Plot>,
 }
@@ -184,7 +185,7 @@ impl Case<'_> {
             onset: alarm.fired.onset,
             deployed_at: alarm.deployed_at,
             since: alarm.since,
-            fired_at: at,
+            fired_at: alarm.fired_at,
             decisions: Vec::new(),
             acted_at: None,
             runs: 0,
