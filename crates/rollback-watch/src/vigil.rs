@@ -228,12 +228,14 @@ impl Watched {
     fn another_version(&mut self, last: Duration) {
         self.baseline = self.learning.before(last);
         self.quiet = None;
-        let trouble = match &self.reading {
-            Reading::Pending(trouble) | Reading::Fired(trouble) => Some(trouble.since),
-            Reading::Quiet | Reading::Unknown(_) => None,
+        let (bad_before, keeps) = match &self.reading {
+            // It fired at the version before: this one is what somebody did about it.
+            Reading::Fired(_) => (true, false),
+            Reading::Pending(trouble) => (true, trouble.since + DURING > last),
+            Reading::Quiet | Reading::Unknown(_) => (false, false),
         };
-        if trouble.is_none_or(|since| since + DURING <= last) {
-            self.bad_before = trouble.is_some();
+        if !keeps {
+            self.bad_before = bad_before;
             self.trigger.forget();
             self.reading = Reading::Unknown("no sample of this version yet".to_owned());
         }

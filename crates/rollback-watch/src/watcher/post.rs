@@ -319,6 +319,7 @@ impl Post {
                 now + SOON
             }
             Ok(Response::Moved) => now + SOON,
+            Ok(Response::UnderWay(pause)) => now + pause.as_duration(),
             Ok(Response::Decided(incident, report)) => {
                 self.incident = Some(incident.clone());
                 let again = match (incident.verdict(), report) {

@@ -38,6 +38,8 @@ pub(super) struct Alarm {
 pub(super) enum Response {
     /// Something else runs by now: it was about what is gone.
     Moved,
+    /// Somebody is at work on it: it is asked again after that.
+    UnderWay(Lasting),
     /// It was decided, and done as far as there was anything to do.
     Decided(Box<Incident>, Option<Box<Report>>),
 }
@@ -53,6 +55,10 @@ pub(super) async fn respond(shared: &Shared, alarm: &Alarm) -> Result<Response> 
     let runs = runs.info.clone();
     let (facts, good) = facts(shared, alarm, &engine, &status, &runs).await?;
     let mut decision = decide(&facts);
+    // What fails while it is being put right is no incident of its own.
+    if let (Some(_), Verdict::Wait(pause)) = (&facts.under_way, &decision.verdict) {
+        return Ok(Response::UnderWay(*pause));
+    }
     let plan = match decision.verdict {
         Verdict::Act => plan(shared, alarm, &engine, &mut decision).await?,
         _ => None,

@@ -17,7 +17,8 @@ use rollback_core::time::{Clock, Lasting, TokioClock};
 use rollback_core::{ComponentName, Engine, Environment, EnvironmentName, Report};
 use rollback_testkit::sim::{SeededEntropy, Settings as Physics, ToyTarget, World};
 use rollback_watch::{
-    Component, Event, Events, Incident, Incidents, Settings, Switches, Telling, Verdict, Watcher, named,
+    Component, Event, Events, Incident, Incidents, Settings, Severity, Switches, Telling, Trigger, Verdict,
+    Watcher, named,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -234,6 +235,14 @@ impl Town {
         ledger.deployments().await.unwrap().remove(0)
     }
 
+    /// With a rule that fires in no time.
+    pub(crate) fn watched_closely(&self) -> Component {
+        let mut rule = named::outage().rule().clone();
+        (rule.lasting, rule.every) = (Lasting::from_secs(3), Lasting::from_secs(1));
+        let trigger = Trigger::new("outage", rule, Severity::P0);
+        Component::new(web()).trigger(trigger, Arc::clone(&self.health) as Arc<dyn Probe>)
+    }
+
     pub(crate) fn watched(&self) -> Component {
         Component::new(web())
             .trigger(named::outage(), Arc::clone(&self.health) as Arc<dyn Probe>)
@@ -256,6 +265,10 @@ impl Town {
 
     pub(crate) fn watch_as(&self, who: &str, settings: Settings) -> Watch {
         Watch::start(self.watcher(who, settings).component(self.watched()))
+    }
+
+    pub(crate) fn watch_closely(&self, who: &str) -> Watch {
+        Watch::start(self.watcher(who, Settings::default()).component(self.watched_closely()))
     }
 
     pub(crate) fn watch_with_neighbour(&self, who: &str) -> Watch {

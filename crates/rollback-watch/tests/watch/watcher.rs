@@ -330,3 +330,20 @@ async fn an_outage_that_begins_while_it_is_deployed_is_the_deploys() {
     assert_eq!(verdicts(&watch.so_far())[..1], [Verdict::Act]);
     watch.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_back_is_not_blamed_for_what_was_there_before() {
+    for town in [Town::new().await, Town::slow().await] {
+        let (mut one, mut two) = (town.watch_closely("one"), town.watch_closely("two"));
+        town.rest(5 * MINUTE).await;
+        town.deploy_bad(3);
+        town.rest(20 * MINUTE).await;
+        let mut said = verdicts(&one.so_far());
+        said.extend(verdicts(&two.so_far()));
+        assert_eq!(said, [Verdict::Act], "nobody is called for what was put right");
+        let incidents = town.incidents().await;
+        assert_eq!(incidents.len(), 1, "{incidents:#?}");
+        one.stop().await;
+        two.stop().await;
+    }
+}
