@@ -1,5 +1,6 @@
 //! The command with the driver for compose projects, on hosts that are real.
 
+mod automatic;
 mod commands;
 mod cuts;
 mod ecr;
@@ -58,6 +59,8 @@ fn main() -> ExitCode {
         .case("a_frozen_host_is_taken_up_again", true, middle::frozen_and_left)
         .case("a_session_that_is_killed_changes_nothing", true, middle::session_killed)
         .case("a_daemon_that_is_stopped_is_told", true, middle::daemon_stopped)
+        .case("a_release_that_answers_badly_is_rolled_back_by_itself", true, automatic::answers_badly)
+        .case("a_release_that_crashes_is_rolled_back_by_itself", true, automatic::crashes)
         .run()
 }
 
