@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use rollback_testkit::harness::{CaseResult, Failure, Suite, ensure, equal};
-use rollback_tests::ecs_bed::{CRASHING, EcsBed, EcsService, MISSING};
+use rollback_tests::automatic::{self, LASTING};
+use rollback_tests::ecs_bed::{BROKEN, CRASHING, EcsBed, EcsService, MISSING};
 use rollback_tests::proxy::{Fault, Faults, Proxy, Rule};
 use rollback_tests::servers::need;
 use rollback_tests::{Binaries, Ran, Running, Site, until};
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         .case("killed_after_ecs_did_it_and_resumed", true, || killed(Fault::HangAfter))
         .case("an_answer_that_is_lost_is_not_asked_for_again", true, lost)
         .case("killed_at_any_line_and_resumed", true, any_line)
+        .case("a_release_that_answers_badly_is_rolled_back_by_itself", true, answers_badly)
         .run()
 }
 
@@ -208,4 +210,18 @@ async fn any_line() -> CaseResult {
         ensure(updates <= 1, format!("{updates} updates when killed at line {line}"))?;
     }
     Ok(())
+}
+
+/// For ECS it is well: its tasks run. A watcher sees that they answer 404, and nobody touches anything.
+async fn answers_badly() -> CaseResult {
+    let shop = Shop::new()?;
+    let probe = format!("{{ kind = \"http\", url = \"http://127.0.0.1:{}/\" }}", shop.service.port());
+    automatic::watched(&shop.site, &automatic::outage(&probe))?;
+    automatic::record(&shop.site)?;
+    let watcher = automatic::watch(&shop.site)?;
+    shop.service.deploy(BROKEN)?;
+    let (incident, _) = automatic::ended(&shop.site, "ECS, HTTP 404", watcher)?;
+    automatic::detected_in_time(&incident, "outage", LASTING)?;
+    equal("updates", &shop.updates(), &1)?;
+    shop.runs("v1")
 }

@@ -23,7 +23,7 @@ done
 const CRASH: &str = "#!/busybox sh\necho 'there is no configuration' >&2\n/busybox sleep 0.2\nexit 1\n";
 
 /// The versions that there are images of.
-pub(super) const VERSIONS: [&str; 3] = ["v1", "v2", super::CRASHING];
+pub(super) const VERSIONS: [&str; 4] = ["v1", "v2", super::BROKEN, super::CRASHING];
 
 /// The name of a version's image before it is pushed anywhere.
 pub(super) fn local(version: &str) -> String {
@@ -49,6 +49,8 @@ fn place(busybox: &Path, folder: &Path, script: &str, version: &str) -> Result<(
         fs::set_permissions(folder.join(program), fs::Permissions::from_mode(0o755))?;
     }
     fs::create_dir(folder.join("www"))?;
-    fs::write(folder.join("www/index.html"), version)?;
+    if version != super::BROKEN {
+        fs::write(folder.join("www/index.html"), version)?;
+    }
     Ok(())
 }

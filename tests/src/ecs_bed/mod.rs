@@ -33,6 +33,8 @@ use crate::servers::{Account, Docker, Ministack, Place, Registries, StartError};
 
 /// The version whose tasks die a moment after their start.
 pub const CRASHING: &str = "crashing";
+/// The version whose tasks run and answer 404 instead of with their version.
+pub const BROKEN: &str = "broken";
 /// The version that no registry has.
 pub const MISSING: &str = "missing";
 
