@@ -26,8 +26,11 @@ use crate::{Ran, Result, Running, Site, pause, until};
 pub const LASTING: Duration = Duration::from_secs(2);
 /// The pause between two samples of [`outage`].
 pub const EVERY: Duration = Duration::from_millis(200);
-/// The trigger on what the driver sees, which fires at the first look that shows that a deploy failed.
-pub const DEPLOY: &str = "[[triggers]]\nname = \"deploy\"\ncomponent = \"web\"\n";
+/// For how long a deploy has failed before [`DEPLOY`] fires.
+pub const FAILING: Duration = Duration::from_secs(1);
+/// The trigger on what the driver sees, which fires when looks have shown for a second that a deploy failed.
+pub const DEPLOY: &str =
+    "[[triggers]]\nname = \"deploy\"\ncomponent = \"web\"\nrule = { lasting = \"1s\" }\n";
 
 /// What production has in a test: nobody is asked, and what runs is looked at often.
 const PRODUCTION: &str = "lease = \"2s\"\n\
@@ -180,14 +183,4 @@ pub fn detected_in_time(incident: &Value, trigger: &str, lasting: Duration) -> R
         return Ok(());
     }
     Err(format!("detected after {took} s, not {lasting} s and {pause} s for a sample: {incident:#}").into())
-}
-
-/// What one look tells is detected with that look.
-///
-/// # Errors
-///
-/// When it was detected later.
-pub fn detected_at_once(incident: &Value) -> Result<()> {
-    let took = seconds(incident, "since", "fired_at");
-    if took.abs() < 0.001 { Ok(()) } else { Err(format!("detected after {took} s: {incident:#}").into()) }
 }

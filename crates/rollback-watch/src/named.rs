@@ -9,7 +9,7 @@
 //! | [`migration`] | a migration failed, seen once | P0 |
 //! | [`data`] | a check of the data's integrity fails, seen once | P0 |
 //! | [`security`] | a check of the security fails, seen once | P0 |
-//! | [`deploy`] | the platform says that a deploy failed | P0 |
+//! | [`deploy`] | the platform says for 15 seconds that a deploy failed | P0 |
 //!
 //! After a rollback, [`verification`] must hold for a quarter of an hour.
 
@@ -84,10 +84,11 @@ pub fn security() -> Trigger {
     lasting("security", Check::NotOk, 0, Severity::P0)
 }
 
-/// The platform gave a deploy up: what the driver sees, and no probe.
+/// The platform gave a deploy up: what the driver sees, and no probe. For a quarter of a minute: in the middle of a deploy that replaces
+/// things in their place, a look may find them stopped.
 #[must_use]
 pub fn deploy() -> Trigger {
-    lasting("deploy", Check::NotOk, 0, Severity::P0)
+    lasting("deploy", Check::NotOk, 15, Severity::P0)
 }
 
 /// What must hold after a rollback: errors below one of a hundred, 95 of a hundred answers within two seconds, processors below 70 % and memory
@@ -133,7 +134,7 @@ mod tests {
                 "P0 migration: not ok",
                 "P0 data: not ok",
                 "P0 security: not ok",
-                "P0 deploy: not ok",
+                "P0 deploy: not ok for 15s",
             ]
         );
         assert_eq!(

@@ -15,7 +15,7 @@ pub(super) async fn crashes() -> CaseResult {
     let watcher = automatic::watch(&shop.site)?;
     shop.space.set_image("deployments", "web", "bad")?;
     let (incident, _) = automatic::ended(&shop.site, "Kubernetes, a crash", watcher)?;
-    automatic::detected_at_once(&incident)?;
+    automatic::detected_in_time(&incident, "deploy", automatic::FAILING)?;
     let told = incident["detail"].as_str().unwrap_or_default();
     ensure(told.contains("CrashLoopBackOff"), format!("it is not told what was seen: {told}"))?;
     shop.runs("deployments", "v1", 2)

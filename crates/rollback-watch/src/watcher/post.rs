@@ -26,6 +26,11 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The same where somebody else is at work, or the decision could not be made.
 const SOON: Duration = Duration::from_secs(10);
 
+/// The pause before it is decided anew where something else seemed to run.
+const MOVED: Duration = Duration::from_secs(1);
+/// While there is trouble, what runs is looked at as often as this, or more often.
+const CLOSELY: Duration = Duration::from_secs(5);
+
 type Beat = BoxFuture<'static, Woken>;
 
 /// What a post waits for.
@@ -72,7 +77,16 @@ struct Guard {
 
 impl Post {
     pub(super) fn new(shared: Shared, component: &Component, guard: Option<Lasting>) -> Self {
-        let triggers: Vec<_> = component.triggers.iter().map(|(trigger, _)| trigger.clone()).collect();
+        // A driver is asked as often as it is looked, whatever the rule says.
+        let gap = Lasting::new(shared.settings.look_every.as_duration().saturating_mul(3));
+        let triggers: Vec<_> = component
+            .triggers
+            .iter()
+            .map(|(trigger, asked)| match asked {
+                Asked::Driver => trigger.clone().gap(gap),
+                Asked::Probe(_) => trigger.clone(),
+            })
+            .collect();
         let began = shared.clock.monotonic();
         Self {
             name: component.name.clone(),
@@ -202,7 +216,8 @@ impl Post {
 
     fn looked(&mut self, at: Duration, observed: Result<Observation<SnapshotRecord>>) {
         let now = self.now();
-        self.look_in(self.shared.settings.look_every.as_duration());
+        let pause = self.shared.settings.look_every.as_duration();
+        self.look_in(if self.troubles.is_empty() { pause } else { pause.min(CLOSELY) });
         let settled = observed.as_ref().is_ok_and(|observed| {
             observed.heading.is_none() && observed.phase == Phase::Settled && !observed.lagging
         });
@@ -318,7 +333,7 @@ impl Post {
                 }
                 now + SOON
             }
-            Ok(Response::Moved) => now + SOON,
+            Ok(Response::Moved) => now + MOVED,
             Ok(Response::UnderWay(pause)) => now + pause.as_duration(),
             Ok(Response::Decided(incident, report)) => {
                 self.incident = Some(incident.clone());
