@@ -1,11 +1,15 @@
 //! Listings.
 
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes, RestoreStatus};
-use rollback_aws_support::{asking, explain};
-use rollback_core::Result;
+use std::borrow::Cow;
 
+use aws_sdk_s3::primitives::SdkBody;
+use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes, RestoreStatus};
+use rollback_aws_support::explain;
+use rollback_core::{Error, ErrorKind, Result};
+
+use super::body::Body;
 use super::encoding::decode;
+use super::listing::{Entry, Listing};
 use super::{Client, lacking, missing_bucket};
 use crate::names::{Key, Prefix};
 use crate::object::{Content, ETag, Listed, Restore, StorageClass};
@@ -21,19 +25,18 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// What a listing answers, with keys as they are.
+/// What a listing answered.
 struct Answer {
-    sent: ListObjectsV2Output,
-    encoded: bool,
+    doing: String,
+    body: SdkBody,
 }
 
 impl Answer {
-    fn key(&self, text: &str) -> Result<String> {
-        if self.encoded { decode(text) } else { Ok(text.to_owned()) }
-    }
-
-    fn goes_on(&self) -> bool {
-        self.sent.is_truncated() == Some(true)
+    fn read(&self) -> Result<Listing<'_>> {
+        Listing::read(self.body.bytes().unwrap_or_default()).map_err(|error| {
+            Error::new(ErrorKind::Corrupt, &*self.doing, format!("the answer cannot be read: {error}"))
+                .next("is the endpoint S3? see what endpoint_url is set to")
+        })
     }
 }
 
@@ -41,11 +44,12 @@ impl Client {
     /// At most a thousand keys, or folders where there is a delimiter, below `prefix` and after the full key `after`.
     async fn list(
         &self,
-        doing: &str,
+        doing: String,
         prefix: &Prefix,
         after: Option<&str>,
         delimiter: Option<&str>,
     ) -> Result<Answer> {
+        let body = Body::default();
         let sent = self
             .s3
             .list_objects_v2()
@@ -56,30 +60,31 @@ impl Client {
             .encoding_type(EncodingType::Url)
             .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
             .set_expected_bucket_owner(self.owner())
+            .customize()
+            .interceptor(body.clone())
             .send()
             .await;
-        let call = self.reads("ListObjectsV2", "s3:ListBucket", doing);
-        let sent = missing_bucket(&self.bucket, sent.map_err(|error| explain(&call, &error)))?;
-        let encoded = sent.encoding_type() == Some(&EncodingType::Url);
-        Ok(Answer { sent, encoded })
+        let call = self.reads("ListObjectsV2", "s3:ListBucket", &*doing);
+        missing_bucket(&self.bucket, sent.map_err(|error| explain(&call, &error)))?;
+        let body = body.take().ok_or_else(|| lacking(&doing, "body"))?;
+        Ok(Answer { doing, body })
     }
 
     /// The objects below `prefix` after the full key `after`, at most a thousand.
     pub(crate) async fn page(&self, prefix: &Prefix, after: Option<&str>) -> Result<Page> {
-        let doing = format!("list {}", self.place(prefix));
-        let answer = self.list(&doing, prefix, after, None).await?;
-        let contents = answer.sent.contents();
-        let mut page = Page { objects: Vec::with_capacity(contents.len()), next: None };
-        for object in contents {
-            let full = answer.key(object.key().ok_or_else(|| lacking(&doing, "key"))?)?;
+        let answer = self.list(format!("list {}", self.place(prefix)), prefix, after, None).await?;
+        let listing = answer.read()?;
+        let mut page = Page { objects: Vec::with_capacity(listing.objects.len()), next: None };
+        for object in &listing.objects {
+            let full = listing.key(object.key.as_ref().ok_or_else(|| lacking(&answer.doing, "key"))?)?;
             // The prefix itself may be an object: a folder, as the console makes it.
             if let Some(key) = prefix.strip(&full) {
-                page.objects.push(listed(&doing, Key::new(key)?, object)?);
+                page.objects.push(listed(&answer.doing, Key::new(key)?, object)?);
             }
-            page.next = Some(full);
         }
-        if !answer.goes_on() {
-            page.next = None;
+        if listing.goes_on {
+            let last = listing.objects.last().and_then(|object| object.key.as_ref());
+            page.next = last.map(|key| Ok::<_, Error>(listing.key(key)?.into_owned())).transpose()?;
         }
         Ok(page)
     }
@@ -91,27 +96,43 @@ impl Client {
         after: Option<&str>,
     ) -> Result<(Vec<String>, Option<String>)> {
         let doing = format!("list the folders of {}", self.place(prefix));
-        let answer = self.list(&doing, prefix, after, Some("/")).await?;
-        let folders = answer.sent.common_prefixes().iter().filter_map(|folder| folder.prefix());
-        let folders = folders.map(|folder| answer.key(folder)).collect::<Result<Vec<_>>>()?;
+        let answer = self.list(doing, prefix, after, Some("/")).await?;
+        let listing = answer.read()?;
+        let read = |text: &Cow<'_, str>| Ok::<_, Error>(listing.key(text)?.into_owned());
+        let folders = listing.folders.iter().map(read).collect::<Result<Vec<_>>>()?;
         let mut last = folders.last().cloned();
-        for object in answer.sent.contents() {
-            last = last.max(object.key().map(|key| answer.key(key)).transpose()?);
+        for object in &listing.objects {
+            last = last.max(object.key.as_ref().map(read).transpose()?);
         }
         // Behind everything in the last folder, whose objects would come next.
-        let next = last.filter(|_| answer.goes_on()).map(|last| format!("{last}{BEHIND}"));
+        let next = last.filter(|_| listing.goes_on).map(|last| format!("{last}{BEHIND}"));
         Ok((folders, next))
     }
 }
 
-fn listed(doing: &str, key: Key, object: &Object) -> Result<Listed> {
-    let size = object.size().and_then(|size| u64::try_from(size).ok());
+impl Listing<'_> {
+    /// A key as it is.
+    fn key<'t>(&self, text: &'t str) -> Result<Cow<'t, str>> {
+        // Most keys have nothing in them that is written otherwise.
+        if self.encoded && text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+            Ok(Cow::Owned(decode(text)?))
+        } else {
+            Ok(Cow::Borrowed(text))
+        }
+    }
+}
+
+fn listed(doing: &str, key: Key, object: &Entry<'_>) -> Result<Listed> {
+    let size = object.size.as_ref().and_then(|size| size.parse().ok());
     let size = size.ok_or_else(|| lacking(doing, "size of an object"))?;
-    let etag = ETag::read(object.e_tag().ok_or_else(|| lacking(doing, "entity tag"))?)?;
-    let modified = asking::time(object.last_modified()).ok_or_else(|| lacking(doing, "time"))?;
-    let class = object.storage_class().map(|class| StorageClass::new(class.as_str())).transpose()?;
-    let listed = Listed::new(key, Content::listed(size, etag), modified);
-    Ok(listed.stored(class.unwrap_or_default()).restored(restore(object.restore_status())))
+    let etag = ETag::read(object.etag.as_ref().ok_or_else(|| lacking(doing, "entity tag"))?)?;
+    let modified = object.modified.as_ref().and_then(|modified| modified.parse().ok());
+    let modified = modified.ok_or_else(|| lacking(doing, "time"))?;
+    let listed = Listed::new(key, Content::listed(size, etag), modified).restored(object.restore);
+    Ok(match object.class.as_deref() {
+        Some(class) => listed.stored(StorageClass::new(class)?),
+        None => listed,
+    })
 }
 
 pub(super) fn restore(status: Option<&RestoreStatus>) -> Restore {

@@ -2,11 +2,13 @@
 //!
 //! Every call is made once: core repeats what may be repeated.
 
+mod body;
 mod bucket;
 mod cloudfront;
 mod encoding;
 mod head;
 mod list;
+mod listing;
 mod parts;
 mod versions;
 mod walk;
