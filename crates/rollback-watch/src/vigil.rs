@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use rollback_core::SnapshotInfo;
 use rollback_core::condition::{Baseline, Check, Holds};
 use rollback_core::probe::Sample;
 use rollback_core::time::Lasting;
+use rollback_core::{SnapshotInfo, Token};
 
 use crate::decision::Onset;
 use crate::learning::Learning;
@@ -59,10 +59,20 @@ pub struct Seen {
 pub struct Deployed {
     /// What was deployed.
     pub info: SnapshotInfo,
+    /// The token that it was seen with last.
+    pub token: Token,
     /// When the version before was seen last, if it was.
     pub not_before: Option<Duration>,
     /// When it was seen first.
     pub by: Duration,
+}
+
+impl Deployed {
+    /// Whether what is seen with this token is the same deploy.
+    #[must_use]
+    pub fn is(&self, info: &SnapshotInfo, token: &Token) -> bool {
+        self.info.identity == info.identity || self.token == *token
+    }
 }
 
 /// What fires now, taken together.
@@ -119,14 +129,25 @@ impl Vigil {
         }
     }
 
-    /// Takes a look that was begun at `at`: what runs, or is on its way. Whether that is another version than before.
-    pub fn looked(&mut self, at: Duration, info: &SnapshotInfo) -> bool {
+    /// Takes a look that was begun at `at`: what runs, or is on its way, and the token that it was seen with. Whether that is another version
+    /// than before.
+    ///
+    /// Where the token is the same, nobody deployed anything: another identity is then only something that is known better, or not so
+    /// well, as of a container that ends and is started again.
+    pub fn looked(&mut self, at: Duration, info: &SnapshotInfo, token: &Token) -> bool {
         let before = self.looked.replace(at);
+        let deployed = |not_before| {
+            let (info, token) = (info.clone(), token.clone());
+            Deployed { info, token, not_before, by: at }
+        };
         match &mut self.deployed {
-            Some(deployed) if deployed.info.identity == info.identity => return false,
-            None => self.deployed = Some(Deployed { info: info.clone(), not_before: None, by: at }),
-            Some(deployed) => {
-                *deployed = Deployed { info: info.clone(), not_before: before, by: at };
+            Some(same) if same.is(info, token) => {
+                (same.info, same.token) = (info.clone(), token.clone());
+                return false;
+            }
+            None => self.deployed = Some(deployed(None)),
+            Some(other) => {
+                *other = deployed(before);
                 let last = before.unwrap_or(at);
                 self.rules.iter_mut().for_each(|rule| rule.another_version(last));
             }
@@ -255,4 +276,59 @@ fn number_of(checks: &[Check], sample: &Sample) -> Option<f64> {
         None => sample.metrics.values().next().copied(),
     }
     .filter(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use rollback_core::Identity;
+
+    use super::*;
+    use crate::named;
+
+    fn info(revision: &str, content: &str) -> SnapshotInfo {
+        SnapshotInfo::new(revision.parse().unwrap(), Identity::of(content).unwrap())
+    }
+
+    fn at(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
+
+    #[test]
+    fn only_who_deploys_makes_another_version() {
+        let mut vigil = Vigil::new(vec![named::outage()]);
+        let (one, two) = (Token::new("1"), Token::new("2"));
+        assert!(vigil.looked(at(0), &info("41", "a"), &one));
+        assert!(!vigil.looked(at(10), &info("41", "a"), &one));
+        // Of what crashes, it is not known at every moment which image it runs.
+        assert!(!vigil.looked(at(20), &info("41", "unknown"), &one));
+        assert!(!vigil.looked(at(30), &info("41", "a"), &one));
+        // The same content by another deploy is no other version, and neither is what that is called.
+        assert!(!vigil.looked(at(40), &info("42", "a"), &two));
+        assert!(vigil.looked(at(50), &info("43", "b"), &Token::new("3")));
+        let deployed = vigil.deployed().unwrap();
+        assert_eq!((deployed.not_before, deployed.by), (Some(at(40)), at(50)));
+    }
+
+    #[test]
+    fn trouble_is_the_deploys_that_it_began_with() {
+        let onset = |trouble: u64, deploy: u64, fires: u64| {
+            let mut vigil = Vigil::new(vec![named::outage()]);
+            let mut looks = vec![(0, "a"), (deploy - 1, "a"), (deploy, "b")].into_iter().peekable();
+            for second in (0..=fires).step_by(10) {
+                while let Some((look, content)) = looks.next_if(|(look, _)| *look <= second) {
+                    vigil.looked(at(look), &info(content, content), &Token::new(content));
+                }
+                let sample = if second < trouble { Sample::ok("200") } else { Sample::bad("503") };
+                vigil.fed(0, at(second), &sample);
+            }
+            vigil.fired().map(|fired| fired.onset)
+        };
+        assert_eq!(onset(100, 95, 230), Some(Onset::After));
+        // It was stopped to be replaced, and the new version shows a moment later.
+        assert_eq!(onset(100, 115, 230), Some(Onset::After));
+        assert_eq!(onset(100, 180, 400), Some(Onset::Before));
+        // It had fired before: what came then is what somebody did about it.
+        assert_eq!(onset(100, 300, 500), Some(Onset::Before));
+        assert_eq!(onset(100, 95, 210), None);
+    }
 }

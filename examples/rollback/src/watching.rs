@@ -153,7 +153,7 @@ pub(crate) async fn follow<T>(
     }
 }
 
-/// A line for each event: for people on standard error beside what the command prints, for programs as JSON on standard output.
+/// A line for each event on standard error, for people or as JSON: standard output is for what the command comes to.
 fn show(session: &Session<'_>, event: &Event) {
     if session.global.output == Output::Json {
         let line = serde_json::to_string(event).unwrap_or_default();

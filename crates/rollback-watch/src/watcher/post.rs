@@ -230,7 +230,7 @@ impl Post {
             Ok(observed) => {
                 let runs = observed.heading.as_ref().or(observed.settled.known());
                 if let Some(runs) = runs
-                    && self.vigil.looked(at, &runs.info)
+                    && self.vigil.looked(at, &runs.info, &observed.token)
                 {
                     self.another_version();
                 }

@@ -49,7 +49,7 @@ pub(super) async fn respond(shared: &Shared, alarm: &Alarm) -> Result<Response> 
     let engine = shared.engines.engine(&alarm.component).await?;
     let status = engine.status(&alarm.component).await?;
     let runs = status.observed.heading.as_ref().or(status.observed.settled.known());
-    let Some(runs) = runs.filter(|runs| runs.info.identity == alarm.deployed.info.identity) else {
+    let Some(runs) = runs.filter(|runs| alarm.deployed.is(&runs.info, &status.observed.token)) else {
         return Ok(Response::Moved);
     };
     let runs = runs.info.clone();
