@@ -40,6 +40,7 @@ pub(crate) async fn tell(folder: &Path) -> Result<()> {
     stopped?;
     let config = stage.config();
     println!("\nThe store is still there. Look around:");
+    println!("  open {}", stage.report().display());
     for command in ["runs", "history web", "status", "plan web --to previous --explain"] {
         println!("  cargo run -q -p rollback-cli -- --config {} {command}", config.display());
     }
@@ -57,6 +58,7 @@ impl Stage {
         stage.clear().await?;
         stage.write_release("r1", true, "<h1>the good release</h1>")?;
         stage.write_release("r2", false, "<h1>the bad release</h1>")?;
+        stage.write_release("r3", false, "<h1>another bad release</h1>")?;
         stage.write(&stage.config(), &stage.configuration())?;
         Ok(stage)
     }
@@ -98,9 +100,17 @@ impl Stage {
         self.rollback(&["plan", "web", "--reason", reason, "--explain", "-o", &plan_file]).await?;
         self.rollback(&["apply", &plan_file, "--yes"]).await?;
 
-        headline("5. The store remembers");
+        headline("5. The next bad release is rolled back with nobody touching anything");
+        self.deploy("r3").await?;
+        self.rollback(&["record", "web", "--pending", "--by", "pipeline"]).await?;
+        self.ends(&["guard", "web", "--for", "30s"], Exit::RolledBack).await?;
+
+        headline("6. The store remembers");
+        self.rollback(&["incidents"]).await?;
+        self.rollback(&["stats"]).await?;
         self.rollback(&["runs"]).await?;
-        self.rollback(&["status"]).await
+        self.rollback(&["status"]).await?;
+        self.rollback(&["report", "--html", &self.report().display().to_string()]).await
     }
 
     /// What a deploy script would do: point `current` at the release, restart.
@@ -153,12 +163,17 @@ impl Stage {
 
     /// Runs the command as an operator would, and expects it to succeed.
     async fn rollback(&self, arguments: &[&str]) -> Result<()> {
+        self.ends(arguments, Exit::Done).await
+    }
+
+    /// Runs the command as an operator would, and expects it to end so.
+    async fn ends(&self, arguments: &[&str], wanted: Exit) -> Result<()> {
         let shown: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
         println!("\n$ rollback {}", shown.join(" "));
         let config = self.config().display().to_string();
         let line = ["rollback", "--config", &config].into_iter().chain(arguments.iter().copied());
         match App::new().run(line, &Console::system()).await {
-            Exit::Done => Ok(()),
+            exit if exit == wanted => Ok(()),
             exit => Err(Error::new(ErrorKind::Other, "go on", format!("the command ended with {exit:?}"))
                 .next("what it printed says why")),
         }
@@ -193,7 +208,8 @@ impl Stage {
             "# Written by the quickstart.\n\
              store = \"sqlite:.rollback/state.db\"\n\n\
              [environments.demo]\n\
-             require_reason = true\n\n\
+             require_reason = true\n\
+             automatic = \"act\"\n\n\
              [components.web]\n\
              driver = \"local\"\n\
              releases = {}\n\
@@ -203,12 +219,22 @@ impl Stage {
              name = \"health\"\n\
              component = \"web\"\n\
              probe = {{ kind = \"http\", url = {} }}\n\
-             rule = {{ lasting = \"1s\", within = \"30s\", every = \"250ms\" }}\n",
+             rule = {{ lasting = \"1s\", within = \"30s\", every = \"250ms\" }}\n\n\
+             [[triggers]]\n\
+             name = \"health\"\n\
+             component = \"web\"\n\
+             probe = {{ kind = \"http\", url = {} }}\n\
+             rule = {{ lasting = \"1s\", every = \"250ms\" }}\n",
             text(&self.folder.join("releases")),
             restart.join(", "),
             text(&self.pid_file()),
             toml_text(&self.health()),
+            toml_text(&self.health()),
         )
+    }
+
+    fn report(&self) -> PathBuf {
+        self.folder.join("incident.html")
     }
 
     fn config(&self) -> PathBuf {

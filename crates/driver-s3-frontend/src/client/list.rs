@@ -83,8 +83,10 @@ impl Client {
             }
         }
         if listing.goes_on {
+            // Without one there would be no telling where the rest begins, and it would be taken for nothing.
             let last = listing.objects.last().and_then(|object| object.key.as_ref());
-            page.next = last.map(|key| Ok::<_, Error>(listing.key(key)?.into_owned())).transpose()?;
+            let last = last.ok_or_else(|| lacking(&answer.doing, "last key"))?;
+            page.next = Some(listing.key(last)?.into_owned());
         }
         Ok(page)
     }
@@ -105,7 +107,11 @@ impl Client {
             last = last.max(object.key.as_ref().map(read).transpose()?);
         }
         // Behind everything in the last folder, whose objects would come next.
-        let next = last.filter(|_| listing.goes_on).map(|last| format!("{last}{BEHIND}"));
+        let next = match (listing.goes_on, last) {
+            (true, Some(last)) => Some(format!("{last}{BEHIND}")),
+            (true, None) => return Err(lacking(&answer.doing, "last key")),
+            (false, _) => None,
+        };
         Ok((folders, next))
     }
 }
