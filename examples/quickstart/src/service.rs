@@ -131,15 +131,17 @@ pub(crate) async fn serve(options: &Serve) -> Result<()> {
     let address = listener.local_addr().map_err(failed)?;
     let pid_file = PidFile::claim(&options.pid_file, address)?;
     tokio::select! {
-        () = accept(listener, release) => {}
+        () = accept(&listener, release) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // Before the port is free: whoever listens there next writes files of the same names.
     pid_file.release();
+    drop(listener);
     Ok(())
 }
 
-async fn accept(listener: TcpListener, release: Arc<Release>) {
+async fn accept(listener: &TcpListener, release: Arc<Release>) {
     loop {
         // A connection that broke before it was taken is no reason to end.
         if let Ok((stream, _)) = listener.accept().await {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollback_core::engine::Claim;
+use rollback_core::environment::Automatic;
 use rollback_core::store::MemoryStore;
 use rollback_core::time::{Clock, TokioClock};
 use rollback_core::{
@@ -25,7 +26,9 @@ pub(crate) fn web() -> ComponentName {
 }
 
 pub(crate) fn environment() -> Environment {
-    Environment::new(EnvironmentName::new("prod").unwrap()).contact("on call: +49 30 1234")
+    Environment::new(EnvironmentName::new("prod").unwrap())
+        .automatic(Automatic::Act)
+        .contact("on call: +49 30 1234")
 }
 
 impl Setting {

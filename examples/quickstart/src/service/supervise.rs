@@ -317,8 +317,10 @@ async fn ready(child: &mut Child, pid_file: &Path) -> Result<Running> {
             )
             .next("another process may hold the port; run it by hand with `serve` and see what it says"));
         }
+        // The pid file itself comes last, and others may look for it as soon as this is over.
         if let Some(running) = Running::read(pid_file)?
             && Some(running.pid) == child.id()
+            && fs::read_to_string(pid_file).is_ok_and(|text| text.trim() == running.pid.to_string())
             && TcpStream::connect(running.address).await.is_ok()
         {
             return Ok(running);

@@ -121,6 +121,21 @@ const GATE: &str = r#"
 # component = "COMPONENT"
 # probe = { kind = "http", url = "http://127.0.0.1:8080/health" }
 # rule = { lasting = "10s", within = "2m", every = "1s" }
+
+# What is bad, for `rollback watch` and `rollback guard`: not ok for two minutes, and a deploy that the platform gave up.
+# [[triggers]]
+# name = "outage"
+# component = "COMPONENT"
+# probe = { kind = "http", url = "http://127.0.0.1:8080/health" }
+# [[triggers]]
+# name = "deploy"
+# component = "COMPONENT"
+
+# Who is told; also of kind "webhook", "github", "smtp" and "sns":
+# [[notify]]
+# kind = "slack"
+# url_env = "SLACK_URL"
+# on = ["needs-somebody", "failed", "done"]
 "#;
 
 fn contents(found: &[Site]) -> String {

@@ -49,8 +49,11 @@ async fn every_sample_fits_the_schema() {
     let initial = std::fs::read_to_string(bench.folder.path().join("rollback.toml")).unwrap();
     assert!(initial.contains("#:schema"), "{initial}");
     let mut all = samples("examples/rollback/README.md");
-    all.extend(samples("docs/operator-guide.md"));
-    assert!(all.len() >= 3, "the samples were found");
+    for page in ["docs/operator-guide.md", "docs/automatic-rollback.md", "crates/rollback-notify/README.md"] {
+        let found = samples(page);
+        assert!(!found.is_empty(), "no samples in {page}");
+        all.extend(found);
+    }
     all.push(initial);
     for text in all {
         assert_eq!(faults(&validator, &text), Vec::<String>::new(), "{text}");
@@ -62,6 +65,7 @@ async fn what_the_schema_refuses_the_command_refuses_as_well() {
     let validator = validator().await;
     let component = "[components.web]\ndriver = \"local\"\nreleases = \"/srv/web\"\n";
     let gate = "[[gates]]\nname = \"h\"\ncomponent = \"web\"\n";
+    let trigger = "[[triggers]]\nname = \"outage\"\ncomponent = \"web\"\n";
     let good = [
         component.to_owned(),
         format!("{component}[components.web.overrides.prod]\nrestart = [\"a\"]\n[environments.prod]\n"),
@@ -70,6 +74,13 @@ async fn what_the_schema_refuses_the_command_refuses_as_well() {
             "{component}{gate}probe = {{ kind = \"http\", url = \"http://a\", expect_status = [200] }}\nrule = {{ within = \"1m\", all = [\"ok\", {{ below = {{ metric = \"m\", limit = 1 }} }}] }}\n"
         ),
         "[environments.a]\nautomatic = \"off\"\n".to_owned(),
+        format!(
+            "{component}[watch]\nbudget = 3\nsoak = \"30m\"\n{trigger}probe = {{ kind = \"tcp\", address = \"a:1\" }}\n"
+        ),
+        format!(
+            "{component}{trigger}severity = \"P1\"\nprobe = {{ kind = \"driver\" }}\nrule = {{ times = 2 }}\n"
+        ),
+        "[[notify]]\nkind = \"slack\"\nurl_env = \"U\"\non = [\"failed\"]\n".to_owned(),
     ];
     for text in good {
         assert_eq!(faults(&validator, &text), Vec::<String>::new(), "{text}");
@@ -94,6 +105,11 @@ async fn what_the_schema_refuses_the_command_refuses_as_well() {
             "{component}{gate}probe = {{ kind = \"tcp\", address = \"a:1\" }}\nrule = {{ within = \"1m\", all = [\"fine\"] }}\n"
         ),
         format!("{component}{gate}probe = {{ kind = \"tcp\", address = \"a:1\" }}\nwhy = \"x\"\n"),
+        "[watch]\nbudget = 0.5\n".to_owned(),
+        format!("{component}{trigger}severity = \"P9\"\nprobe = {{ kind = \"driver\" }}\n"),
+        format!("{component}{trigger}probe = {{ kind = \"driver\" }}\nrule = {{ within = \"1m\" }}\n"),
+        "[[notify]]\nkind = \"slack\"\nurl_env = \"U\"\non = [\"faild\"]\n".to_owned(),
+        "[[notify]]\nurl_env = \"U\"\n".to_owned(),
     ];
     for text in bad {
         assert!(!faults(&validator, &text).is_empty(), "the schema takes\n{text}");
