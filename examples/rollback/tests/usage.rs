@@ -128,7 +128,11 @@ async fn init_writes_a_file_that_can_be_read_and_never_writes_over_one() {
     assert_eq!(parsed["components"]["my-site"]["driver"].as_str(), Some("local"));
     let everything: String = text
         .lines()
-        .map(|line| line.strip_prefix("# ").filter(|line| line.contains('=')).unwrap_or(line))
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|line| line.contains('=') || line.starts_with("[["))
+                .unwrap_or(line)
+        })
         .fold(String::new(), |all, line| if line.starts_with('#') { all } else { all + line + "\n" });
     everything.parse::<toml::Table>().unwrap_or_else(|error| panic!("{error}\n{everything}"));
 }
