@@ -1,5 +1,4 @@
 //! The whole story, as the first command of the README tells it.
-#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::process::Command;
 
