@@ -155,9 +155,13 @@ impl Incident {
     pub fn describe(&self) -> String {
         let since = self.since.strftime("%H:%M:%SZ");
         let text = format!("{} {} since {since}: {}", self.severity, self.triggers.join(", "), self.detail);
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        line.chars().take(500).collect()
+        one_line(&text)
     }
+}
+
+/// A text that came from outside, as a reason of a run may be: one line, and not a long one.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
 /// Where incidents are kept. Everybody who shares the store sees the same.

@@ -13,7 +13,7 @@ use rollback_core::{
 use super::Shared;
 use crate::decision::{Answer, Decision, Facts, Mode, Verdict, decide};
 use crate::event::Event;
-use crate::incident::{Decided, Incident, Plot};
+use crate::incident::{Decided, Incident, Plot, one_line};
 use crate::vigil::{Deployed, Fired};
 
 /// How long it is waited where somebody else works on it.
@@ -130,8 +130,7 @@ async fn plan(
     engine: &Engine,
     decision: &mut Decision,
 ) -> Result<Option<Box<Plan>>> {
-    let reason = format!("{}: {}", alarm.fired.triggers.join(", "), alarm.fired.detail);
-    let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+    let reason = one_line(&format!("{}: {}", alarm.fired.triggers.join(", "), alarm.fired.detail));
     let request = Request::new(shared.environment.name.clone())
         .component(alarm.component.clone(), Some(Destination::LastGood))
         .reason(reason)
