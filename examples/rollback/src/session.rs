@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rollback_core::name::SystemEntropy;
 use rollback_core::probe::{Gate, Probe, ProbeSpec};
 use rollback_core::progress::Progress;
 use rollback_core::registry::known;
-use rollback_core::store::MemoryStore;
+use rollback_core::store::{MemoryStore, Records};
 use rollback_core::time::{Clock as _, SystemClock};
 use rollback_core::{
     ComponentName, Engine, EngineBuilder, Environment, EnvironmentName, Error, ErrorKind, Result, Store,
@@ -242,6 +243,11 @@ impl<'a> Session<'a> {
             }
         }
         Ok(builder)
+    }
+
+    /// What watchers keep in the store.
+    pub(crate) async fn records(&self) -> Result<Records> {
+        Ok(Records::new(self.store(false).await?, Arc::new(SystemClock), Arc::new(SystemEntropy)))
     }
 
     /// The store. With break-glass one that cannot be opened is no reason to stop.

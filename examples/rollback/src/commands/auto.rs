@@ -1,13 +1,8 @@
 //! `rollback auto`.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use rollback_core::lease::Holder;
-use rollback_core::name::SystemEntropy;
 use rollback_core::request::Moment;
-use rollback_core::store::Records;
-use rollback_core::time::{Clock as _, SystemClock};
 use rollback_core::{ComponentName, Environment, Error, ErrorKind, Result};
 use rollback_watch::{Off, Switches};
 use serde_json::json;
@@ -25,17 +20,12 @@ pub(crate) async fn run(session: &Session<'_>, args: &AutoArgs) -> Result<Outcom
     }
 }
 
-/// The records that watchers keep in the store.
-pub(crate) async fn records(session: &Session<'_>) -> Result<Records> {
-    Ok(Records::new(session.store(false).await?, Arc::new(SystemClock), Arc::new(SystemEntropy)))
-}
-
 async fn switches(session: &Session<'_>, environment: &Environment) -> Result<Switches> {
-    Switches::new(records(session).await?, &environment.name)
+    Switches::new(session.records().await?, &environment.name)
 }
 
 async fn show(session: &Session<'_>) -> Result<Outcome> {
-    let now = SystemClock.now();
+    let now = session.now();
     let mut all = Vec::new();
     for environment in session.config.environments.values() {
         let chosen = session.global.environment.as_ref();
@@ -57,7 +47,7 @@ async fn switch_off(session: &Session<'_>, args: &AutoOffArgs) -> Result<Outcome
     let environment = session.environment()?;
     let components = switched(session, environment, &args.components)?;
     let switches = switches(session, environment).await?;
-    let now = SystemClock.now();
+    let now = session.now();
     let until = args.until.map(|until| from_now(until, now));
     let by = args.by.clone().unwrap_or_else(|| Holder::this_process().person());
     if let Some(wrong) = [&by, &args.reason].into_iter().find(|text| text.chars().any(char::is_control)) {

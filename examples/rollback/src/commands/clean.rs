@@ -4,7 +4,6 @@ use rollback_core::Result;
 use rollback_core::engine::Cleaned;
 use rollback_watch::Incidents;
 
-use super::auto::records;
 use super::leftovers::{self, Found};
 use crate::Exit;
 use crate::agree::agree_to;
@@ -20,7 +19,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &CleanArgs) -> Result<Outco
     let engine = session.reader().await?;
     let older_than = args.older_than.unwrap_or(session.config.retention);
     let would = engine.clean_up(older_than, true, &|_| {}).await?;
-    let (incidents, oldest) = (Incidents::new(records(session).await?), older_than.before(session.now()));
+    let (incidents, oldest) = (Incidents::new(session.records().await?), older_than.before(session.now()));
     let old = incidents.clean(oldest, true).await?;
     let left = leftovers::look(session).await;
     let nothing = would.runs + would.deployments + would.contents + old == 0 && left.is_nothing();

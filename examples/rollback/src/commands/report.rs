@@ -8,7 +8,6 @@ use rollback_core::{Engine, Error, ErrorKind, Result, RunId};
 use rollback_notify::{Incident, stats};
 use rollback_watch::Incidents;
 
-use super::auto::records;
 use super::find_run;
 use crate::args::{ReportArgs, StatsArgs};
 use crate::outcome::Outcome;
@@ -61,7 +60,7 @@ type Watched = BTreeMap<Option<RunId>, Vec<rollback_watch::Incident>>;
 
 async fn watched(session: &Session<'_>) -> Result<Watched> {
     let mut watched = Watched::new();
-    for incident in Incidents::new(records(session).await?).all().await? {
+    for incident in Incidents::new(session.records().await?).all().await? {
         watched.entry(incident.run).or_default().push(incident);
     }
     Ok(watched)
