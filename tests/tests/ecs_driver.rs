@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         .case("an_answer_that_is_lost_is_not_asked_for_again", true, lost)
         .case("killed_at_any_line_and_resumed", true, any_line)
         .case("a_release_that_answers_badly_is_rolled_back_by_itself", true, answers_badly)
+        .case("a_release_that_crashes_is_rolled_back_by_itself", true, crashes)
         .run()
 }
 
@@ -223,5 +224,20 @@ async fn answers_badly() -> CaseResult {
     let (incident, _) = automatic::ended(&shop.site, "ECS, HTTP 404", watcher)?;
     automatic::detected_in_time(&incident, "outage", LASTING)?;
     equal("updates", &shop.updates(), &1)?;
+    shop.runs("v1")
+}
+
+/// No circuit breaker watches, and ECS starts for ever what ends at once.
+async fn crashes() -> CaseResult {
+    let shop = Shop::new()?;
+    shop.service.circuit_breaker(false)?;
+    automatic::watched(&shop.site, automatic::DEPLOY)?;
+    automatic::record(&shop.site)?;
+    let watcher = automatic::watch(&shop.site)?;
+    shop.service.deploy(CRASHING)?;
+    let (incident, _) = automatic::ended(&shop.site, "ECS, a crash", watcher)?;
+    automatic::detected_in_time(&incident, "deploy", automatic::FAILING)?;
+    let told = incident["detail"].as_str().unwrap_or_default();
+    ensure(told.contains("failed one after the other"), format!("it is not told what was seen: {told}"))?;
     shop.runs("v1")
 }

@@ -63,6 +63,28 @@ impl Rule {
         Lasting::from_secs(5)
     }
 
+    /// What a sample in which it holds says, with the numbers that it is about.
+    ///
+    /// ```
+    /// use rollback_core::condition::{Baseline, Check, Rule};
+    /// use rollback_core::probe::Sample;
+    ///
+    /// let all = vec![Check::Above { metric: "latency_ms".to_owned(), limit: 500.0 }];
+    /// let slow = Rule { all, ..Rule::once_ok("1m".parse()?) };
+    /// let sample = Sample::ok("HTTP 200").with("latency_ms", 612.25);
+    /// assert_eq!(slow.told(&sample, &Baseline::default()), "latency_ms is 612.25, above 500 (HTTP 200)");
+    /// # Ok::<(), rollback_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn told(&self, sample: &Sample, baseline: &Baseline) -> String {
+        let told: Vec<_> = self.all.iter().filter_map(|check| check.told(sample, baseline)).collect();
+        match (told.is_empty(), sample.detail.is_empty()) {
+            (true, _) => sample.detail.clone(),
+            (false, true) => told.join(", "),
+            (false, false) => format!("{} ({})", told.join(", "), sample.detail),
+        }
+    }
+
     /// Whether all of it holds in one sample. What is known not to hold outweighs what nobody knows.
     ///
     /// ```
@@ -167,6 +189,24 @@ impl Baseline {
 }
 
 impl Check {
+    /// What a sample says about the number that this compares, for people: nothing where it compares none.
+    fn told(&self, sample: &Sample, baseline: &Baseline) -> Option<String> {
+        let is = |metric: &str| Some(format!("{metric} is {}", round(*sample.metrics.get(metric)?)));
+        match self {
+            Self::Ok | Self::NotOk => None,
+            Self::Below { metric, limit } => Some(format!("{}, below {}", is(metric)?, round(*limit))),
+            Self::Above { metric, limit } => Some(format!("{}, above {}", is(metric)?, round(*limit))),
+            Self::AboveBaseline { metric, factor } => {
+                let was = round(baseline.get(metric)?);
+                Some(format!(
+                    "{}, above {} times {was}, which was usual before the deploy",
+                    is(metric)?,
+                    round(*factor)
+                ))
+            }
+        }
+    }
+
     /// Whether it holds in a sample. A number that is not there, or is none, holds nothing: no data is never good news, and never a
     /// reason to act.
     #[must_use]
@@ -197,6 +237,11 @@ impl Check {
             },
         }
     }
+}
+
+/// A number as people write it: three digits after the point are more than anybody reads.
+fn round(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 impl fmt::Display for Check {

@@ -42,6 +42,11 @@ impl Learning {
         }
     }
 
+    /// Forgets everything: what comes is of another version.
+    pub fn forget(&mut self) {
+        self.kept.clear();
+    }
+
     /// What was usual before `deploy`. A number that was seen in fewer than five samples is not in it.
     #[must_use]
     pub fn before(&self, deploy: Duration) -> Baseline {

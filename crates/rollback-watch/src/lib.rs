@@ -10,7 +10,8 @@
 //!   good is known, it was tried too often. Every question that was asked is in the [`Decision`], with its answer.
 //! - A [`Vigil`] is one component: its triggers, and the deploy that they judge.
 //! - A [`Watcher`] watches many components for ever, or [guards](Watcher::guard) a few for some minutes after a deploy. Each [`Incident`] is
-//!   remembered with every question; [`Switches`] keep automatic rollback off.
+//!   remembered with every question; [`Switches`] keep automatic rollback off; [`Usuals`] keep what was usual for the version that was well
+//!   last.
 //! - [`named`] has the triggers and the limits of verification that runbooks commonly state.
 //!
 //! ```
@@ -45,6 +46,7 @@ pub mod named;
 mod severity;
 mod switch;
 mod trigger;
+mod usual;
 mod vigil;
 mod watcher;
 
@@ -55,5 +57,6 @@ pub use self::learning::Learning;
 pub use self::severity::{Response, Severity};
 pub use self::switch::{Off, Switches};
 pub use self::trigger::{Reading, Trigger, Trouble};
+pub use self::usual::{Usual, Usuals};
 pub use self::vigil::{Deployed, Fired, Seen, Vigil};
 pub use self::watcher::{Component, Engines, Guarded, Settings, Watcher};

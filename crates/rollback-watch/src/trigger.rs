@@ -110,7 +110,7 @@ impl Trigger {
     pub fn feed(&mut self, at: Duration, sample: &Sample, baseline: &Baseline) -> Reading {
         self.latest = at.max(self.latest);
         match self.rule.holds(sample, baseline) {
-            Holds::Yes => self.seen(&sample.detail),
+            Holds::Yes => self.seen(self.rule.told(sample, baseline)),
             Holds::No(_) => {
                 self.told = Some(self.latest);
                 self.trouble = None;
@@ -120,13 +120,13 @@ impl Trigger {
         self.reading()
     }
 
-    fn seen(&mut self, detail: &str) {
+    fn seen(&mut self, detail: String) {
         let (at, gap) = (self.latest, self.gap);
         self.told = Some(at);
         let before = self.trouble.take().filter(|trouble| at.saturating_sub(trouble.last) <= gap);
         let (since, samples) = before.map_or((at, 0), |trouble| (trouble.since, trouble.samples));
         let samples = samples.saturating_add(1);
-        self.trouble = Some(Trouble { since, last: at, samples, detail: detail.to_owned() });
+        self.trouble = Some(Trouble { since, last: at, samples, detail });
     }
 
     fn reading(&self) -> Reading {

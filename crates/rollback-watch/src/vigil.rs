@@ -222,16 +222,31 @@ impl Vigil {
         quiet?.into_iter().max().map(|since| since.max(deployed))
     }
 
-    /// What was usual before `at`, by trigger.
+    /// Whether a trigger asks what was usual before the deploy.
     #[must_use]
-    pub fn usual(&self, at: Duration) -> BTreeMap<String, Baseline> {
-        let usual = |rule: &Watched| (rule.trigger.name().to_owned(), rule.learning.before(at));
-        self.rules.iter().map(usual).filter(|(_, baseline)| *baseline != Baseline::default()).collect()
+    pub fn compares(&self) -> bool {
+        self.rules.iter().any(Watched::compares)
     }
 
-    /// Takes what was usual for the version before from somebody who saw it.
+    /// What has been usual for the version that runs, by trigger, where that has been well for so long by every trigger that can tell. A
+    /// trigger that only lacks what was usual before cannot: somebody must be the first.
+    #[must_use]
+    pub fn usual(&self, now: Duration, soak: Duration) -> BTreeMap<String, Baseline> {
+        let Some(deployed) = &self.deployed else { return BTreeMap::new() };
+        let told = self.rules.iter().filter(|rule| !rule.lacks());
+        let quiet: Option<Vec<_>> = told.map(|rule| rule.quiet).collect();
+        let since = quiet.map(|all| all.into_iter().max().unwrap_or_default().max(deployed.by));
+        if since.is_none_or(|since| now.saturating_sub(since) < soak) {
+            return BTreeMap::new();
+        }
+        let learnt = self.rules.iter().filter(|rule| rule.compares());
+        let usual = learnt.map(|rule| (rule.trigger.name().to_owned(), rule.learning.before(now)));
+        usual.filter(|(_, baseline)| *baseline != Baseline::default()).collect()
+    }
+
+    /// Takes what was usual from somebody who saw it, for the triggers that have seen nothing themselves.
     pub fn remember(&mut self, usual: &BTreeMap<String, Baseline>) {
-        for rule in &mut self.rules {
+        for rule in self.rules.iter_mut().filter(|rule| rule.lacks()) {
             if let Some(baseline) = usual.get(rule.trigger.name()) {
                 rule.baseline = baseline.clone();
             }
@@ -245,9 +260,34 @@ impl Vigil {
 }
 
 impl Watched {
+    /// The numbers that are compared with what they were.
+    fn compared(&self) -> impl Iterator<Item = &str> {
+        self.trigger.rule().all.iter().filter_map(|check| match check {
+            Check::AboveBaseline { metric, .. } => Some(metric.as_str()),
+            _ => None,
+        })
+    }
+
+    fn compares(&self) -> bool {
+        self.compared().next().is_some()
+    }
+
+    /// Whether it can tell nothing because it does not know what was usual.
+    fn lacks(&self) -> bool {
+        self.compared().any(|metric| self.baseline.get(metric).is_none())
+    }
+
     /// The version before was seen last at `last`; what began about then or later may belong to the one that came.
     fn another_version(&mut self, last: Duration) {
-        self.baseline = self.learning.before(last);
+        let learnt = match &self.reading {
+            // What was usual for a version that was bad is no measure.
+            Reading::Pending(trouble) | Reading::Fired(trouble) if trouble.since <= last => Baseline::default(),
+            _ => self.learning.before(last),
+        };
+        if learnt != Baseline::default() {
+            self.baseline = learnt;
+        }
+        self.learning.forget();
         self.quiet = None;
         let (bad_before, keeps) = match &self.reading {
             // It fired at the version before: this one is what somebody did about it.

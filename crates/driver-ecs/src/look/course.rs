@@ -7,7 +7,7 @@ use rollback_core::Reading;
 use rollback_core::target::Phase;
 
 use super::reasons::line;
-use super::{Deployment, Look, ServiceDeployment, code_deploy};
+use super::{Deployment, Look, ServiceDeployment, code_deploy, failing};
 use crate::arn::TaskDefinitionArn;
 use crate::circumstances::{Circumstances, Controller, NativeDeployment};
 
@@ -78,11 +78,11 @@ fn native(look: &Look) -> Course {
         }
         // Nobody but us gives up here.
         "IN_PROGRESS"
-            if moving.is_none_or(|moving| !moving.is_returning()) && keeps_failing(look, primary) =>
+            if moving.is_none_or(|moving| !moving.is_returning()) && failing::keeps_failing(look, primary) =>
         {
             let text = format!(
                 "{} tasks of {} failed one after the other, and no circuit breaker ends that",
-                primary.failed_tasks,
+                failing::failed(look, primary),
                 name(primary)
             );
             let phase = Phase::Failed(with_reasons(look, text));
@@ -97,15 +97,6 @@ fn native(look: &Look) -> Course {
             Course { settled: earlier, heading: primary.task_definition.clone(), phase }
         }
     }
-}
-
-/// Whether so many tasks failed that ECS's circuit breaker would have given up, were it on: half of those that are wanted, at
-/// least 3 and at most 200, one after the other
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
-fn keeps_failing(look: &Look, primary: &Deployment) -> bool {
-    let threshold = primary.desired_count.max(look.service.desired_count).div_ceil(2).clamp(3, 200);
-    let guarded = look.service.deployment_configuration.deployment_circuit_breaker.enable;
-    !guarded && primary.running_count == 0 && primary.failed_tasks >= threshold
 }
 
 /// Where ECS tells no state of the rollout, its counts have to do.

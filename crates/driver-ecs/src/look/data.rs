@@ -333,6 +333,8 @@ pub struct Task {
     pub stopped_at: Option<Timestamp>,
     /// ECS's words for why it stopped.
     pub stopped_reason: Option<String>,
+    /// Why it stopped: `EssentialContainerExited`, `TaskFailedToStart`, `ServiceSchedulerInitiated`, …
+    pub stop_code: Option<String>,
     /// Its containers.
     #[serde(deserialize_with = "or_default")]
     pub containers: Vec<TaskContainer>,

@@ -3,6 +3,7 @@
 mod code_deploy;
 mod course;
 mod data;
+mod failing;
 mod parts;
 mod reasons;
 #[cfg(test)]

@@ -138,7 +138,13 @@ fn code_deploy(look: &Look) -> Option<String> {
     Some(format!("deployment {id} of CodeDeploy is {}: {words}", newest.status))
 }
 
+/// How the tasks ended that should run, the last ones first.
 pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
+    lost(look).into_iter().take(TASKS).map(stopped_task).collect()
+}
+
+/// The tasks that ended although they should run, the last one first.
+pub(super) fn lost(look: &Look) -> Vec<&Task> {
     let tasks = look.tasks.known().into_iter().flatten();
     // Only what ECS meant to run: of an old deployment, tasks stop because they should.
     let meant = look.service.primary().and_then(|primary| primary.task_definition.as_ref());
@@ -165,7 +171,7 @@ pub(super) fn stopped_tasks(look: &Look) -> Vec<String> {
     };
     let mut stopped: Vec<_> = tasks.filter(counts).collect();
     stopped.sort_by(|a, b| b.stopped_at.cmp(&a.stopped_at).then_with(|| a.arn.cmp(&b.arn)));
-    stopped.into_iter().take(TASKS).map(stopped_task).collect()
+    stopped
 }
 
 fn stopped_task(task: &Task) -> String {

@@ -194,6 +194,36 @@ fn the_circuit_breaker_that_gave_up_is_seen_at_once() {
 }
 
 #[test]
+fn what_ends_as_fast_as_it_starts_is_given_up_where_no_circuit_breaker_does_it() {
+    let crashing = |ended: &[&str], code: &str, started: &str| {
+        let mut look = rolling_look();
+        look.at = "2026-11-21T10:02:00Z".parse().ok();
+        let stopped = |id: &&str| {
+            Task { stop_code: Some(code.to_owned()), stopped_at: look.at, ..stopped(id, 42) }
+        };
+        let ended = ended.iter().map(stopped);
+        let runs = Task { started_at: started.parse().ok(), ..task("c", 42, 42) };
+        look.tasks = known(ended.chain([task("a", 41, 41), runs]).collect());
+        look
+    };
+    let (exited, just_now) = ("EssentialContainerExited", "2026-11-21T10:01:58Z");
+    let look = crashing(&["x", "y", "z"], exited, just_now);
+    let course = look.course();
+    assert_eq!((course.settled, course.heading), (known(revision(41)), Some(revision(42))));
+    let Phase::Failed(why) = course.phase else { panic!("{:?}", course.phase) };
+    assert!(why.starts_with("3 tasks of web:42 failed one after the other"), "{why}");
+    assert!(why.contains("web ended with 1"), "{why}");
+    // Too few; a person or the scheduler stopped them; one has been there for a minute; the breaker watches.
+    let goes_on = |look: Look| matches!(look.course().phase, Phase::Progressing(_));
+    assert!(goes_on(crashing(&["x", "y"], exited, just_now)));
+    assert!(goes_on(crashing(&["x", "y", "z"], "UserInitiated", just_now)));
+    assert!(goes_on(crashing(&["x", "y", "z"], exited, "2026-11-21T10:00:59Z")));
+    let mut guarded = crashing(&["x", "y", "z"], exited, just_now);
+    guarded.service.deployment_configuration.deployment_circuit_breaker.enable = true;
+    assert!(goes_on(guarded));
+}
+
+#[test]
 fn a_native_rollback_that_nobody_was_told_of_is_recognised() {
     let mut look = look(service(json!([deployment("3", "PRIMARY", 41, "COMPLETED", (2, 2))])));
     look.tasks = known(vec![task("a", 41, 41), task("b", 41, 41), stopped("x", 42)]);

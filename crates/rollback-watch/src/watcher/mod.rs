@@ -25,6 +25,7 @@ use crate::event::Telling;
 use crate::incident::{Incident, Incidents};
 use crate::switch::Switches;
 use crate::trigger::Trigger;
+use crate::usual::Usuals;
 
 /// Makes an engine that has a component: connecting to thousands of targets is left until one is needed.
 #[async_trait]
@@ -166,6 +167,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) incidents: Incidents,
     pub(crate) switches: Switches,
+    pub(crate) usuals: Usuals,
     pub(crate) engines: Arc<dyn Engines>,
     pub(crate) environment: Environment,
     /// Whose word decisions are.
@@ -201,7 +203,8 @@ impl Watcher {
         let shared = Shared {
             clock,
             incidents: Incidents::new(records.clone()),
-            switches: Switches::new(records, &environment.name)?,
+            switches: Switches::new(records.clone(), &environment.name)?,
+            usuals: Usuals::new(records, &environment.name)?,
             engines,
             environment,
             by: "rollback watch".to_owned(),

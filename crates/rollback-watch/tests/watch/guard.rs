@@ -107,3 +107,26 @@ async fn a_guard_can_be_stopped() {
     stop.cancel();
     assert_eq!(guarded.await.unwrap(), Guarded::Stopped);
 }
+
+/// One guard in each pipeline is enough: the next knows what was usual from the one before.
+#[tokio::test(start_paused = true)]
+async fn what_was_usual_is_known_from_the_guard_before() {
+    let town = Town::new().await;
+    let guard = |town: &Town| {
+        let watcher = town.watcher("guard", Settings::default()).component(town.watched_for_latency());
+        tokio::spawn(async move { watcher.guard(TEN, CancellationToken::new()).await.remove(0).1 })
+    };
+    town.world.deploy(3, "pipeline").unwrap();
+    let Guarded::Unknown(why) = guard(&town).await.unwrap() else { panic!("nobody knew what was usual") };
+    assert!(why.contains("latency"), "{why}");
+
+    town.world.deploy(4, "pipeline").unwrap();
+    record(&town).await;
+    let ended = guard(&town).await.unwrap();
+    assert!(matches!(ended, Guarded::Healthy(Some(_))), "{ended:?}");
+
+    town.deploy_slow(5);
+    record(&town).await;
+    let Guarded::RolledBack(incident, _) = guard(&town).await.unwrap() else { panic!("it was slow") };
+    assert_eq!((incident.bad.revision.as_str(), incident.good.unwrap().revision.as_str()), ("r5", "r4"));
+}

@@ -67,6 +67,7 @@ impl Clock for Jumping {
 struct Health {
     world: World,
     bad: Mutex<BTreeSet<u32>>,
+    slow: Mutex<BTreeSet<u32>>,
     broken: AtomicBool,
     dark: AtomicBool,
     hangs: AtomicBool,
@@ -75,7 +76,7 @@ struct Health {
 impl Health {
     fn of(world: World) -> Arc<Self> {
         let off = || AtomicBool::new(false);
-        Arc::new(Self { world, bad: Mutex::default(), broken: off(), dark: off(), hangs: off() })
+        Arc::new(Self { world, bad: Mutex::default(), slow: Mutex::default(), broken: off(), dark: off(), hangs: off() })
     }
 }
 
@@ -93,7 +94,8 @@ impl Probe for Health {
         if bad || self.broken.load(Ordering::SeqCst) {
             return Sample::bad("HTTP 503");
         }
-        Sample::ok("HTTP 200").with("latency_ms", 12.0)
+        let slow = runs.is_some_and(|release| self.slow.lock().unwrap().contains(&release));
+        Sample::ok("HTTP 200").with("latency_ms", if slow { 90.0 } else { 12.0 })
     }
 }
 
@@ -167,6 +169,12 @@ impl Town {
 
     pub(crate) fn deploy_bad(&self, release: u32) {
         self.health.bad.lock().unwrap().insert(release);
+        self.world.deploy(release, "pipeline").unwrap();
+    }
+
+    /// It answers well, and takes its time.
+    pub(crate) fn deploy_slow(&self, release: u32) {
+        self.health.slow.lock().unwrap().insert(release);
         self.world.deploy(release, "pipeline").unwrap();
     }
 
@@ -249,6 +257,14 @@ impl Town {
             .trigger(named::deploy(), Arc::clone(&self.pipeline) as Arc<dyn Probe>)
     }
 
+    /// With a rule that asks what was usual.
+    pub(crate) fn watched_for_latency(&self) -> Component {
+        let mut rule = named::latency().rule().clone();
+        rule.lasting = Lasting::from_secs(60);
+        let trigger = Trigger::new("latency", rule, Severity::P0);
+        Component::new(web()).trigger(trigger, Arc::clone(&self.health) as Arc<dyn Probe>)
+    }
+
     pub(crate) fn watcher(&self, who: &str, settings: Settings) -> Watcher {
         let seed = who.bytes().fold(13, |sum: u64, byte| sum * 31 + u64::from(byte));
         let (store, engines) = (Arc::new(self.store.clone()), Arc::new(self.engine(who)));
@@ -269,6 +285,10 @@ impl Town {
 
     pub(crate) fn watch_closely(&self, who: &str) -> Watch {
         Watch::start(self.watcher(who, Settings::default()).component(self.watched_closely()))
+    }
+
+    pub(crate) fn watch_latency(&self, who: &str) -> Watch {
+        Watch::start(self.watcher(who, Settings::default()).component(self.watched_for_latency()))
     }
 
     pub(crate) fn watch_with_neighbour(&self, who: &str) -> Watch {

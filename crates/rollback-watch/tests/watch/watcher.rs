@@ -347,3 +347,31 @@ async fn what_was_put_back_is_not_blamed_for_what_was_there_before() {
         two.stop().await;
     }
 }
+
+/// The version before is what it is measured with, also by a process that never saw that.
+#[tokio::test(start_paused = true)]
+async fn what_was_usual_outlives_the_watcher() {
+    let town = Town::new().await;
+    let mut watch = town.watch_latency("one");
+    town.rest(20 * MINUTE).await;
+    town.deploy_slow(3);
+    let (incident, _) = watch.rolled_back().await;
+    assert_eq!(incident.detail, "latency_ms is 90, above 3 times 12, which was usual before the deploy (HTTP 200)");
+    watch.stop().await;
+
+    let town = Town::new().await;
+    let watch = town.watch_latency("one");
+    town.rest(20 * MINUTE).await;
+    watch.kill().await;
+    town.deploy_slow(3);
+    town.rest(5 * MINUTE).await;
+    let mut watch = town.watch_latency("two");
+    let (incident, report) = watch.rolled_back().await;
+    assert_eq!((incident.onset, report.state), (Onset::Unknown, State::Restored));
+    // What was put back is measured with the same, and not with what was bad.
+    town.rest(5 * MINUTE).await;
+    town.deploy_slow(4);
+    let (incident, _) = watch.rolled_back().await;
+    assert_eq!(incident.bad.revision.as_str(), "r4");
+    watch.stop().await;
+}

@@ -73,12 +73,16 @@ impl Post {
             return;
         }
         let (lasting, began) = (guard.lasting, guard.began);
+        // The first samples and the first look take their time.
+        let first = self.pauses.iter().max().copied().unwrap_or_default().max(lasting.as_duration() / 10);
+        let now = self.now();
+        if self.keeping || self.keep_usual(now, now.saturating_sub(began + first)) {
+            return;
+        }
         if let Some((trigger, why)) = self.vigil.unknown() {
             let why = format!("{trigger}: {why}");
             return self.end_with(|| Guarded::Unknown(why));
         }
-        // The first samples and the first look take their time.
-        let first = self.pauses.iter().max().copied().unwrap_or_default().max(lasting.as_duration() / 10);
         match self.vigil.well_since() {
             Some(since) if since <= began + first => self.promote_for(lasting),
             Some(_) => self.end_with(|| Guarded::Healthy(None)),

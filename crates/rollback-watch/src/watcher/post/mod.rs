@@ -1,6 +1,7 @@
 //! One component's watch: samples, looks, and what follows from them.
 
 mod earning;
+mod usual;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::{Asked, Component, Guarded, Shared};
 use crate::decision::Verdict;
 use crate::event::Event;
 use crate::incident::{Incident, Plot, Point};
+use crate::usual::Usual;
 use crate::vigil::Vigil;
 
 /// After how long what was decided is decided again, where nothing changed: a switch may have been put on, a freeze may be over.
@@ -42,6 +44,8 @@ enum Woken {
     Looked(Duration, Result<Observation<SnapshotRecord>>),
     Responded(Result<Response>),
     Promoted(Result<Deployment>),
+    Remembered(Result<Option<Usual>>),
+    Kept(Result<Usual>),
     TimeIsUp,
     Stopped,
 }
@@ -62,6 +66,9 @@ pub(super) struct Post {
     promoting: bool,
     /// What has been promoted, or could not be: it is not tried at every look.
     promoted: Option<Digest>,
+    /// When what is usual was kept last.
+    kept: Option<Duration>,
+    keeping: bool,
     /// The triggers that see trouble.
     troubles: Vec<String>,
     overdue: bool,
@@ -97,6 +104,8 @@ impl Post {
             responding: false,
             promoting: false,
             promoted: None,
+            kept: None,
+            keeping: false,
             troubles: Vec::new(),
             overdue: false,
             incident: None,
@@ -117,6 +126,8 @@ impl Post {
                 Woken::Looked(at, observed) => self.looked(at, observed),
                 Woken::Responded(response) => self.responded(response),
                 Woken::Promoted(promoted) => self.was_promoted(promoted),
+                Woken::Remembered(usual) => self.remembered(usual),
+                Woken::Kept(kept) => self.was_kept(kept),
                 Woken::TimeIsUp => self.guard.iter_mut().for_each(|guard| guard.is_up = true),
                 Woken::Stopped => self.stopping = true,
             }
@@ -241,6 +252,9 @@ impl Post {
         self.judge(now);
         if settled {
             self.promote(now);
+            if self.guard.is_none() {
+                self.keep_usual(now, self.shared.settings.soak.as_duration());
+            }
         }
     }
 
@@ -252,7 +266,8 @@ impl Post {
         }
         self.tell(Event::Deployed { component: self.name.clone(), label });
         self.not_before = Duration::ZERO;
-        (self.promoted, self.overdue) = (None, false);
+        (self.promoted, self.kept, self.overdue) = (None, None, false);
+        self.ask_usual();
         self.close_incident();
     }
 
