@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         .case("killed_at_any_line_and_resumed", true, any_line)
         .case("a_release_that_answers_badly_is_rolled_back_by_itself", true, answers_badly)
         .case("a_release_that_crashes_is_rolled_back_by_itself", true, crashes)
+        .case("a_pipeline_that_guards_its_deploy_is_told_that_it_was_taken_back", true, guarded)
         .run()
 }
 
@@ -213,31 +214,53 @@ async fn any_line() -> CaseResult {
     Ok(())
 }
 
+/// A service at v2, with a watcher beside it.
+fn watched(triggers: impl FnOnce(&Shop) -> String) -> Result<(Shop, Running), Failure> {
+    let shop = Shop::at_v2()?;
+    automatic::watched(&shop.site, &triggers(&shop))?;
+    automatic::record(&shop.site)?;
+    // The emulator loads what it has of a registry and of autoscaling when it is asked first, which takes it three to seven seconds.
+    shop.run("plan web --to previous", 0)?;
+    let watcher = automatic::watch(&shop.site)?;
+    Ok((shop, watcher))
+}
+
 /// For ECS it is well: its tasks run. A watcher sees that they answer 404, and nobody touches anything.
 async fn answers_badly() -> CaseResult {
-    let shop = Shop::new()?;
-    let probe = format!("{{ kind = \"http\", url = \"http://127.0.0.1:{}/\" }}", shop.service.port());
-    automatic::watched(&shop.site, &automatic::outage(&probe))?;
-    automatic::record(&shop.site)?;
-    let watcher = automatic::watch(&shop.site)?;
+    let probe =
+        |shop: &Shop| format!("{{ kind = \"http\", url = \"http://127.0.0.1:{}/\" }}", shop.service.port());
+    let (shop, watcher) = watched(|shop| automatic::outage(&probe(shop)))?;
     shop.service.deploy(BROKEN)?;
     let (incident, _) = automatic::ended(&shop.site, "ECS, HTTP 404", watcher)?;
     automatic::detected_in_time(&incident, "outage", LASTING)?;
     equal("updates", &shop.updates(), &1)?;
-    shop.runs("v1")
+    shop.runs("v2")
 }
 
 /// No circuit breaker watches, and ECS starts for ever what ends at once.
 async fn crashes() -> CaseResult {
-    let shop = Shop::new()?;
+    let (shop, watcher) = watched(|_| automatic::DEPLOY.to_owned())?;
     shop.service.circuit_breaker(false)?;
-    automatic::watched(&shop.site, automatic::DEPLOY)?;
-    automatic::record(&shop.site)?;
-    let watcher = automatic::watch(&shop.site)?;
     shop.service.deploy(CRASHING)?;
     let (incident, _) = automatic::ended(&shop.site, "ECS, a crash", watcher)?;
     automatic::detected_in_time(&incident, "deploy", automatic::FAILING)?;
     let told = incident["detail"].as_str().unwrap_or_default();
     ensure(told.contains("failed one after the other"), format!("it is not told what was seen: {told}"))?;
-    shop.runs("v1")
+    shop.runs("v2")
+}
+
+/// As a pipeline does it: it records what it deployed, and guards it.
+async fn guarded() -> CaseResult {
+    let shop = Shop::at_v2()?;
+    let probe = format!("{{ kind = \"http\", url = \"http://127.0.0.1:{}/\" }}", shop.service.port());
+    automatic::watched(&shop.site, &automatic::outage(&probe))?;
+    automatic::record(&shop.site)?;
+    shop.service.deploy(BROKEN)?;
+    let all_run_it = || (shop.service.running_images().ok()? == [BROKEN]).then_some(());
+    until("the broken version to run", all_run_it)?;
+    shop.run("record web --pending --commit abc123d --by ci", 0)?;
+    let ran = shop.run("guard web --for 30s", 10)?;
+    says(&ran, &["restored", "P0 outage"])?;
+    says(&shop.run(&format!("allowed {BROKEN}"), REFUSED)?, &["must not ship"])?;
+    shop.runs("v2")
 }

@@ -281,7 +281,9 @@ impl Watched {
     fn another_version(&mut self, last: Duration) {
         let learnt = match &self.reading {
             // What was usual for a version that was bad is no measure.
-            Reading::Pending(trouble) | Reading::Fired(trouble) if trouble.since <= last => Baseline::default(),
+            Reading::Pending(trouble) | Reading::Fired(trouble) if trouble.since <= last => {
+                Baseline::default()
+            }
             _ => self.learning.before(last),
         };
         if learnt != Baseline::default() {

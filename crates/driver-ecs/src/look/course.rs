@@ -78,7 +78,8 @@ fn native(look: &Look) -> Course {
         }
         // Nobody but us gives up here.
         "IN_PROGRESS"
-            if moving.is_none_or(|moving| !moving.is_returning()) && failing::keeps_failing(look, primary) =>
+            if moving.is_none_or(|moving| !moving.is_returning())
+                && failing::keeps_failing(look, primary) =>
         {
             let text = format!(
                 "{} tasks of {} failed one after the other, and no circuit breaker ends that",

@@ -198,9 +198,8 @@ fn what_ends_as_fast_as_it_starts_is_given_up_where_no_circuit_breaker_does_it()
     let crashing = |ended: &[&str], code: &str, started: &str| {
         let mut look = rolling_look();
         look.at = "2026-11-21T10:02:00Z".parse().ok();
-        let stopped = |id: &&str| {
-            Task { stop_code: Some(code.to_owned()), stopped_at: look.at, ..stopped(id, 42) }
-        };
+        let stopped =
+            |id: &&str| Task { stop_code: Some(code.to_owned()), stopped_at: look.at, ..stopped(id, 42) };
         let ended = ended.iter().map(stopped);
         let runs = Task { started_at: started.parse().ok(), ..task("c", 42, 42) };
         look.tasks = known(ended.chain([task("a", 41, 41), runs]).collect());

@@ -41,7 +41,7 @@ use crate::digest::Digest;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::held_by;
-use crate::ledger::{Deployment, Ledger, last_good};
+use crate::ledger::{Deployment, Ledger, Trial, last_good};
 use crate::name::{ComponentName, RunId};
 use crate::plan::{Candidate, Past, Plan, Planned, Planner};
 use crate::report::{Report, State};
@@ -116,6 +116,8 @@ pub struct Status {
     pub observed: Observation<SnapshotRecord>,
     /// The newest state that earned being good.
     pub last_good: Option<Deployment>,
+    /// Whether what runs is still on trial, or was seen to be bad.
+    pub trial: Option<Trial>,
     /// Why what runs must not run, if it is under quarantine.
     pub quarantined: Option<String>,
     /// Who holds the lease, if somebody does.
@@ -253,6 +255,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::NotFound, format!("look at {component}"), why.clone()));
         }
         let runs = observed.heading.as_ref().or(observed.settled.known()).map(|record| record.info.identity);
+        let record = deployments.iter().find(|record| Some(record.snapshot.info.identity) == runs);
         let quarantined = ledger.quarantined().await?;
         let entry = quarantined.iter().find(|entry| Some(entry.identity) == runs);
         let head = held_by(&self.context.records, &info.id).await?;
@@ -260,6 +263,7 @@ impl Engine {
         Ok(Status {
             driver: target.driver().to_owned(),
             last_good: last_good(&deployments, &quarantined).cloned(),
+            trial: record.and_then(|record| record.trial.clone()),
             quarantined: entry.map(|entry| entry.reason.clone()),
             held_by: holder,
             target: info,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contents::Kept;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine, last_good};
+use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine, Trial, last_good};
 use crate::request::Destination;
 use crate::snapshot::{Identity, SnapshotInfo, SnapshotRecord};
 use crate::target::{HistoryEntry, HistoryQuery, Standing};
@@ -29,6 +29,9 @@ pub struct Candidate {
     pub ran_before: Vec<Timestamp>,
     /// Whether it earned being called good.
     pub good: Option<GoodMark>,
+    /// Whether it is still on trial, or was seen to be bad, when it ran last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
     /// Why it must not run, if it is under quarantine.
     pub quarantined: Option<String>,
     /// Why it cannot be restored, if it cannot.
@@ -111,8 +114,7 @@ impl Past {
 
     fn add(&mut self, entry: HistoryEntry<SnapshotRecord>) {
         let identity = entry.snapshot.info.identity;
-        let records = self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
-        let newest = records.map(|record| record.since).max();
+        let newest = self.records_of(identity).map(|record| record.since).max();
         // The backend may only know that it exists; our records may know that it ran.
         let standing = match (entry.standing, newest) {
             (Standing::Unknown | Standing::NeverRan, Some(_)) => Standing::Ran,
@@ -129,6 +131,7 @@ impl Past {
                 .chain(entry.ran_before)
                 .collect(),
             good: self.good(identity),
+            trial: self.records_of(identity).next().and_then(|newest| newest.trial.clone()),
             quarantined: self.quarantine_of(identity),
             unrestorable: entry.unrestorable,
             kept: self.record_of(identity).and_then(|record| record.kept.clone()),
@@ -151,8 +154,12 @@ impl Past {
     }
 
     fn good(&self, identity: Identity) -> Option<GoodMark> {
-        let mut records = self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
-        records.find(|record| record.is_good()).and_then(|record| record.good.clone())
+        self.records_of(identity).find(|record| record.is_good()).and_then(|record| record.good.clone())
+    }
+
+    /// The records of a state, the newest first.
+    fn records_of(&self, identity: Identity) -> impl Iterator<Item = &Deployment> + Clone {
+        self.deployments.iter().filter(move |record| record.snapshot.info.identity == identity)
     }
 
     fn quarantine_of(&self, identity: Identity) -> Option<String> {
@@ -162,7 +169,7 @@ impl Past {
 
     /// The record that tells most of a state: the newest good one, else the newest.
     fn record_of(&self, identity: Identity) -> Option<&Deployment> {
-        let mut records = self.deployments.iter().filter(|record| record.snapshot.info.identity == identity);
+        let mut records = self.records_of(identity);
         let newest = records.clone().next();
         records.find(|record| record.is_good()).or(newest)
     }

@@ -76,7 +76,14 @@ struct Health {
 impl Health {
     fn of(world: World) -> Arc<Self> {
         let off = || AtomicBool::new(false);
-        Arc::new(Self { world, bad: Mutex::default(), slow: Mutex::default(), broken: off(), dark: off(), hangs: off() })
+        Arc::new(Self {
+            world,
+            bad: Mutex::default(),
+            slow: Mutex::default(),
+            broken: off(),
+            dark: off(),
+            hangs: off(),
+        })
     }
 }
 

@@ -356,7 +356,10 @@ async fn what_was_usual_outlives_the_watcher() {
     town.rest(20 * MINUTE).await;
     town.deploy_slow(3);
     let (incident, _) = watch.rolled_back().await;
-    assert_eq!(incident.detail, "latency_ms is 90, above 3 times 12, which was usual before the deploy (HTTP 200)");
+    assert_eq!(
+        incident.detail,
+        "latency_ms is 90, above 3 times 12, which was usual before the deploy (HTTP 200)"
+    );
     watch.stop().await;
 
     let town = Town::new().await;

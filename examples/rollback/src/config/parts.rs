@@ -11,6 +11,7 @@ use rollback_core::probe::{Gate, ProbeSpec};
 use rollback_core::registry::known;
 use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, DriverRegistry, Environment, EnvironmentName, Error, Result};
+use rollback_watch::named;
 use serde_json::{Map, Value};
 
 use super::document::{Content, Node};
@@ -193,7 +194,15 @@ pub(super) fn gate(section: &Section<'_>) -> Result<Gate> {
     let name = section.required("name", section.text("name")?, "\"health\"")?;
     let component = section.required("component", section.parsed("component")?, "\"web\"")?;
     let probe = probe(section)?;
-    let rule = section.inner("rule", |rule| read_rule(&rule))?;
+    let rule = match section.word("rule") {
+        Some("verification") => Some(named::verification()),
+        Some(other) => {
+            return Err(section
+                .fault("rule", &format!("is called {other:?}, and no rule is"))
+                .next("write \"verification\", or what must hold: { all = [\"ok\"], lasting = \"1m\", within = \"5m\" }"));
+        }
+        None => section.inner("rule", |rule| read_rule(&rule))?,
+    };
     let rule = rule.unwrap_or_else(|| Rule::once_ok(Lasting::from_secs(120)));
     Ok(Gate { name, component, probe, rule })
 }

@@ -86,6 +86,14 @@ impl<'a> Section<'a> {
         self.text_of(key, node).map(|text| Some(text.to_owned()))
     }
 
+    /// The text under `key`, where it is one.
+    pub(super) fn word(&self, key: &str) -> Option<&'a str> {
+        match self.table.get(key) {
+            Some((_, Node { content: Content::Text(text), .. })) => Some(text),
+            _ => None,
+        }
+    }
+
     fn text_of<'n>(&self, key: &str, node: &'n Node) -> Result<&'n str> {
         match &node.content {
             Content::Text(text) => Ok(text),

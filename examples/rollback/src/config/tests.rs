@@ -217,6 +217,10 @@ const BAD: &[(&str, &[&str])] = &[
         &["gate \"h\" on a component that is not there"],
     ),
     (
+        "[[gates]]\nname = \"h\"\ncomponent = \"web\"\nprobe = { kind = \"http\" }\nrule = \"fine\"",
+        &["line 5", "gates.rule is called \"fine\"", "write \"verification\""],
+    ),
+    (
         "[[gates]]\nname = \"h\"\ncomponent = \"web\"\nprobe = { kind = \"http\" }\nrule = { lasting = \"1s\" }",
         &["line 5", "[gates.rule] has no within"],
     ),
@@ -274,6 +278,14 @@ fn the_nearest_file_is_found() {
     std::fs::write(folder.path().join(FILE_NAME), "").unwrap();
     assert_eq!(Config::find(&inner, None).unwrap(), folder.path().join(FILE_NAME));
     assert_eq!(Config::find(&inner, Some(Path::new("other.toml"))).unwrap(), inner.join("other.toml"));
+}
+
+#[test]
+fn a_rule_that_has_a_name_is_named() {
+    let gate =
+        "[[gates]]\nname = \"h\"\ncomponent = \"web\"\nprobe = { kind = \"http\" }\nrule = \"verification\"";
+    let config = parse(&format!("[components.web]\ndriver = \"toy\"\n{gate}")).unwrap();
+    assert_eq!(config.gates[0].rule, rollback_watch::named::verification());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use rollback_core::ComponentName;
+use rollback_core::ledger::Trial;
 use rollback_core::plan::{Candidate, Undecided};
 use rollback_core::target::Standing;
 
@@ -57,13 +58,20 @@ fn notes(candidate: &Candidate) -> Field {
     if let Some(why) = &candidate.quarantined {
         return Field::toned(Tone::Bad, format!("quarantined: {}", clean(why)));
     }
+    if let Some(Trial::Failed { reason, .. }) = &candidate.trial {
+        return Field::toned(Tone::Bad, format!("failed: {}", clean(reason)));
+    }
     let kept = candidate.kept.as_ref().map(|_| "contents are kept".to_owned());
     match &candidate.good {
         Some(good) => {
             let told = [Some(clean(&good.describe())), kept];
             Field::toned(Tone::Good, told.into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
-        None => Field::from(kept.unwrap_or_else(|| "-".to_owned())),
+        None => {
+            let trial = candidate.trial.as_ref().map(|_| "on trial".to_owned());
+            let told: Vec<_> = [trial, kept].into_iter().flatten().collect();
+            Field::from(if told.is_empty() { "-".to_owned() } else { told.join("; ") })
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! How components are now.
 
 use rollback_core::engine::Status;
+use rollback_core::ledger::Trial;
 use rollback_core::target::{Health, Reading};
 use rollback_core::{ComponentName, Error};
 
@@ -72,7 +73,13 @@ fn notes(status: &Status) -> Field {
     let quarantined = status.quarantined.as_ref().map(|why| format!("quarantined: {}", clean(why)));
     let held = status.held_by.as_ref().map(|who| format!("held by {}", clean(who)));
     let lagging = status.observed.lagging.then(|| "the platform lags behind".to_owned());
-    let notes: Vec<_> = [quarantined, held, lagging].into_iter().flatten().collect();
+    let trial = status.trial.as_ref().map(|trial| match trial {
+        Trial::Failed { reason, .. } => format!("failed: {}", clean(reason)),
+        _ => "on trial".to_owned(),
+    });
+    // What is under quarantine says why.
+    let trial = trial.filter(|_| quarantined.is_none());
+    let notes: Vec<_> = [quarantined, trial, held, lagging].into_iter().flatten().collect();
     if notes.is_empty() {
         return Field::from("-".to_owned());
     }

@@ -49,6 +49,10 @@ async fn deployed(automatic: &str) -> Bench {
 #[tokio::test]
 async fn what_stays_well_is_called_good() {
     let bench = deployed("act").await;
+    for shown in ["status web", "history web"] {
+        let shown = bench.run(shown).await.out;
+        assert!(shown.contains("on trial"), "{shown}");
+    }
     let ran = bench.run("guard --for 1s").await;
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("web: healthy for 1s, and called good"), "{}", ran.out);
@@ -100,6 +104,10 @@ async fn where_a_person_is_asked_nothing_is_done_and_they_are_named() {
     assert_eq!(bench.current(), "v2");
     let document = ran.json();
     assert_eq!(document["components"][0]["ended"], "not-acted-on");
+    for shown in ["status web", "history web"] {
+        let shown = bench.run(shown).await.out;
+        assert!(shown.contains("failed: P0 outage"), "{shown}");
+    }
     let text = bench.run("guard web --for 30s").await.out;
     for words in
         ["unhealthy", "proposed", "next: look at it; to go back: rollback run web", "call: ops@example.com"]
