@@ -171,6 +171,10 @@ impl Alarm {
     }
 
     fn sample(&self, name: &str) -> Sample {
+        Sample { since: self.since, ..self.told(name) }
+    }
+
+    fn told(&self, name: &str) -> Sample {
         let since = self.since.map_or_else(String::new, |since| format!(" since {since}"));
         let reason = match self.reason.as_deref().map(one_line) {
             Some(reason) if !reason.is_empty() => format!(": {reason}"),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Lasting;
+
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -114,6 +116,7 @@ struct Inner {
     message: String,
     next: Option<String>,
     transient: bool,
+    retry_after: Option<Lasting>,
     effect: Effect,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -150,6 +153,7 @@ impl Error {
             message: bounded(message.into()),
             next: None,
             transient,
+            retry_after: None,
             effect,
             source: None,
         }))
@@ -173,6 +177,13 @@ impl Error {
     #[must_use]
     pub fn transient(mut self, transient: bool) -> Self {
         self.0.transient = transient;
+        self
+    }
+
+    /// Says after which pause whoever was asked wants to be asked again, as `Retry-After` of HTTP does.
+    #[must_use]
+    pub fn with_retry_after(mut self, pause: Lasting) -> Self {
+        self.0.retry_after = Some(pause);
         self
     }
 
@@ -211,6 +222,12 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.transient
+    }
+
+    /// After which pause whoever was asked wants to be asked again, if they said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Lasting> {
+        self.0.retry_after
     }
 
     /// What became of the effect. Only meaningful for calls that change something.

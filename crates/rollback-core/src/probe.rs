@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +40,9 @@ pub struct Sample {
     pub metrics: BTreeMap<String, f64>,
     /// What was seen, in a few words: `HTTP 503 in 12 ms`.
     pub detail: String,
+    /// Since when it has been so, where the source knows: an alarm may have been firing for long when it is looked at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 fn known() -> bool {
@@ -53,7 +57,7 @@ fn is_known(known: &bool) -> bool {
 impl Sample {
     /// All is well.
     pub fn ok(detail: impl Into<String>) -> Self {
-        Self { ok: true, known: true, metrics: BTreeMap::new(), detail: detail.into() }
+        Self { ok: true, known: true, metrics: BTreeMap::new(), detail: detail.into(), since: None }
     }
 
     /// Nobody knows: the source of the numbers does not answer, a name cannot be looked up.
@@ -76,6 +80,13 @@ impl Sample {
     #[must_use]
     pub fn with(mut self, metric: impl Into<String>, value: f64) -> Self {
         self.metrics.insert(metric.into(), value);
+        self
+    }
+
+    /// Says since when it has been so.
+    #[must_use]
+    pub fn since(mut self, since: Timestamp) -> Self {
+        self.since = Some(since);
         self
     }
 }

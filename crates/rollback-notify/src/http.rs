@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 use std::net::IpAddr;
 
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
+use rollback_core::time::Lasting;
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
 use crate::clean;
@@ -31,6 +33,8 @@ impl std::fmt::Debug for Http {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
+    /// How long it wants to be left alone.
+    pub(crate) retry_after: Option<Lasting>,
 }
 
 impl Http {
@@ -71,7 +75,7 @@ impl Http {
     /// Sends it, and reads the answer whatever its status.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Answer> {
         let mut response = request.send().await.map_err(|error| self.unreachable(error))?;
-        let status = response.status();
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let mut body = Vec::new();
         // What was said before it broke off is enough: the status is what counts.
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -81,7 +85,7 @@ impl Http {
                 break;
             }
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, retry_after })
     }
 
     /// Sends it, and wants it to be taken.
@@ -122,6 +126,7 @@ impl Http {
             format!("tell {}", self.shown),
             format!("it answered HTTP {}{more}", status.as_u16()),
         );
+        let error = answer.retry_after.into_iter().fold(error, Error::with_retry_after);
         match kind {
             ErrorKind::Denied => error.next("check the token or secret that the sink was given"),
             ErrorKind::NotFound => error.next("check the URL that the sink was given"),
@@ -156,6 +161,11 @@ pub(crate) fn url(kind: &str, text: &Secret, allow_http: bool) -> Result<Url> {
             .next("use https://"));
     }
     Ok(url)
+}
+
+/// The pause that a server asks for in seconds (RFC 9110, 10.2.3). Those that name a time are treated as if they had not.
+fn retry_after(headers: &HeaderMap) -> Option<Lasting> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Lasting::from_secs)
 }
 
 fn host(url: &Url) -> String {
@@ -203,15 +213,34 @@ mod tests {
     }
 
     #[test]
+    fn a_server_says_when_it_wants_to_be_asked_again() {
+        let said = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            retry_after(&headers)
+        };
+        assert_eq!(said("30"), Some(Lasting::from_secs(30)));
+        assert_eq!(said("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+        assert_eq!(said("-1"), None);
+        let url = read("https://hooks.example.com/services/T000/abcdefgh1234").unwrap();
+        let http = Http::new("slack", &url, Vec::new()).unwrap();
+        let busy =
+            Answer { status: StatusCode::TOO_MANY_REQUESTS, body: Vec::new(), retry_after: said("30") };
+        let error = http.refused(&busy);
+        assert_eq!((error.is_transient(), error.retry_after()), (true, said("30")));
+    }
+
+    #[test]
     fn what_repeats_a_secret_is_not_shown() {
         let url = read("https://hooks.example.com/services/T000/abcdefgh1234").unwrap();
         let http = Http::new("webhook", &url, vec![Secret::new("s3")]).unwrap();
         for said in ["no such hook: abcdefgh1234", "bad signature for s3", "POST /services/T000/abcdefgh1234"]
         {
-            let answer = Answer { status: StatusCode::NOT_FOUND, body: said.as_bytes().to_vec() };
+            let answer =
+                Answer { status: StatusCode::NOT_FOUND, body: said.as_bytes().to_vec(), retry_after: None };
             assert!(http.refused(&answer).to_string().contains("is not shown"), "{said}");
         }
-        let answer = Answer { status: StatusCode::GONE, body: b"channel_is_archived".to_vec() };
+        let answer =
+            Answer { status: StatusCode::GONE, body: b"channel_is_archived".to_vec(), retry_after: None };
         assert!(http.refused(&answer).to_string().contains("HTTP 410: channel_is_archived"));
         assert_eq!(format!("{http:?}"), r#"Http("hooks.example.com")"#);
     }

@@ -5,11 +5,15 @@ mod line;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollback_core::time::{Clock, within};
+use rollback_core::Error;
+use rollback_core::time::{Clock, Lasting, within};
 
 use self::line::Line;
 use crate::notice::Notice;
 use crate::sink::Subscription;
+
+/// For how long a sink may want to be left alone.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// How hard a notifier tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +72,12 @@ impl Policy {
         self
     }
 
-    fn pause_after(&self, tries: u32) -> Duration {
+    /// A sink that says when it wants to be asked again is not asked before; what it says is not trusted for more than five minutes.
+    fn pause_after(&self, tries: u32, error: &Error) -> Duration {
         let doubled =
             self.pause.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
-        doubled.min(self.longest_pause)
+        let asked = error.retry_after().map_or(Duration::ZERO, Lasting::as_duration).min(LONGEST_ASKED);
+        doubled.min(self.longest_pause).max(asked)
     }
 }
 

@@ -18,6 +18,9 @@ const KEPT: usize = 120;
 /// A trouble that began this long before the version before was seen last is not the deploy's. What began later may be: a service that is
 /// restarted in its place fails for a while as the old version before it does so as the new one.
 const DURING: Duration = Duration::from_secs(30);
+/// What nobody saw come is the deploy's, unless its source says that it was there so long before it was looked at first: hardly a deploy takes
+/// longer.
+const LONG_BEFORE: Duration = Duration::from_secs(1_800);
 /// Over which time before a deploy it is learnt what is usual.
 const LEARNT_OVER: Lasting = Lasting::from_secs(3_600);
 
@@ -40,6 +43,8 @@ struct Watched {
     quiet: Option<Duration>,
     /// Whether it was bad when the version before was there, and has not been well since.
     bad_before: bool,
+    /// When the source was asked last, and for how long it had been so by its own word.
+    told: Option<(Duration, Duration)>,
     seen: VecDeque<Seen>,
 }
 
@@ -101,14 +106,17 @@ impl Vigil {
             reading: Reading::Unknown("no sample yet".to_owned()),
             quiet: None,
             bad_before: false,
+            told: None,
             seen: VecDeque::new(),
         };
         Self { rules: triggers.into_iter().map(watched).collect(), deployed: None, looked: None }
     }
 
     /// Takes a sample of the trigger with this number, in the order that they were given in. A number that no trigger has is passed over.
-    pub fn fed(&mut self, number: usize, at: Duration, sample: &Sample) {
+    /// `ago` is for how long it has been so, where the source of the sample knows that.
+    pub fn fed(&mut self, number: usize, at: Duration, sample: &Sample, ago: Option<Duration>) {
         let Some(rule) = self.rules.get_mut(number) else { return };
+        rule.told = ago.map(|ago| (at, ago));
         rule.learning.feed(at, sample);
         rule.reading = rule.trigger.feed(at, sample, &rule.baseline);
         let holds = rule.trigger.rule().holds(sample, &rule.baseline);
@@ -180,10 +188,16 @@ impl Vigil {
     }
 
     fn onset(&self, rule: &Watched, trouble: &Trouble) -> Onset {
-        match self.deployed.as_ref().and_then(|deployed| deployed.not_before) {
+        let Some(deployed) = self.deployed.as_ref() else { return Onset::Unknown };
+        let began_before = |moment: Duration, margin: Duration| {
+            trouble.since + margin <= moment
+                || rule.told.is_some_and(|(at, ago)| at + margin <= moment.saturating_add(ago))
+        };
+        match deployed.not_before {
             _ if rule.bad_before => Onset::Before,
+            None if began_before(deployed.by, LONG_BEFORE) => Onset::Before,
             None => Onset::Unknown,
-            Some(not_before) if trouble.since + DURING <= not_before => Onset::Before,
+            Some(not_before) if began_before(not_before, DURING) => Onset::Before,
             Some(_) => Onset::After,
         }
     }
@@ -361,7 +375,7 @@ mod tests {
                     vigil.looked(at(look), &info(content, content), &Token::new(content));
                 }
                 let sample = if second < trouble { Sample::ok("200") } else { Sample::bad("503") };
-                vigil.fed(0, at(second), &sample);
+                vigil.fed(0, at(second), &sample, None);
             }
             vigil.fired().map(|fired| fired.onset)
         };
@@ -372,5 +386,27 @@ mod tests {
         // It had fired before: what came then is what somebody did about it.
         assert_eq!(onset(100, 300, 500), Some(Onset::Before));
         assert_eq!(onset(100, 95, 210), None);
+    }
+
+    #[test]
+    fn an_alarm_that_fired_before_anybody_looked_is_not_the_deploys() {
+        let minutes = |minutes: u64| Some(at(minutes * 60));
+        let onset = |looks: &[(u64, &str)], ago: Option<Duration>| {
+            let mut vigil = Vigil::new(vec![named::data()]);
+            for (look, content) in looks {
+                vigil.looked(at(*look), &info(content, content), &Token::new(*content));
+            }
+            vigil.fed(0, at(60), &Sample::bad("ALARM"), ago);
+            vigil.fired().map(|fired| fired.onset)
+        };
+        // A guard that begins after the deploy does not know when that was; it took no half hour.
+        assert_eq!(onset(&[(0, "b")], minutes(90)), Some(Onset::Before));
+        assert_eq!(onset(&[(0, "b")], minutes(5)), Some(Onset::Unknown));
+        assert_eq!(onset(&[(0, "b")], None), Some(Onset::Unknown));
+        // A watcher saw the version come.
+        let seen = [(20, "a"), (50, "b")];
+        assert_eq!(onset(&seen, minutes(5)), Some(Onset::Before));
+        assert_eq!(onset(&seen, Some(at(20))), Some(Onset::After));
+        assert_eq!(onset(&seen, None), Some(Onset::After));
     }
 }

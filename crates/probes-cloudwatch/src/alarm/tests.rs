@@ -37,6 +37,7 @@ async fn the_state_of_an_alarm_is_read() {
         stage.cloud.tick(Duration::from_secs(60));
         let seen = stage.alarm(name).await;
         assert!(!seen.ok && seen.known, "{seen:?}");
+        assert_eq!(seen.since, Some(since));
         assert_eq!(
             seen.detail,
             format!("the alarm {name:?} is in ALARM since {since}: 1 datapoint (7.0) > 5.0")

@@ -166,7 +166,7 @@ async fn deliver(clock: &dyn Clock, policy: &Policy, sink: &dyn Sink, notice: &N
                 if let Some(sending) = &mut shared.lock().sending {
                     sending.last = Some(error.to_string());
                 }
-                clock.sleep(policy.pause_after(tries)).await;
+                clock.sleep(policy.pause_after(tries, &error)).await;
                 tries += 1;
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rollback_core::time::{Clock, TokioClock};
+use rollback_core::time::{Clock, Lasting, TokioClock};
 use rollback_core::{EnvironmentName, Error, ErrorKind, Result};
 use rollback_notify::{Kind, Notice, Notifier, Policy, Sink, Subscription};
 
@@ -18,6 +18,8 @@ enum Mood {
     /// So often it is not there, then it takes.
     Away(u32),
     Refuses,
+    /// Wants to be asked again after so many seconds.
+    Busy(u64),
 }
 
 /// A sink with a mood, that remembers what it took and when.
@@ -43,8 +45,12 @@ impl Sink for Toy {
             Mood::Away(times) if before < times => {
                 return Err(Error::new(ErrorKind::Unavailable, "tell toy", "it is away"));
             }
+            Mood::Busy(seconds) if before == 0 => {
+                let error = Error::new(ErrorKind::Throttled, "tell toy", "too many requests");
+                return Err(error.with_retry_after(Lasting::from_secs(seconds)));
+            }
             Mood::Refuses => return Err(Error::new(ErrorKind::Denied, "tell toy", "a wrong token")),
-            Mood::Takes | Mood::Away(_) => {}
+            Mood::Takes | Mood::Away(_) | Mood::Busy(_) => {}
         }
         self.took.lock().unwrap().push((self.clock.monotonic(), notice.id.clone()));
         Ok(())
@@ -101,6 +107,19 @@ async fn what_may_pass_is_tried_again_after_a_pause_that_doubles() {
     let deliveries = notifier.close(Duration::from_secs(60)).await;
     assert!(deliveries[0].is_complete(), "{deliveries:?}");
     assert_eq!(sink.took.lock().unwrap()[0], (Duration::from_secs(1 + 2 + 4), "a".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_is_asked_again_when_it_wants_to_be() {
+    for (asked, waited) in [(45, 45), (86_400, 300), (0, 1)] {
+        let clock = clock();
+        let sink = toy(Mood::Busy(asked), &clock);
+        let notifier = start(&clock, Policy::default(), &[&sink]);
+        notifier.notify(notice(Kind::Done, "a"));
+        let deliveries = notifier.close(Duration::from_secs(600)).await;
+        assert!(deliveries[0].is_complete(), "{deliveries:?}");
+        assert_eq!(sink.took.lock().unwrap()[0].0, Duration::from_secs(waited));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -217,7 +217,10 @@ impl Post {
 
     fn sampled(&mut self, number: usize, sample: &Sample) {
         let now = self.now();
-        self.vigil.fed(number, now, sample);
+        // A source whose clock is ahead has just begun.
+        let ago = sample.since.map(|since| self.shared.clock.now().duration_since(since));
+        let ago = ago.map(|ago| Duration::try_from(ago).unwrap_or_default());
+        self.vigil.fed(number, now, sample, ago);
         self.sample_in(number, self.pauses[number]);
         self.judge(now);
     }
@@ -246,7 +249,7 @@ impl Post {
         }
         for number in 0..self.asked.len() {
             if let Asked::Driver = self.asked[number] {
-                self.vigil.fed(number, now, &sample);
+                self.vigil.fed(number, now, &sample, None);
             }
         }
         self.judge(now);
