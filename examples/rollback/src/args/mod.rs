@@ -1,13 +1,23 @@
 //! The command line.
 
+mod records;
+mod watch;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollback_core::request::Moment;
 use rollback_core::time::Lasting;
-use rollback_core::{ComponentName, Digest, EnvironmentName, Error, Version};
+use rollback_core::{ComponentName, Digest, EnvironmentName, Error};
 
+pub(crate) use self::records::{
+    AllowedArgs, CleanArgs, QuarantineArgs, QuarantineCommand, QuarantineEditArgs, QuarantineListArgs,
+    RecordArgs, UnlockArgs,
+};
+pub(crate) use self::watch::{
+    AutoArgs, AutoCommand, AutoOffArgs, DrillArgs, GuardArgs, IncidentsArgs, ReportArgs, StatsArgs, WatchArgs,
+};
 use crate::console::Color;
 use crate::destinations::{By, To};
 
@@ -273,136 +283,6 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RecordArgs {
-    /// The component
-    #[arg(value_parser = value::<ComponentName>)]
-    pub(crate) component: ComponentName,
-    /// Claim that it is good: `last-good` may go back to it
-    #[arg(long)]
-    pub(crate) good: bool,
-    /// It was deployed just now: watch it, and call it good once it has shown that it is
-    #[arg(long, conflicts_with = "good")]
-    pub(crate) pending: bool,
-    /// What people call it, where the backend does not know
-    #[arg(long, value_name = "VERSION", value_parser = value::<Version>)]
-    pub(crate) version: Option<Version>,
-    /// The commit that it was built from
-    #[arg(long, value_name = "COMMIT", value_parser = value::<Version>)]
-    pub(crate) commit: Option<Version>,
-    /// Lift the quarantine that it is under
-    #[arg(long, requires = "good")]
-    pub(crate) lift_quarantine: bool,
-    /// Who says so; else the identity that the backend knows, else user and host
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WatchArgs {
-    /// The components; all of the environment that have triggers if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GuardArgs {
-    /// The components; all of the environment that have triggers if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-    /// For how long; what was well all the time is called good
-    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = value::<Lasting>)]
-    pub(crate) lasting: Lasting,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DrillArgs {
-    /// The components; if none is named, those that --to names, else all of the environment
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-    /// Where to, as for `rollback run`. Left out: the last good state
-    #[arg(long, value_name = "DEST", value_parser = value::<To>)]
-    pub(crate) to: Vec<To>,
-    /// Watch what was proven for this long, each way
-    #[arg(long, value_name = "TIME", value_parser = value::<Lasting>)]
-    pub(crate) soak: Option<Lasting>,
-    /// Why
-    #[arg(long, value_name = "TEXT", default_value = "drill")]
-    pub(crate) reason: String,
-    /// Who; else the identity that the backend knows, else user and host
-    #[arg(long, value_name = "NAME")]
-    pub(crate) actor: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AutoArgs {
-    /// What to do; show if left out
-    #[command(subcommand)]
-    pub(crate) what: Option<AutoCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AutoCommand {
-    /// Show what each environment allows, and what is switched off
-    Show,
-    /// Switch it off, for components or the whole environment
-    Off(AutoOffArgs),
-    /// Switch it on again
-    On(AutoOnArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AutoOffArgs {
-    /// The components; the whole environment if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-    /// Until then: a time, or 2h for two hours from now; until it is switched on if left out
-    #[arg(long, value_name = "TIME", value_parser = until)]
-    pub(crate) until: Option<Moment>,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// Who says so; else user and host
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AutoOnArgs {
-    /// The components; the whole environment if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IncidentsArgs {
-    /// The components; all if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    pub(crate) limit: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// The run, or the beginning of its id; else the newest
-    pub(crate) run: Option<String>,
-    /// One HTML file that needs nothing else; else Markdown on standard output
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    /// Write over FILE if it exists
-    #[arg(long, requires = "html")]
-    pub(crate) force: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StatsArgs {
-    /// Over what began within this time
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = value::<Lasting>)]
-    pub(crate) since: Lasting,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
@@ -425,80 +305,6 @@ pub(crate) struct CheckArgs {
     /// Warnings count like blockers: exit with 9
     #[arg(long)]
     pub(crate) strict: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QuarantineArgs {
-    /// What to do; `list` if left out
-    #[command(subcommand)]
-    pub(crate) what: Option<QuarantineCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum QuarantineCommand {
-    /// Show what is under quarantine, since when, by whose word, and why
-    List(QuarantineListArgs),
-    /// Put a version that is known to be bad under quarantine
-    Add(QuarantineEditArgs),
-    /// Lift a quarantine; who did it and why is kept
-    Lift(QuarantineEditArgs),
-}
-
-#[derive(Debug, Default, Args)]
-pub(crate) struct QuarantineListArgs {
-    /// The components; all of the environment if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-    /// Show what was lifted as well
-    #[arg(long)]
-    pub(crate) lifted: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QuarantineEditArgs {
-    /// The component
-    #[arg(value_parser = value::<ComponentName>)]
-    pub(crate) component: ComponentName,
-    /// A revision, a version, or the beginning of an identity
-    pub(crate) version: String,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// Who says so; else the identity that the backend knows, else user and host
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AllowedArgs {
-    /// A revision, a version, or the beginning of an identity
-    pub(crate) version: String,
-    /// The components that it is for; all of the environment if none is named
-    #[arg(value_name = "COMPONENT", value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UnlockArgs {
-    /// The components
-    #[arg(value_name = "COMPONENT", required = true, value_parser = value::<ComponentName>)]
-    pub(crate) components: Vec<ComponentName>,
-    /// Also from a process that is seen at work
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Who takes it away; else user and host
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CleanArgs {
-    /// What is older than this; else the `retention` of the configuration
-    #[arg(long, value_name = "TIME", value_parser = value::<Lasting>)]
-    pub(crate) older_than: Option<Lasting>,
-    /// Only say what would be removed
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }
 
 impl Command {
