@@ -8,10 +8,7 @@ use rollback_core::engine::Claim;
 use rollback_core::erased::Considered;
 use rollback_core::progress::{Event, Progress};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::{
-    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Leftovers,
-    Observation, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
-};
+use rollback_core::{ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Leftovers, Observation, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View, Occasion};
 use rollback_testkit::sim::{Settings, ToyTarget};
 
 use crate::setup::{Setup, cut_off, ended, name, run};
@@ -59,11 +56,11 @@ impl DynTarget for Noting {
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.inner.contents(snapshot).await
     }
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
         self.noted.lock().unwrap().push(format!("remember {}", snapshot.info.revision));
         match self.refused {
             Some(kind) => Err(Error::new(kind, "write a manifest", "no room").next("make room")),
-            None => self.inner.remember(snapshot).await,
+            None => self.inner.remember(snapshot, occasion).await,
         }
     }
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

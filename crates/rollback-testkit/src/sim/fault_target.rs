@@ -8,10 +8,7 @@ use jiff::Timestamp;
 use rollback_core::erased::Considered;
 use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::{
-    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
-    Leftovers, Observation, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View,
-};
+use rollback_core::{ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing, Leftovers, Observation, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View, Occasion};
 use serde_json::Value;
 
 use super::book::{Look, Looked, Sent, head_of};
@@ -198,8 +195,8 @@ impl DynTarget for FaultTarget {
         self.told(|| "read".to_owned(), answer).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.inner.remember(snapshot).await
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        self.inner.remember(snapshot, occasion).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

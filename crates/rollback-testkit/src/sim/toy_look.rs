@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
-use rollback_core::{
-    Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Remembers, Result, Snapshot as _,
-};
+use rollback_core::{Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Remembers, Result, Snapshot as _, Occasion};
 
 use super::flaw::Flaw;
 use super::forms::{ToyContents, ToySnapshot};
@@ -101,7 +99,7 @@ impl ToyTarget {
 /// There is nothing to write down of a toy: it only says of what it would be.
 #[async_trait]
 impl Remembers for ToyTarget {
-    async fn remember(&self, snapshot: &ToySnapshot) -> Result<()> {
+    async fn remember(&self, snapshot: &ToySnapshot, _: Occasion) -> Result<()> {
         self.check_rests(snapshot, Flaw::RemembersAnything)
     }
 }
