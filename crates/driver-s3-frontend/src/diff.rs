@@ -45,6 +45,14 @@ impl Change {
         }
     }
 
+    /// What is to be there and what is, where it is not known to be the same.
+    pub(crate) fn both(&self) -> Option<(Listed, Listed)> {
+        match self {
+            Self::Differs(entry, live) | Self::Unknown(entry, live) => Some((entry.clone(), live.clone())),
+            _ => None,
+        }
+    }
+
     /// An asset that only other releases have: it is kept for tabs that are open.
     pub(crate) fn kept(&self, order: &Order) -> Option<&Listed> {
         match self {

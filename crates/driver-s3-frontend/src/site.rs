@@ -263,8 +263,22 @@ impl Site {
     /// With what can be found out of contents that cannot be compared by what was listed.
     pub(crate) async fn settled(&self, from: &Prefix, compared: Compared) -> Result<Compared> {
         let Compared { changes, counts, mark, mut twins, .. } = compared;
-        let resolved = stream::iter(changes).map(|change| self.resolve(from, mark.as_ref(), change));
-        let mut resolved: Vec<Change> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
+        let resolved = stream::iter(changes).map(|change| async {
+            let unclear = change.both().filter(|(entry, _)| twins.unclear.contains_key(&entry.key));
+            let resolved = self.resolve(from, mark.as_ref(), change).await?;
+            Ok::<_, Error>((unclear.filter(|_| resolved == Change::Same), resolved))
+        });
+        let resolved: Vec<_> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
+        let mut unclear = std::mem::take(&mut twins.unclear);
+        // What has the right bytes after all may have other headers.
+        let mut keep = |(both, resolved): (Option<(Listed, Listed)>, Change)| {
+            let held = both.is_some_and(|both| {
+                let recorded = unclear.remove(&both.0.key);
+                twins.add(&self.order, both, recorded.as_ref())
+            });
+            (!held).then_some(resolved)
+        };
+        let mut resolved: Vec<Change> = resolved.into_iter().filter_map(&mut keep).collect();
         let mut counts = Counts { same: counts.same + twins.unasked, ..Counts::default() };
         resolved.extend(self.ask_for_headers(&mut twins).await?);
         resolved.iter().for_each(|change| counts.add(change));

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
 use rollback_core::time::Lasting;
-use rollback_core::{ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, PartId, Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token, Occasion};
+use rollback_core::{
+    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, Occasion,
+    PartId, Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token,
+};
 
 use crate::action::SiteAction;
 use crate::parts::Parts;
