@@ -253,7 +253,7 @@ impl Site {
     }
 
     /// What was written down of a state, for whoever need not know: it tells which headers its objects had.
-    async fn noted(&self, identity: Identity, first: Option<Digest>) -> Result<Option<Manifest>> {
+    pub(crate) async fn noted(&self, identity: Identity, first: Option<Digest>) -> Result<Option<Manifest>> {
         let found = readable(self.manifest_of(identity, first).await)?.ok().flatten();
         Ok(found.map(|(_, manifest)| manifest))
     }

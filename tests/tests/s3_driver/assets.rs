@@ -132,3 +132,30 @@ pub(super) async fn not_in_an_outage() -> CaseResult {
     ensure(asked.contains("index.html"), "what is written over is an entry point")?;
     ensure(!asked.contains("app.2.js"), format!("an asset that is left was asked: {asked:?}"))
 }
+
+/// Copies in an archive have headers of their own: what was served had those that were written down.
+pub(super) async fn of_the_archive(emulator: Emulator) -> CaseResult {
+    let shop = Shop::empty(emulator, "live/")?;
+    shop.archive(1).await?;
+    shop.archive(2).await?;
+    shop.deploy(1).await?;
+    logo(&shop, "max-age=60", "image/svg+xml", "one").await?;
+    let script = "live/assets/app.1.js";
+    let put = shop.s3.put_object().bucket(&shop.bucket).key(script).content_type("text/javascript");
+    let put = put.cache_control("max-age=31536000, immutable").website_redirect_location("/elsewhere.js");
+    put.body(files(1)["assets/app.1.js"].clone().into_bytes().into()).send().await.map_err(told)?;
+    shop.run("record web --good")?.expect(0);
+    between();
+    shop.deploy(2).await?;
+    logo(&shop, "no-store", "text/plain", "two").await?;
+    shop.back(0)?;
+    let script = shop.s3.head_object().bucket(&shop.bucket).key(script).send().await.map_err(told)?;
+    equal("the script", &script.cache_control(), &Some("max-age=31536000, immutable"))?;
+    equal("its redirect", &script.website_redirect_location(), &Some("/elsewhere.js"))?;
+    let logo = head(&shop).await?;
+    equal("what was written again", &logo.cache_control(), &Some("max-age=60"))?;
+    equal("its type", &logo.content_type(), &Some("image/svg+xml"))?;
+    let before = shop.written().len();
+    ensure(shop.back(0)?.out.contains("already there"), "it is not proven")?;
+    equal("what was written", &shop.written().len(), &before)
+}

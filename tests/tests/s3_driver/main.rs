@@ -101,6 +101,8 @@ fn main() -> ExitCode {
         .case("headers_of_an_asset_come_back_on_moto", true, || assets::come_back(Moto))
         .case("headers_of_an_asset_that_were_recorded_come_back", true, || assets::recorded(Ministack))
         .case("headers_of_an_asset_that_were_recorded_come_back_on_moto", true, || assets::recorded(Moto))
+        .case("headers_of_what_the_archive_has_come_back", true, || assets::of_the_archive(Ministack))
+        .case("headers_of_what_the_archive_has_come_back_on_moto", true, || assets::of_the_archive(Moto))
         .case("headers_of_a_version_are_asked_for_once", true, assets::asked_once)
         .case("headers_of_all_assets_are_not_asked_for_in_an_outage", true, assets::not_in_an_outage)
         .case("what_was_kept_goes_after_the_grace", true, || tidy::grace(Ministack))

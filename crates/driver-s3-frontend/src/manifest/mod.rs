@@ -3,6 +3,7 @@
 //! A state lies at `manifests/<site>/<identity>/<digest>.json` below `state`. Site and identity are digests, and the last name is the
 //! digest of the file itself: no key of the site is ever a part of a name, and a file that was altered is not what it is called.
 
+mod copies;
 mod find;
 mod write;
 
@@ -190,6 +191,11 @@ impl Manifest {
     /// As it is written, with its name.
     fn sealed(&self) -> Result<(Vec<u8>, Digest)> {
         let body = json::written("write a manifest", self)?;
+        if body.len() > LARGEST {
+            let found = format!("it has {} bytes, and none of more than {LARGEST} is read", body.len());
+            return Err(Error::new(ErrorKind::Unsupported, "write a manifest", found)
+                .next("keep a copy of each release in the archive"));
+        }
         let digest = Digest::of_bytes(&body);
         Ok((body, digest))
     }
