@@ -39,7 +39,7 @@ struct Written {
 
 impl Written {
     /// By its name, if it is one and not too large to be one of ours.
-    fn of(prefix: &Prefix, listed: Listed, identity: impl Fn(&str) -> Option<Identity>) -> Option<Self> {
+    fn of(prefix: &Prefix, listed: &Listed, identity: impl Fn(&str) -> Option<Identity>) -> Option<Self> {
         let key = listed.key.as_str();
         let digest = key.strip_suffix(".json")?.rsplit('/').next()?.parse().ok()?;
         let identity = identity(key).filter(|_| listed.content.size <= LARGEST as u64)?;
@@ -176,10 +176,8 @@ impl Site {
     async fn manifests(&self, identity: Identity, first: Option<Digest>) -> Result<Vec<Written>> {
         let prefix = self.manifests_of(identity)?;
         let listed = self.client.page(&prefix, None).await?.objects;
-        let mut found: Vec<Written> = listed
-            .into_iter()
-            .filter_map(|listed| Written::of(&prefix, listed, |_| Some(identity)))
-            .collect();
+        let mut found: Vec<Written> =
+            listed.iter().filter_map(|listed| Written::of(&prefix, listed, |_| Some(identity))).collect();
         found.sort_by_key(|written| (Some(written.digest) != first, Reverse(written.modified)));
         found.truncate(TRIED);
         Ok(found)
@@ -214,7 +212,7 @@ impl Site {
         let (mut after, mut last) = (None, None::<Written>);
         for _ in 0..PAGES {
             let page = self.client.page(&prefix, after.as_deref()).await?;
-            let found = page.objects.into_iter().filter_map(|listed| Written::of(&prefix, listed, identity));
+            let found = page.objects.iter().filter_map(|listed| Written::of(&prefix, listed, identity));
             last = found.chain(last).max_by_key(|written| written.modified);
             after = page.next;
             if after.is_none() {
