@@ -139,8 +139,9 @@ impl<T: Target> Bound<T> {
     where
         T: Remembers,
     {
-        self.remember =
-            Some(|target, snapshot, occasion| Box::pin(async move { target.remember(&snapshot.open()?, occasion).await }));
+        self.remember = Some(|target, snapshot, occasion| {
+            Box::pin(async move { target.remember(&snapshot.open()?, occasion).await })
+        });
         self
     }
 

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use rollback_core::erased::Considered;
 use rollback_core::target::{Changes, HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::within;
-use rollback_core::{ActionContext, Contents, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View, Occasion};
+use rollback_core::{
+    ActionContext, Contents, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Leftovers, Observation,
+    Occasion, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
+};
 use rollback_testkit::sim::{Settings, ToyTarget};
 use tokio::sync::watch;
 

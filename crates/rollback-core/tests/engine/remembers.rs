@@ -8,7 +8,10 @@ use rollback_core::engine::Claim;
 use rollback_core::erased::Considered;
 use rollback_core::progress::{Event, Progress};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::{ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Leftovers, Observation, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View, Occasion};
+use rollback_core::{
+    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Leftovers,
+    Observation, Occasion, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
+};
 use rollback_testkit::sim::{Settings, ToyTarget};
 
 use crate::setup::{Setup, cut_off, ended, name, run};

@@ -235,7 +235,7 @@ async fn nothing_is_good_and_under_quarantine_at_once() {
     ended(&run(&engine, &setup.request(None)).await, State::Restored);
     setup.deploy(3).await;
     let error = engine.record(&name("web"), &Claim::good()).await.unwrap_err();
-    assert_eq!(error.kind(), rollback_core::ErrorKind::Refused, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     let lifted = engine.record(&name("web"), &Claim::good().lift_quarantine(true)).await.unwrap();
     assert!(lifted.is_good());
     let ledger = engine.ledger(&name("web")).await.unwrap();

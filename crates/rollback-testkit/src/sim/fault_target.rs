@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use rollback_core::erased::Considered;
 use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::{ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing, Leftovers, Observation, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View, Occasion};
+use rollback_core::{
+    ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
+    Leftovers, Observation, Occasion, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View,
+};
 use serde_json::Value;
 
 use super::book::{Look, Looked, Sent, head_of};

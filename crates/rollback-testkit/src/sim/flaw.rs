@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use rollback_core::document::Document as _;
 use rollback_core::erased::Considered;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
-use rollback_core::{ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Result, SnapshotRecord, TargetInfo, Tidying, Token, View, Occasion};
+use rollback_core::{
+    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Occasion,
+    Result, SnapshotRecord, TargetInfo, Tidying, Token, View,
+};
 
 use super::forms::{ToyAction, ToySnapshot};
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
-use rollback_core::{Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Remembers, Result, Snapshot as _, Occasion};
+use rollback_core::{
+    Artifact, Error, ErrorKind, Finding, KeepsContents, Occasion, Reading, Remembers, Result, Snapshot as _,
+};
 
 use super::flaw::Flaw;
 use super::forms::{ToyContents, ToySnapshot};
