@@ -45,6 +45,14 @@ impl Change {
         }
     }
 
+    /// What is to be there and what is, where it is not known to be the same.
+    pub(crate) fn both(&self) -> Option<(Listed, Listed)> {
+        match self {
+            Self::Differs(entry, live) | Self::Unknown(entry, live) => Some((entry.clone(), live.clone())),
+            _ => None,
+        }
+    }
+
     /// An asset that only other releases have: it is kept for tabs that are open.
     pub(crate) fn kept(&self, order: &Order) -> Option<&Listed> {
         match self {
@@ -53,6 +61,9 @@ impl Change {
         }
     }
 }
+
+/// What is under one key: in the release, and live.
+pub(crate) type Met = (Option<Listed>, Option<Listed>);
 
 /// Goes through both lists side by side; both are sorted by the bytes of their keys, as S3 sorts.
 ///
@@ -83,7 +94,17 @@ where
     /// # Errors
     ///
     /// As the lists say that cannot be read on.
+    #[cfg(test)]
     pub(crate) async fn next(&mut self) -> Result<Option<Change>> {
+        Ok(self.meet().await?.and_then(change))
+    }
+
+    /// What is under the next key: in the release, and live.
+    ///
+    /// # Errors
+    ///
+    /// As the lists say that cannot be read on.
+    pub(crate) async fn meet(&mut self) -> Result<Option<Met>> {
         let (release, live) = (Pin::new(&mut self.release), Pin::new(&mut self.live));
         let (wanted, there) = futures_util::join!(release.peek(), live.peek());
         let order = match (wanted, there) {
@@ -95,11 +116,16 @@ where
         };
         let wanted = if order.is_le() { self.release.next().await.transpose()? } else { None };
         let there = if order.is_ge() { self.live.next().await.transpose()? } else { None };
-        Ok(match (wanted, there) {
-            (Some(wanted), Some(there)) => Some(compare(wanted, there)),
-            (Some(wanted), None) => Some(Change::Missing(wanted)),
-            (None, there) => there.map(Change::Extra),
-        })
+        Ok(Some((wanted, there)))
+    }
+}
+
+/// What is to be done about one key, of what is under it.
+pub(crate) fn change(met: Met) -> Option<Change> {
+    match met {
+        (Some(wanted), Some(there)) => Some(compare(wanted, there)),
+        (Some(wanted), None) => Some(Change::Missing(wanted)),
+        (None, there) => there.map(Change::Extra),
     }
 }
 

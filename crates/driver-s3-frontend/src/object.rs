@@ -184,6 +184,12 @@ impl Default for StorageClass {
 }
 
 impl StorageClass {
+    /// Where a copy is stored that is served: what must be restored before it can be read serves nobody, and lifecycle rules move old
+    /// versions and archives there.
+    pub(crate) fn served(&self) -> Self {
+        if self.restored_in().is_some() { Self::default() } else { self.clone() }
+    }
+
     /// How long a restore takes, for objects that must be restored first.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>
@@ -211,7 +217,7 @@ pub(crate) enum Restore {
 }
 
 /// What goes with an object and must survive: browsers, caches and people rely on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Headers {
     /// `Content-Type`
@@ -238,8 +244,10 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
-    /// The names of those that are not the same.
+    /// The names of those that are not the same. Of an object that S3 was not told to encrypt the bucket decides how a copy is: that is
+    /// no difference which a copy could take away.
     pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let as_told = |ours: &Option<String>, theirs| ours.is_none() || ours == theirs;
         let all = [
             ("Content-Type", self.content_type == other.content_type),
             ("Content-Encoding", self.content_encoding == other.content_encoding),
@@ -249,8 +257,8 @@ impl Headers {
             ("Expires", self.expires == other.expires),
             ("redirect", self.redirect == other.redirect),
             ("metadata", self.metadata == other.metadata),
-            ("encryption", self.encryption == other.encryption),
-            ("KMS key", self.kms_key == other.kms_key),
+            ("encryption", as_told(&self.encryption, &other.encryption)),
+            ("KMS key", as_told(&self.kms_key, &other.kms_key)),
         ];
         all.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -310,6 +318,13 @@ mod tests {
     }
 
     #[test]
+    fn how_the_bucket_encrypts_what_it_was_told_nothing_of_is_no_difference() {
+        let encrypted = |how: &str| Headers { encryption: Some(how.to_owned()), ..Headers::default() };
+        assert!(Headers::default().differing(&encrypted("AES256")).is_empty());
+        assert_eq!(encrypted("aws:kms").differing(&encrypted("AES256")), ["encryption"]);
+    }
+
+    #[test]
     fn tags_and_classes_from_outside_are_parsed() {
         assert_eq!(ETag::read("W/\"abc\"").unwrap().as_str(), "abc");
         for wrong in ["", "\"\"", "a b", "a\nb", "\"a\"b\""] {
@@ -319,5 +334,7 @@ mod tests {
         assert!(restored_in("DEEP_ARCHIVE").is_some() && restored_in("GLACIER").is_some());
         assert_eq!(restored_in("GLACIER_IR"), None, "instant retrieval needs no restore");
         assert!(StorageClass::new("standard").is_err());
+        let served = |class: &str| StorageClass::new(class).unwrap().served().as_str().to_owned();
+        assert_eq!((served("DEEP_ARCHIVE"), served("ONEZONE_IA")), ("STANDARD".into(), "ONEZONE_IA".into()));
     }
 }

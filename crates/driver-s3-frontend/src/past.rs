@@ -1,6 +1,7 @@
 //! What was served at a time, as the versions of the objects tell it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use futures_util::stream::Stream;
@@ -11,7 +12,7 @@ use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use crate::client::{Layer, Layers, Marker, Reserved, Rule, Versioning, readable};
 use crate::diff::{Change, Counts, compare};
 use crate::headers::Twins;
-use crate::manifest::Gone;
+use crate::manifest::{Gone, Manifest};
 use crate::memory::Recalled;
 use crate::object::Listed;
 use crate::order::Pages;
@@ -223,7 +224,8 @@ impl Site {
         rules: &[Rule],
     ) -> Result<Sought> {
         if let Some(at) = thought.at {
-            match self.compare_past(at, may_remove, rules).await {
+            let noted = self.noted(identity, thought.manifest).await?;
+            match self.compare_past(at, may_remove, rules, noted.as_ref()).await {
                 Ok(compared) if compared.release.identity() == identity => {
                     return Ok(Sought::Found(Source::Versions(at), compared.into()));
                 }
@@ -241,12 +243,19 @@ impl Site {
         let Some(at) = self.find_past(identity, thought.seen.or(thought.at)).await? else {
             return Ok(Sought::Nowhere(gone));
         };
-        let compared = self.compare_past(at, may_remove, rules).await?;
+        let noted = self.noted(identity, None).await?;
+        let compared = self.compare_past(at, may_remove, rules, noted.as_ref()).await?;
         // Versions may go at any time.
         Ok(match compared.release.identity() == identity {
             true => Sought::Found(Source::Versions(at), compared.into()),
             false => Sought::Nowhere(gone),
         })
+    }
+
+    /// What was written down of a state, for whoever need not know: it tells which headers its objects had.
+    pub(crate) async fn noted(&self, identity: Identity, first: Option<Digest>) -> Result<Option<Manifest>> {
+        let found = readable(self.manifest_of(identity, first).await)?.ok().flatten();
+        Ok(found.map(|(_, manifest)| manifest))
     }
 
     /// These contents, wherever they are to be had, against what is live: in the archive or in the versions, first where they are
@@ -274,7 +283,13 @@ impl Site {
     }
 
     /// Holds what was served at a time against what is live: one pass over all versions.
-    async fn compare_past(&self, at: Timestamp, may_remove: bool, rules: &[Rule]) -> Result<Compared> {
+    async fn compare_past(
+        &self,
+        at: Timestamp,
+        may_remove: bool,
+        rules: &[Rule],
+        noted: Option<&Manifest>,
+    ) -> Result<Compared> {
         let (removed, mark) = futures_util::try_join!(self.removed(), self.mark())?;
         let (mut tally, mut sum, mut until) = (Tally::default(), Sum::default(), None);
         let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
@@ -291,11 +306,17 @@ impl Site {
                 let expires = story.expires(found, &self.full(&layers.key), rules);
                 until = [until, expires].into_iter().flatten().min();
             }
+            let recorded = wanted.and_then(|found| noted?.of_version(story.object(found)?));
             match story.change(wanted, may_remove) {
                 Some(Change::Same)
-                    if story.twins(wanted).is_some_and(|both| twins.add(&self.order, both)) => {}
+                    if story.twins(wanted).is_some_and(|both| twins.add(&self.order, both, recorded)) => {}
                 Some(Change::Same) => counts.add(&Change::Same),
-                Some(change) => changes.push(change),
+                Some(change) => {
+                    if matches!(change, Change::Unknown(..) | Change::Differs(..)) {
+                        twins.unclear.extend(recorded.map(|found| (layers.key.clone(), Arc::clone(found))));
+                    }
+                    changes.push(change);
+                }
                 None => {}
             }
         }

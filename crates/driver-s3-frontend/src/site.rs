@@ -7,9 +7,10 @@ use rollback_core::time::Lasting;
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result, Token};
 
 use crate::client::{Client, Reserved};
-use crate::diff::{Change, Counts, Diff};
+use crate::diff::{Change, Counts, Diff, change};
 use crate::front::Front;
 use crate::headers::Twins;
+use crate::manifest::Manifest;
 use crate::mark::Mark;
 use crate::memory::{Collected, Good, List, Live, Memory, Recalled};
 use crate::names::{Key, Layout, Prefix, Release};
@@ -224,8 +225,10 @@ impl Site {
         hint: Option<&Release>,
         recalled: &Recalled,
     ) -> Result<Option<(Release, Compared)>> {
+        let noted = self.noted(identity, None).await?;
+        let noted = noted.as_ref();
         if let Some(hint) = hint {
-            match self.compare(hint, recalled).await {
+            match self.compare(hint, recalled, noted).await {
                 Ok(compared) if compared.release.identity() == identity => {
                     return Ok(Some((hint.clone(), compared)));
                 }
@@ -234,12 +237,17 @@ impl Site {
             }
         }
         let Some(release) = self.find(identity, recalled.releases).await? else { return Ok(None) };
-        let compared = self.compare(&release, recalled).await?;
+        let compared = self.compare(&release, recalled, noted).await?;
         Ok(Some((release, compared)))
     }
 
-    /// Holds a release in the archive against what is live.
-    pub(crate) async fn compare(&self, release: &Release, recalled: &Recalled) -> Result<Compared> {
+    /// Holds a release in the archive against what is live, with what was written down of it when it was served.
+    pub(crate) async fn compare(
+        &self,
+        release: &Release,
+        recalled: &Recalled,
+        noted: Option<&Manifest>,
+    ) -> Result<Compared> {
         let live = recalled.live.as_ref().and_then(|live| Some((live.list.clone()?, live.mark.clone())));
         let (list, known) = live.unzip();
         let mark = async {
@@ -248,7 +256,7 @@ impl Site {
                 None => self.mark().await,
             }
         };
-        let diff = self.diff(release, recalled.releases, list.as_ref());
+        let diff = self.diff(release, recalled.releases, list.as_ref(), noted);
         let (mut compared, mark) = futures_util::try_join!(diff, mark)?;
         // Everything that was there is gone: going on would empty the site.
         if compared.release.totals().objects == 0 {
@@ -263,8 +271,22 @@ impl Site {
     /// With what can be found out of contents that cannot be compared by what was listed.
     pub(crate) async fn settled(&self, from: &Prefix, compared: Compared) -> Result<Compared> {
         let Compared { changes, counts, mark, mut twins, .. } = compared;
-        let resolved = stream::iter(changes).map(|change| self.resolve(from, mark.as_ref(), change));
-        let mut resolved: Vec<Change> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
+        let resolved = stream::iter(changes).map(|change| async {
+            let unclear = change.both().filter(|(entry, _)| twins.unclear.contains_key(&entry.key));
+            let resolved = self.resolve(from, mark.as_ref(), change).await?;
+            Ok::<_, Error>((unclear.filter(|_| resolved == Change::Same), resolved))
+        });
+        let resolved: Vec<_> = resolved.buffered(LISTED_AT_A_TIME).try_collect().await?;
+        let mut unclear = std::mem::take(&mut twins.unclear);
+        // What has the right bytes after all may have other headers.
+        let mut keep = |(both, resolved): (Option<(Listed, Listed)>, Change)| {
+            let held = both.is_some_and(|both| {
+                let recorded = unclear.remove(&both.0.key);
+                twins.add(&self.order, both, recorded.as_ref())
+            });
+            (!held).then_some(resolved)
+        };
+        let mut resolved: Vec<Change> = resolved.into_iter().filter_map(&mut keep).collect();
         let mut counts = Counts { same: counts.same + twins.unasked, ..Counts::default() };
         resolved.extend(self.ask_for_headers(&mut twins).await?);
         resolved.iter().for_each(|change| counts.add(change));
@@ -275,9 +297,15 @@ impl Site {
     }
 
     /// One pass over both lists, of which what is remembered is not read again.
-    async fn diff(&self, release: &Release, good: Good, live: Option<&List>) -> Result<Compared> {
+    async fn diff(
+        &self,
+        release: &Release,
+        good: Good,
+        live: Option<&List>,
+        noted: Option<&Manifest>,
+    ) -> Result<Compared> {
         let (mut tally, mut sum, mut newest) = (Tally::default(), Sum::default(), None);
-        let (mut changes, mut counts, mut pages) = (Vec::new(), Counts::default(), Pages::default());
+        let mut pages = Pages::default();
         let known = self.memory.release(release, good).and_then(|(_, list)| list);
         let mut collected = known.is_none().then(|| self.memory.collect());
         let archived = match &known {
@@ -297,21 +325,37 @@ impl Site {
             None => self.served().right_stream(),
         };
         let served = served.inspect_ok(|listed| self.count(&mut tally, listed));
-        {
-            let mut diff = Diff::new(archived, served);
-            while let Some(change) = diff.next().await? {
-                counts.add(&change);
-                if change != Change::Same {
-                    changes.push(change);
-                }
-            }
-        }
+        let (changes, counts, twins) = self.held_against(Diff::new(archived, served), noted).await?;
         if let Some(collected) = collected {
             let found = self.made(release, &sum, newest, pages.clone())?;
             self.memory.listed(release, found.as_ref(), collected);
         }
-        let twins = Twins::default();
         Ok(Compared { changes, counts, release: sum, tally, mark: None, until: None, pages, twins })
+    }
+
+    /// What differs, and what may have other headers than those that were written down.
+    async fn held_against<R, L>(
+        &self,
+        mut diff: Diff<R, L>,
+        noted: Option<&Manifest>,
+    ) -> Result<(Vec<Change>, Counts, Twins)>
+    where
+        R: Stream<Item = Result<Listed>> + Unpin + Send,
+        L: Stream<Item = Result<Listed>> + Unpin + Send,
+    {
+        let (mut changes, mut counts, mut twins) = (Vec::new(), Counts::default(), Twins::default());
+        while let Some(met) = diff.meet().await? {
+            if noted.is_some_and(|noted| noted.doubts(&self.order, &met, &mut twins)) {
+                continue;
+            }
+            let Some(change) = change(met) else { continue };
+            counts.add(&change);
+            if change != Change::Same {
+                noted.iter().for_each(|noted| noted.along(&change, &mut twins));
+                changes.push(change);
+            }
+        }
+        Ok((changes, counts, twins))
     }
 
     /// Tags of copies differ where they are no hash: of objects that were uploaded in parts, or that a KMS key encrypts. A mark of

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, PartId,
-    Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token,
+    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, Occasion,
+    PartId, Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token,
 };
 
 use crate::action::SiteAction;
@@ -162,8 +162,8 @@ impl Target for SiteTarget {
 
 #[async_trait]
 impl Remembers for SiteTarget {
-    async fn remember(&self, snapshot: &SiteSnapshot) -> Result<()> {
-        self.site.remember_state(snapshot).await
+    async fn remember(&self, snapshot: &SiteSnapshot, occasion: Occasion) -> Result<()> {
+        self.site.remember_state(snapshot, occasion).await
     }
 }
 

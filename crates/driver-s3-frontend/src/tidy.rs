@@ -119,7 +119,7 @@ impl Site {
         let mut served = 0;
         for release in releases.iter().filter_map(|release| release.release()).take(COMPARED) {
             let recalled = Recalled { live: None, releases: Good::Nothing };
-            let compared = self.compare(release, &recalled).await?;
+            let compared = self.compare(release, &recalled, None).await?;
             if !compared.changes.iter().all(|change| change.kept(&self.order).is_some()) {
                 continue;
             }

@@ -12,7 +12,7 @@ use crate::contents::{Contents, KeepsContents};
 use crate::document::{Document as _, Envelope};
 use crate::error::Result;
 use crate::name::Token;
-use crate::remembers::Remembers;
+use crate::remembers::{Occasion, Remembers};
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::{Decision, Proposal, Strategy, View};
 use crate::target::{
@@ -50,7 +50,7 @@ pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
     /// See [`KeepsContents::contents`]. `None` also of a target that keeps none.
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>>;
     /// See [`Remembers::remember`]. `false` of a target that remembers nothing.
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool>;
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool>;
     /// See [`Tidies::leftovers`]. `None` of a target that leaves nothing behind.
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>>;
     /// See [`Tidies::tidy`]. `None` of a target that leaves nothing behind.
@@ -97,7 +97,7 @@ pub struct Bound<T: Target> {
 type ReadContents<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<Option<Contents>>>;
 
 /// Has a target that can remember a state remember it.
-type Remember<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<()>>;
+type Remember<T> = for<'a> fn(&'a T, &'a SnapshotRecord, Occasion) -> BoxFuture<'a, Result<()>>;
 
 /// Has a target that leaves something behind say what, or take it away.
 struct TidyUp<T> {
@@ -139,8 +139,9 @@ impl<T: Target> Bound<T> {
     where
         T: Remembers,
     {
-        self.remember =
-            Some(|target, snapshot| Box::pin(async move { target.remember(&snapshot.open()?).await }));
+        self.remember = Some(|target, snapshot, occasion| {
+            Box::pin(async move { target.remember(&snapshot.open()?, occasion).await })
+        });
         self
     }
 
@@ -251,9 +252,9 @@ impl<T: Target> DynTarget for Bound<T> {
         }
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
         match self.remember {
-            Some(remember) => remember(&self.target, snapshot).await.map(|()| true),
+            Some(remember) => remember(&self.target, snapshot, occasion).await.map(|()| true),
             None => Ok(false),
         }
     }

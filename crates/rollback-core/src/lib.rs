@@ -47,7 +47,7 @@ pub use self::name::{
 };
 pub use self::plan::{Plan, Planned};
 pub use self::registry::{Driver, DriverRegistry};
-pub use self::remembers::Remembers;
+pub use self::remembers::{Occasion, Remembers};
 pub use self::report::{Report, State};
 pub use self::request::{Destination, OnFailure, Request};
 pub use self::snapshot::{Artifact, Identity, Snapshot, SnapshotInfo, SnapshotRecord};

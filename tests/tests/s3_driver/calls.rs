@@ -17,9 +17,9 @@ const OBJECTS: usize = 1_200;
 /// How many of them differ.
 const DIFFER: usize = 8;
 /// What a rollback asks for beside listings and copies: who it is, which releases there are, its mark before and after what is left is
-/// written down, what the bucket keeps, whether what is copied can be read, what was looked for in vain of three lists, and the manifest of what
-/// is left.
-const BESIDE: usize = 13;
+/// written down, what the bucket keeps, whether what is copied can be read, what was looked for in vain of three lists, the manifest of what
+/// is left and two lists of those that are there, and four times whether one tells which headers the release had.
+const BESIDE: usize = 19;
 const LIVE: &str = "list live%2F";
 const RELEASE: &str = "list versions%2Fv1%2F";
 

@@ -1,5 +1,6 @@
 //! The command against a site in S3: what a rollback writes and leaves alone, faults in the middle of it, and bad input.
 
+mod assets;
 mod automatic;
 mod calls;
 mod cloudfront;
@@ -96,6 +97,14 @@ fn main() -> ExitCode {
         .case("headers_that_were_recorded_come_back", true, || headers::recorded(Ministack))
         .case("headers_that_were_recorded_come_back_on_moto", true, || headers::recorded(Moto))
         .case("a_manifest_without_headers_is_read", true, headers::unrecorded)
+        .case("headers_of_an_asset_come_back", true, || assets::come_back(Ministack))
+        .case("headers_of_an_asset_come_back_on_moto", true, || assets::come_back(Moto))
+        .case("headers_of_an_asset_that_were_recorded_come_back", true, || assets::recorded(Ministack))
+        .case("headers_of_an_asset_that_were_recorded_come_back_on_moto", true, || assets::recorded(Moto))
+        .case("headers_of_what_the_archive_has_come_back", true, || assets::of_the_archive(Ministack))
+        .case("headers_of_what_the_archive_has_come_back_on_moto", true, || assets::of_the_archive(Moto))
+        .case("headers_of_a_version_are_asked_for_once", true, assets::asked_once)
+        .case("headers_of_all_assets_are_not_asked_for_in_an_outage", true, assets::not_in_an_outage)
         .case("what_was_kept_goes_after_the_grace", true, || tidy::grace(Ministack))
         .case("what_was_kept_goes_after_the_grace_on_moto", true, || tidy::grace(Moto))
         .case("what_a_deploy_needs_again_stays", true, tidy::needed)

@@ -19,7 +19,8 @@ impl Site {
         release: &Release,
         identity: Identity,
     ) -> Result<Landing> {
-        let compared = self.compare(release, &self.memory.to_apply(cx, identity)).await?;
+        let noted = self.noted(identity, None).await?;
+        let compared = self.compare(release, &self.memory.to_apply(cx, identity), noted.as_ref()).await?;
         if compared.release.identity() != identity {
             return Err(gone(identity));
         }

@@ -20,7 +20,7 @@ pub(crate) use self::slots::{AT_A_TIME as WRITTEN_AT_A_TIME, stopped};
 use self::work::{Stages, Work, Written};
 use crate::cdn;
 use crate::diff::Change;
-use crate::headers::Recorded;
+use crate::headers::Twins;
 use crate::mark::Mark;
 use crate::names::{Key, Prefix};
 use crate::object::Listed;
@@ -64,9 +64,8 @@ impl Site {
         mut compared: Compared,
         source: Source,
     ) -> Result<Landing> {
-        let (changes, recorded) =
-            (std::mem::take(&mut compared.changes), std::mem::take(&mut compared.twins.recorded));
-        let (stages, kept) = self.stages(from, changes, recorded);
+        let (changes, twins) = (std::mem::take(&mut compared.changes), std::mem::take(&mut compared.twins));
+        let (stages, kept) = self.stages(from, changes, twins);
         self.memory.writes();
         let mut to = SiteSnapshot::new(self.client.bucket().clone(), self.live.clone(), &compared.release)?;
         to.sources = vec![source];
@@ -77,16 +76,12 @@ impl Site {
     }
 
     /// What is to be written, and what stays: tabs that are open still ask for the assets of the release that is left.
-    fn stages(
-        &self,
-        from: &Prefix,
-        changes: Vec<Change>,
-        mut recorded: BTreeMap<Key, Recorded>,
-    ) -> (Stages, Vec<Listed>) {
+    fn stages(&self, from: &Prefix, changes: Vec<Change>, mut twins: Twins) -> (Stages, Vec<Listed>) {
         let (mut stages, mut kept) = (Stages::default(), Vec::new());
         let mut copy = |entry: Listed, over| {
-            let headers = recorded.remove(&entry.key).map(Box::new);
-            Work::Copy { from: from.join(&entry.key), entry, over, headers }
+            let headers = twins.recorded.remove(&entry.key);
+            let class = twins.classes.remove(&entry.key).unwrap_or_else(|| entry.class.clone()).served();
+            Work::Copy { from: from.join(&entry.key), entry, over, headers, class }
         };
         for change in changes {
             let work = match change {

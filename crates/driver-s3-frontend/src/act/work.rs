@@ -1,12 +1,14 @@
 //! What is to be written, key by key, and in which order.
 
+use std::sync::Arc;
+
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
 use super::slots::Slots;
 use crate::client::{Copy, Expected, Marker, was_overtaken};
 use crate::headers::Recorded;
 use crate::names::Key;
-use crate::object::{ETag, Listed};
+use crate::object::{ETag, Listed, StorageClass};
 use crate::order::{Order, Stage};
 use crate::site::Site;
 use crate::tally::Tally;
@@ -23,7 +25,9 @@ pub(crate) enum Work {
         /// What it is written over.
         over: Option<Listed>,
         /// The headers that it is to have, where those of what is copied are not to be relied on.
-        headers: Option<Box<Recorded>>,
+        headers: Option<Arc<Recorded>>,
+        /// Where it is to be stored.
+        class: StorageClass,
     },
     /// Delete markers go, newest first here: what is below them is served again.
     Uncover(Listed, Vec<Marker>),
@@ -101,7 +105,9 @@ impl Site {
     /// Makes one write, if what is there is still what was seen.
     pub(super) async fn write(&self, work: Work, slots: &Slots<'_>) -> Result<Written> {
         match work {
-            Work::Copy { entry, from, over, headers } => self.copy(entry, &from, over, headers, slots).await,
+            Work::Copy { entry, from, over, headers, class } => {
+                self.copy(entry, &from, over, (headers, class), slots).await
+            }
             Work::Uncover(entry, markers) => {
                 let _slot = slots.write().await?;
                 self.uncover(entry, &markers).await
@@ -118,7 +124,7 @@ impl Site {
         entry: Listed,
         from: &str,
         before: Option<Listed>,
-        recorded: Option<Box<Recorded>>,
+        (recorded, class): (Option<Arc<Recorded>>, StorageClass),
         slots: &Slots<'_>,
     ) -> Result<Written> {
         let version = entry.version.as_ref();
@@ -136,16 +142,19 @@ impl Site {
             None => Expected::Absent,
         };
         let copied = recorded.is_none();
-        let headers = recorded.map_or_else(|| head.headers.clone(), |recorded| recorded.on(&head.headers));
+        let tags = recorded.as_deref().and_then(Recorded::tags);
+        let headers = recorded.as_deref().map(|recorded| recorded.on(&head.headers));
+        let headers = headers.unwrap_or_else(|| head.headers.clone());
         let copy = Copy {
             from,
             version,
             tag: &tag,
             to: &self.full(&entry.key),
             over: &over,
-            class: &entry.class,
+            class: &class,
             headers: &headers,
             copied,
+            tags,
             bytes: entry.content.size,
         };
         let now = if self.parts.needed(copy.bytes) {

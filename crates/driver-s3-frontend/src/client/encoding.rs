@@ -1,5 +1,6 @@
 //! Keys as S3 wants and sends them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use rollback_core::{Error, ErrorKind, Result};
@@ -16,6 +17,12 @@ pub(crate) fn encode(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// Tags as a header has them.
+pub(crate) fn tagging(tags: &BTreeMap<String, String>) -> String {
+    let pairs = tags.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// A key from a listing with `encoding-type=url`, which is the only way to list keys that XML cannot hold. Spaces come as `+`.

@@ -15,6 +15,8 @@ use crate::object::{Algorithm, Content, ETag, Headers, VersionId};
 pub(crate) struct Head {
     pub(crate) content: Content,
     pub(crate) headers: Headers,
+    /// Whether it has tags. S3 says so to whoever may read them.
+    pub(crate) tagged: bool,
 }
 
 impl Client {
@@ -134,5 +136,6 @@ fn head(doing: &str, answer: &HeadObjectOutput) -> Result<Head> {
         encryption: answer.server_side_encryption().map(|encryption| encryption.as_str().to_owned()),
         kms_key: owned(answer.ssekms_key_id()),
     };
-    Ok(Head { content, headers })
+    let tagged = answer.tag_count().is_some_and(|count| count > 0);
+    Ok(Head { content, headers, tagged })
 }

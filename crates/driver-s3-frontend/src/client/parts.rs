@@ -1,5 +1,7 @@
 //! Copying in parts what is too large for one request. Nothing of it is seen under the key before it is completed.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
     StorageClass as Class,
@@ -7,7 +9,7 @@ use aws_sdk_s3::types::{
 use rollback_aws_support::explain;
 use rollback_core::{Effect, ErrorKind, Result};
 
-use super::encoding::encode;
+use super::encoding::tagging;
 use super::write::{Copy, about_object, set_expires};
 use super::{Client, lacking};
 use crate::object::{ETag, Headers, VersionId};
@@ -40,12 +42,24 @@ impl Client {
                 None => None,
             }
         };
-        let (tags, first) = futures_util::join!(self.tags(copy.from, copy.version), first);
+        let tags = async {
+            match copy.tags {
+                Some(tags) => Ok(tagging(tags)),
+                None => Ok(tagging(&self.tags(copy.from, copy.version).await?)),
+            }
+        };
+        let (tags, first) = futures_util::join!(tags, first);
         Ok(Along { tags: tags?, first })
     }
 
+    /// The tags of an object, or of one version of it.
+    ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html>
-    async fn tags(&self, full: &str, version: Option<&VersionId>) -> Result<String> {
+    pub(crate) async fn tags(
+        &self,
+        full: &str,
+        version: Option<&VersionId>,
+    ) -> Result<BTreeMap<String, String>> {
         let doing = format!("read the tags of {}", self.shown(full));
         let sent = self.s3.get_object_tagging().bucket(self.bucket.as_str()).key(full);
         let sent = sent.set_version_id(version.map(ToString::to_string));
@@ -55,12 +69,10 @@ impl Client {
         let answer = match sent.map_err(|error| explain(&call, &error)) {
             Ok(answer) => answer,
             // A server that knows no tags keeps none.
-            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(String::new()),
+            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(BTreeMap::new()),
             Err(error) => return Err(error),
         };
-        let pairs =
-            answer.tag_set().iter().map(|tag| format!("{}={}", encode(tag.key()), encode(tag.value())));
-        Ok(pairs.collect::<Vec<_>>().join("&"))
+        Ok(answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
     }
 
     /// A hint: where it is not given, the object is cut in other places.

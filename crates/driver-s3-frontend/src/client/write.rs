@@ -1,5 +1,6 @@
 //! What changes the bucket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_s3::config::Builder;
@@ -11,7 +12,7 @@ use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption, StorageClass as
 use rollback_aws_support::explain;
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
-use super::encoding::encode;
+use super::encoding::{encode, tagging};
 use super::{Client, Marker, lacking};
 use crate::object::{ETag, Headers, StorageClass, VersionId};
 
@@ -57,6 +58,8 @@ pub(crate) struct Copy<'a> {
     pub(crate) headers: &'a Headers,
     /// Whether these are the headers of what is copied.
     pub(crate) copied: bool,
+    /// The tags that it is to have; `None` for those of what is copied.
+    pub(crate) tags: Option<&'a BTreeMap<String, String>>,
     /// How large it is.
     pub(crate) bytes: u64,
 }
@@ -91,7 +94,8 @@ impl Client {
             .copy_source_if_match(format!("\"{}\"", copy.tag))
             .set_if_match(copy.over.if_match())
             .set_if_none_match(copy.over.if_none_match())
-            .tagging_directive(TaggingDirective::Copy)
+            .tagging_directive(copy.tags.map_or(TaggingDirective::Copy, |_| TaggingDirective::Replace))
+            .set_tagging(copy.tags.map(tagging))
             .storage_class(Class::from(copy.class.as_str()))
             .set_website_redirect_location(headers.redirect.clone())
             .set_server_side_encryption(headers.encryption.as_deref().map(ServerSideEncryption::from))

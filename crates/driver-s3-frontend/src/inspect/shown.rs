@@ -44,7 +44,7 @@ pub(super) fn differences(site: &Site, mut inspection: Inspection, compared: &Co
     let unasked = compared.twins.unasked;
     if unasked > 0 {
         let message = format!(
-            "{unasked} entry points were written again with the same content, and nobody looked whether with other headers"
+            "{unasked} objects were written again with the same content, and nobody looked whether with other headers"
         );
         let next = "after the rollback, look at those that matter: aws s3api head-object";
         inspection = inspection.finding(Finding::info("headers-unread", message).next(next));

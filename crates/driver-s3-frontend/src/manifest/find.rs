@@ -2,16 +2,18 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 
-use super::{Entry, Manifest};
+use super::{Entry, LARGEST, Manifest};
 use crate::client::{Layers, Rule};
 use crate::diff::{Change, Counts};
 use crate::headers::{Recorded, Twins};
-use crate::names::Key;
+use crate::names::{Key, Prefix};
+use crate::object::Listed;
 use crate::order::Pages;
 use crate::past::Story;
 use crate::removed::Removed;
@@ -23,6 +25,27 @@ use crate::tally::Tally;
 const TRIED: usize = 5;
 /// How many missing versions are named.
 const NAMED: usize = 3;
+/// How many pages of names of manifests are gone through, of a thousand each.
+const PAGES: usize = 10;
+
+/// A manifest that was not read yet.
+#[derive(Debug)]
+struct Written {
+    key: String,
+    identity: Identity,
+    digest: Digest,
+    modified: Timestamp,
+}
+
+impl Written {
+    /// By its name, if it is one and not too large to be one of ours.
+    fn of(prefix: &Prefix, listed: &Listed, identity: impl Fn(&str) -> Option<Identity>) -> Option<Self> {
+        let key = listed.key.as_str();
+        let digest = key.strip_suffix(".json")?.rsplit('/').next()?.parse().ok()?;
+        let identity = identity(key).filter(|_| listed.content.size <= LARGEST as u64)?;
+        Some(Self { key: prefix.join(&listed.key), identity, digest, modified: listed.modified })
+    }
+}
 
 /// Versions that a manifest names and that are not there any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +60,7 @@ struct Held<'a> {
     /// What was not come across yet.
     wanted: BTreeMap<&'a Key, &'a Entry>,
     gone: Vec<&'a Entry>,
-    headers: &'a BTreeMap<Key, Recorded>,
+    manifest: &'a Manifest,
     rules: &'a [Rule],
     may_remove: bool,
     compared: Compared,
@@ -59,11 +82,8 @@ impl<'a> Held<'a> {
                     self.gone.push(entry);
                     return Ok(());
                 };
-                // With the very version its headers come back, and with another one those that were written down.
-                let stands_in = story.object(found).is_some_and(|listed| !entry.is(listed));
-                if let Some(recorded) = self.headers.get(&layers.key).filter(|_| stands_in) {
-                    self.compared.twins.recorded.insert(layers.key.clone(), recorded.clone());
-                    may_remove = false;
+                if let Some(object) = story.object(found) {
+                    may_remove &= !self.stands_in(entry, object);
                 }
                 self.compared.release.add(&entry.counted())?;
                 self.compared.pages.add(&self.site.order, &layers.key);
@@ -75,10 +95,36 @@ impl<'a> Held<'a> {
         match story.change(found, may_remove) {
             Some(Change::Same) if self.has_twin(&story, found) => {}
             Some(Change::Same) => self.compared.counts.add(&Change::Same),
-            Some(change) => self.compared.changes.push(change),
+            Some(change) => {
+                if let (Change::Unknown(entry, _) | Change::Differs(entry, _), Some(recorded)) =
+                    (&change, self.recorded(&layers.key))
+                {
+                    self.compared.twins.unclear.insert(entry.key.clone(), recorded);
+                }
+                self.compared.changes.push(change);
+            }
             None => {}
         }
         Ok(())
+    }
+
+    fn recorded(&self, key: &Key) -> Option<Arc<Recorded>> {
+        self.manifest.recorded(self.manifest.entry(key)?).cloned()
+    }
+
+    /// Whether this takes the place of what is gone and would not have its headers. With the very version they come back, and with
+    /// another one those that were written down; and both are stored where it was.
+    fn stands_in(&mut self, entry: &Entry, object: &Listed) -> bool {
+        let twins = &mut self.compared.twins;
+        if entry.class() != object.class {
+            twins.classes.insert(entry.0.clone(), entry.class());
+        }
+        if entry.is(object) {
+            return false;
+        }
+        let recorded = self.manifest.recorded(entry);
+        twins.recorded.extend(recorded.map(|recorded| (entry.0.clone(), Arc::clone(recorded))));
+        recorded.is_some()
     }
 
     /// Whether something may be amiss with the headers of what has the right bytes. It is held if so.
@@ -87,8 +133,9 @@ impl<'a> Held<'a> {
             let live = story.object(0).filter(|live| self.compared.twins.recorded.contains_key(&live.key))?;
             Some((live.clone(), live.clone()))
         };
-        let twins = story.twins(found).or_else(itself);
-        twins.is_some_and(|both| self.compared.twins.add(&self.site.order, both))
+        let Some(both) = story.twins(found).or_else(itself) else { return false };
+        let recorded = self.recorded(&both.0.key);
+        self.compared.twins.add(&self.site.order, both, recorded.as_ref())
     }
 
     /// What is missing at the end.
@@ -118,29 +165,64 @@ impl<'a> Held<'a> {
 
 /// Where among the layers a recorded object is: the very version, else one with the same bytes.
 fn place(layers: &Layers, entry: &Entry) -> Option<usize> {
-    let find = |fits: &dyn Fn(&crate::object::Listed) -> bool| {
+    let find = |fits: &dyn Fn(&Listed) -> bool| {
         layers.layers.iter().position(|layer| layer.object().is_some_and(fits))
     };
     find(&|listed| entry.is(listed)).or_else(|| find(&|listed| entry.equals(listed)))
 }
 
 impl Site {
-    /// What was written down of a state, newest first. What is no manifest of ours is passed over.
-    async fn manifests(&self, identity: Identity, first: Option<Digest>) -> Result<Vec<(Digest, Manifest)>> {
+    /// What was written down of a state, without having read it: the one that is asked for first, then the newest.
+    async fn manifests(&self, identity: Identity, first: Option<Digest>) -> Result<Vec<Written>> {
         let prefix = self.manifests_of(identity)?;
-        let mut listed = self.client.page(&prefix, None).await?.objects;
-        let name = |key: &Key| key.as_str().strip_suffix(".json").and_then(|hex| hex.parse::<Digest>().ok());
-        listed.sort_by_key(|listed| (name(&listed.key) != first, Reverse(listed.modified)));
-        let mut read = Vec::new();
-        for listed in listed.iter().take(TRIED) {
-            let Some(digest) = name(&listed.key) else { continue };
-            let Some((body, _)) = self.client.get(&prefix.join(&listed.key)).await? else { continue };
-            match Manifest::opened(self, identity, digest, &body) {
-                Ok(manifest) => read.push((digest, manifest)),
-                Err(error) => tracing::warn!(%error, key = prefix.join(&listed.key), "not looked at"),
+        let listed = self.client.page(&prefix, None).await?.objects;
+        let mut found: Vec<Written> =
+            listed.iter().filter_map(|listed| Written::of(&prefix, listed, |_| Some(identity))).collect();
+        found.sort_by_key(|written| (Some(written.digest) != first, Reverse(written.modified)));
+        found.truncate(TRIED);
+        Ok(found)
+    }
+
+    /// Reads one; `None` if it is gone, or none of ours.
+    async fn open(&self, written: &Written) -> Result<Option<Manifest>> {
+        let Written { key, identity, digest, .. } = written;
+        let Some((body, _)) = self.client.get(key).await? else { return Ok(None) };
+        let opened = Manifest::opened((self.client.bucket(), &self.live), *identity, *digest, &body);
+        Ok(opened.inspect_err(|error| tracing::warn!(%error, key, "not looked at")).ok())
+    }
+
+    /// What was written down of a state, by the first one that can be read.
+    pub(crate) async fn manifest_of(
+        &self,
+        identity: Identity,
+        first: Option<Digest>,
+    ) -> Result<Option<(Digest, Manifest)>> {
+        for written in self.manifests(identity, first).await? {
+            if let Some(manifest) = self.open(&written).await? {
+                return Ok(Some((written.digest, manifest)));
             }
         }
-        Ok(read)
+        Ok(None)
+    }
+
+    /// What was written down of this site last, of whatever state; `None` also where there is too much to look through.
+    pub(super) async fn last_manifest(&self) -> Result<Option<Manifest>> {
+        let prefix = self.all_manifests()?;
+        let identity = |key: &str| Some(Identity(key.split_once('/')?.0.parse().ok()?));
+        let (mut after, mut last) = (None, None::<Written>);
+        for _ in 0..PAGES {
+            let page = self.client.page(&prefix, after.as_deref()).await?;
+            let found = page.objects.iter().filter_map(|listed| Written::of(&prefix, listed, identity));
+            last = found.chain(last).max_by_key(|written| written.modified);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        match last.filter(|_| after.is_none()) {
+            Some(last) => self.open(&last).await,
+            None => Ok(None),
+        }
     }
 
     /// The versions that were written down of a state, against what is live; `None` where nothing was written down.
@@ -152,9 +234,10 @@ impl Site {
         rules: &[Rule],
     ) -> Result<Option<Result<(Digest, Compared), Gone>>> {
         let mut gone = None;
-        for (digest, manifest) in self.manifests(identity, first).await? {
+        for written in self.manifests(identity, first).await? {
+            let Some(manifest) = self.open(&written).await? else { continue };
             match self.compare_manifest(&manifest, may_remove, rules).await? {
-                Ok(compared) => return Ok(Some(Ok((digest, compared)))),
+                Ok(compared) => return Ok(Some(Ok((written.digest, compared)))),
                 // The newest one is that of which most is left.
                 Err(missing) => drop(gone.get_or_insert(missing)),
             }
@@ -179,8 +262,8 @@ impl Site {
             pages: Pages::default(),
             twins: Twins::default(),
         };
-        let (wanted, gone, headers) = (manifest.by_key(), Vec::new(), &manifest.headers);
-        let mut held = Held { site: self, wanted, gone, headers, rules, may_remove, compared };
+        let (wanted, gone) = (manifest.by_key(), Vec::new());
+        let mut held = Held { site: self, wanted, gone, manifest, rules, may_remove, compared };
         let mut all = self.layers();
         while let Some(layers) = all.try_next().await? {
             held.next(&layers)?;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use rollback_core::{Error, ErrorKind, Result};
+use rollback_core::{Error, ErrorKind, Identity, Occasion, Result};
 
-use super::{Entry, Manifest, identity_of};
+use super::{Entry, MOST, Manifest, identity_of};
 use crate::client::{Expected, Layers, Versioning, readable};
 use crate::mark::Mark;
 use crate::names::Key;
@@ -14,27 +14,41 @@ use crate::site::Site;
 use crate::snapshot::SiteSnapshot;
 use crate::tally::Tally;
 
-/// How many objects a manifest holds: some twenty megabytes.
-const MOST: u64 = 100_000;
-
 impl Site {
     /// Writes down which objects, and which versions of them, make what is served now.
-    pub(crate) async fn remember_state(&self, snapshot: &SiteSnapshot) -> Result<()> {
-        if snapshot.objects > MOST {
+    pub(crate) async fn remember_state(&self, snapshot: &SiteSnapshot, occasion: Occasion) -> Result<()> {
+        if snapshot.objects > MOST as u64 {
             let found = format!("it has {} objects, and a manifest holds {MOST}", snapshot.objects);
             return Err(Error::new(ErrorKind::Unsupported, "write a manifest", found)
                 .next("keep a copy of each release in the archive"));
         }
         let (live, mark) = futures_util::try_join!(self.live_objects(), self.mark())?;
         let objects = self.of_state(snapshot, live, mark.as_ref()).await?;
-        let headers = self.headers_to_record(objects.iter().map(Entry::listed)).await?;
-        let (body, digest) = Manifest::new(self, snapshot.identity, objects, headers).sealed()?;
+        let before = self.before(snapshot.identity).await?;
+        // Nobody waits for the headers of what is left where they are known already.
+        if occasion == Occasion::Leaving
+            && before.as_ref().is_some_and(|before| before.is_of(snapshot, &objects))
+        {
+            return Ok(());
+        }
+        let headers = self.headers_to_record(&objects, before.as_ref(), occasion).await?;
+        let (body, digest) =
+            Manifest::new((self.client.bucket(), &self.live), snapshot.identity, objects, headers)
+                .sealed()?;
         let full = format!("{}{}.json", self.manifests_of(snapshot.identity)?, digest.hex());
         match self.client.put(&full, body, Some(&Expected::Absent)).await {
             // Its name is the digest of what it holds: whoever was there first wrote the same.
             Err(error) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Conflict) => Ok(()),
             written => written.map(drop),
         }
+    }
+
+    /// What was written down last: of this state, or else of any other one of this site.
+    async fn before(&self, identity: Identity) -> Result<Option<Manifest>> {
+        if let Some((_, of_this)) = readable(self.manifest_of(identity, None).await)?.ok().flatten() {
+            return Ok(Some(of_this));
+        }
+        Ok(readable(self.last_manifest().await)?.ok().flatten())
     }
 
     /// What is live, with versions where the bucket keeps them and they may be listed.

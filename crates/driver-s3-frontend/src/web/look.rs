@@ -201,7 +201,7 @@ mod tests {
     fn the_type_is_that_of_the_object() {
         let check = |wanted: Option<&str>, status: u16, kind: &str| {
             let headers = Headers { content_type: wanted.map(str::to_owned), ..Headers::default() };
-            let head = Head { content: Content::default(), headers };
+            let head = Head { content: Content::default(), headers, tagged: false };
             let answer = Answer { url: address(), status, kind: kind.to_owned(), body: Vec::new() };
             served_as(&address(), &head, &answer)
         };

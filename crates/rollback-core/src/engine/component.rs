@@ -268,10 +268,12 @@ impl ComponentRun {
 
     /// The chosen way first, then approved alternatives as long as nothing was changed, then repairs.
     async fn next_leg(&self) -> Result<Option<Leg>, Halt> {
-        let (tried, effects, open, repairs, token) = self
+        let (tried, effects, open, repairs, token, denied) = self
             .state(|state| {
                 let tried: Vec<String> = state.legs.iter().map(|leg| leg.leg.strategy.clone()).collect();
-                (tried, state.has_effects(), state.open(), state.count(Purpose::Repair), state.token.clone())
+                let denied = state.leg().is_some_and(|leg| leg.denied);
+                let repairs = state.count(Purpose::Repair);
+                (tried, state.has_effects(), state.open(), repairs, state.token.clone(), denied)
             })
             .await;
         if let Some((_, step)) = open.first() {
@@ -284,7 +286,8 @@ impl ComponentRun {
                 return Ok(Some(Leg { purpose, strategy: strategy.to_owned(), proposal: None, token }));
             }
         }
-        if effects && repairs < REPAIRS {
+        // What may not be done is not done by doing it once more.
+        if effects && !denied && repairs < REPAIRS {
             return self.plan_leg(Purpose::Repair, &self.plan.to).await;
         }
         Ok(None)

@@ -5,6 +5,7 @@ use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Deployment, GoodMark, Ledger, Trial};
 use crate::name::{ComponentName, Version};
+use crate::remembers::Occasion;
 use crate::request::check_text;
 use crate::snapshot::{Identity, SnapshotRecord};
 use crate::target::{Goal, Proof, Reading, TargetInfo};
@@ -138,7 +139,7 @@ impl Engine {
         let snapshot = &deployment.snapshot;
         // The record is worth as much without it. What is not there yet the target could not find.
         if deployment.proven
-            && let Err(error) = target.remember(snapshot).await
+            && let Err(error) = target.remember(snapshot, Occasion::Recorded).await
         {
             self.context.not_remembered(component, snapshot, &error);
         }

@@ -7,6 +7,7 @@ use crate::contents::Kept;
 use crate::error::ErrorKind;
 use crate::ledger::{Deployment, GoodMark, Ledger, Quarantine};
 use crate::probe::SOAK;
+use crate::remembers::Occasion;
 use crate::report::{ComponentReport, State};
 use crate::snapshot::SnapshotRecord;
 use crate::target::Finding;
@@ -118,7 +119,7 @@ impl ComponentRun {
     /// Has the target write down how to find what is left again, before anything is changed: the way to undo this run.
     pub(super) async fn remember_origin(&self) {
         let Some(origin) = self.plan.from.known() else { return };
-        let Err(error) = self.target.remember(origin).await else { return };
+        let Err(error) = self.target.remember(origin, Occasion::Leaving).await else { return };
         // It is on its way, or something else is there by now: there is no such state to come back to.
         if error.kind() == ErrorKind::Stale {
             tracing::debug!(%error, "what is left is not remembered");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{JournalEvent, Leg, Purpose, describe_landing};
 use crate::action::Landing;
-use crate::error::ErrorRecord;
+use crate::error::{ErrorKind, ErrorRecord};
 use crate::name::{Incarnation, PartId, StepId, Token};
 use crate::report::{ComponentReport, GateReport, StepReport};
 
@@ -36,6 +36,8 @@ pub(crate) struct LegState {
     /// What applied steps put out.
     pub(crate) outputs: BTreeMap<StepId, Value>,
     pub(crate) failed: Option<String>,
+    /// Whether it failed because something is not allowed.
+    pub(crate) denied: bool,
 }
 
 /// One step and what became of it.
@@ -64,7 +66,7 @@ impl StepState {
 
 impl LegState {
     fn begun(leg: Leg) -> Self {
-        Self { leg, steps: BTreeMap::new(), outputs: BTreeMap::new(), failed: None }
+        Self { leg, steps: BTreeMap::new(), outputs: BTreeMap::new(), failed: None, denied: false }
     }
 
     /// Whether any of its actions may have changed the world.
@@ -113,6 +115,7 @@ impl Progressed {
                 self.errors.extend(error.clone());
                 if let Some(leg) = self.legs.last_mut() {
                     leg.failed = Some(why.clone());
+                    leg.denied = error.as_ref().is_some_and(|error| error.kind == ErrorKind::Denied);
                 }
             }
             JournalEvent::GateEnded { name, passed, detail } => {

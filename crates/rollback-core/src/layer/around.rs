@@ -10,6 +10,7 @@ use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::Result;
 use crate::name::Token;
+use crate::remembers::Occasion;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
@@ -86,8 +87,8 @@ impl<A: AroundApply> DynTarget for Around<A> {
         self.inner.contents(snapshot).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.inner.remember(snapshot).await
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        self.inner.remember(snapshot, occasion).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

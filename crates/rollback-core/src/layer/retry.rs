@@ -11,6 +11,7 @@ use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::Result;
 use crate::name::Token;
+use crate::remembers::Occasion;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
@@ -95,9 +96,9 @@ impl DynTarget for Retry {
         self.read(|| self.inner.contents(snapshot)).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
         // It is written where nothing was: once more changes nothing.
-        self.read(|| self.inner.remember(snapshot)).await
+        self.read(|| self.inner.remember(snapshot, occasion)).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

@@ -17,6 +17,7 @@ use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::name::{IdempotencyKey, Token};
+use crate::remembers::Occasion;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
@@ -200,8 +201,13 @@ impl DynTarget for Timeout {
         self.read("read contents", self.limits.prove, self.inner.contents(snapshot)).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.read("remember a state", self.limits.read, self.inner.remember(snapshot)).await
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        // A state that is recorded may be asked about at length.
+        let limit = match occasion {
+            Occasion::Recorded => self.limits.prove,
+            Occasion::Leaving => self.limits.read,
+        };
+        self.read("remember a state", limit, self.inner.remember(snapshot, occasion)).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

@@ -10,6 +10,7 @@ use crate::document::Envelope;
 use crate::erased::{Considered, DynTarget};
 use crate::error::Result;
 use crate::name::Token;
+use crate::remembers::Occasion;
 use crate::snapshot::SnapshotRecord;
 use crate::strategy::View;
 use crate::target::{Evidence, Goal, HistoryEntry, HistoryQuery, Inspection, Observation, TargetInfo};
@@ -80,9 +81,9 @@ impl DynTarget for Trace {
         note(self.inner.contents(snapshot).instrument(span).await)
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
         let span = debug_span!("remember", driver = self.driver());
-        note(self.inner.remember(snapshot).instrument(span).await)
+        note(self.inner.remember(snapshot, occasion).instrument(span).await)
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

@@ -10,7 +10,7 @@ use rollback_core::target::{Changes, HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::time::within;
 use rollback_core::{
     ActionContext, Contents, DynTarget, Engine, Envelope, Evidence, Goal, Landing, Leftovers, Observation,
-    Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
+    Occasion, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
 };
 use rollback_testkit::sim::{Settings, ToyTarget};
 use tokio::sync::watch;
@@ -57,8 +57,8 @@ impl DynTarget for Telling {
         self.0.contents(snapshot).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.0.remember(snapshot).await
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        self.0.remember(snapshot, occasion).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

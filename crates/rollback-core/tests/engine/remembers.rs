@@ -10,7 +10,7 @@ use rollback_core::progress::{Event, Progress};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
     ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, Landing, Leftovers,
-    Observation, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
+    Observation, Occasion, Result, SnapshotRecord, State, TargetInfo, Tidying, Token, View,
 };
 use rollback_testkit::sim::{Settings, ToyTarget};
 
@@ -59,11 +59,11 @@ impl DynTarget for Noting {
     async fn contents(&self, snapshot: &SnapshotRecord) -> Result<Option<Contents>> {
         self.inner.contents(snapshot).await
     }
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.noted.lock().unwrap().push(format!("remember {}", snapshot.info.revision));
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        self.noted.lock().unwrap().push(format!("{occasion:?} {}", snapshot.info.revision));
         match self.refused {
             Some(kind) => Err(Error::new(kind, "write a manifest", "no room").next("make room")),
-            None => self.inner.remember(snapshot).await,
+            None => self.inner.remember(snapshot, occasion).await,
         }
     }
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {
@@ -109,7 +109,7 @@ async fn what_is_left_is_remembered_before_anything_is_changed() {
     let engine = bed.engine(None, Progress::default());
     let report = run(&engine, &bed.setup.request(None)).await;
     ended(&report, State::Restored);
-    assert_eq!(bed.noted(), ["remember r3", "apply"]);
+    assert_eq!(bed.noted(), ["Leaving r3", "apply"]);
     assert!(!format!("{report:?}").contains("not-remembered"));
     // Where nothing is changed, nothing is left.
     ended(&run(&engine, &bed.setup.request(Some("revision=r2"))).await, State::AlreadyThere);
@@ -122,7 +122,7 @@ async fn a_rollback_goes_on_without_it_and_says_what_is_lost() {
     let engine = bed.engine(Some(ErrorKind::Denied), Progress::default());
     let report = run(&engine, &bed.setup.request(None)).await;
     ended(&report, State::Restored);
-    assert_eq!(bed.noted(), ["remember r3", "apply"]);
+    assert_eq!(bed.noted(), ["Leaving r3", "apply"]);
     let findings = &report.components[&name("web")].findings;
     let told = findings.iter().find(|finding| finding.code == "not-remembered").expect("it is not told");
     assert!(told.message.contains("r3") && told.message.contains("no room"), "{told:?}");
@@ -142,7 +142,7 @@ async fn what_does_not_rest_any_more_is_no_loss() {
 async fn a_record_has_its_state_remembered_and_stands_without() {
     let bed = Bed::new().await;
     bed.engine(None, Progress::default()).record(&name("web"), &Claim::deployed()).await.unwrap();
-    assert_eq!(bed.noted(), ["remember r3"]);
+    assert_eq!(bed.noted(), ["Recorded r3"]);
     let (progress, mut events) = Progress::channel();
     let engine = bed.engine(Some(ErrorKind::Denied), progress);
     let recorded = engine.record(&name("web"), &Claim::good().by("ana")).await.unwrap();

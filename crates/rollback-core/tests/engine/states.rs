@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollback_core::engine::Claim;
-use rollback_core::{OnFailure, State};
+use rollback_core::{ErrorKind, OnFailure, State};
 use rollback_testkit::sim::{Settings, Trouble, Way};
 use tokio_util::sync::CancellationToken;
 
@@ -127,6 +127,24 @@ async fn a_half_done_convergence_is_repaired() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_denied_is_not_repaired() {
+    let setup = Setup::new(Settings::default().parts(3).way(Way::PartByPart)).await;
+    // A repair would be let through.
+    setup.world.trouble([Trouble::Pass, Trouble::Deny]);
+    let engine = setup.engine("ana");
+    let report = run(&engine, &setup.request(None)).await;
+    assert_eq!(report.state, State::Partial, "{report:?}");
+    assert_eq!(setup.effects(), 1, "one part is changed");
+    let errors = &report.components[&name("web")].errors;
+    assert!(errors.iter().any(|error| error.kind == ErrorKind::Denied), "the report says why: {errors:?}");
+    let journal = &engine.run(report.run).await.unwrap().journal[&name("web")];
+    assert!(!journal.iter().any(|(_, line)| line.contains("repairs with")), "{journal:?}");
+    // Once it is allowed, the same request goes on.
+    let report = run(&engine, &setup.request(Some("revision=r2"))).await;
+    ended(&report, State::Restored);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_replica_is_never_restored() {
     let setup = Setup::new(Settings::default()).await;
     setup.world.scale(0);
@@ -217,7 +235,7 @@ async fn nothing_is_good_and_under_quarantine_at_once() {
     ended(&run(&engine, &setup.request(None)).await, State::Restored);
     setup.deploy(3).await;
     let error = engine.record(&name("web"), &Claim::good()).await.unwrap_err();
-    assert_eq!(error.kind(), rollback_core::ErrorKind::Refused, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     let lifted = engine.record(&name("web"), &Claim::good().lift_quarantine(true)).await.unwrap();
     assert!(lifted.is_good());
     let ledger = engine.ledger(&name("web")).await.unwrap();

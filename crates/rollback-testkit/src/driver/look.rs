@@ -1,7 +1,7 @@
 //! Looking: info, observe, inspect.
 
 use rollback_core::target::{HistoryQuery, Severity};
-use rollback_core::{Error, ErrorKind, Reading, Result};
+use rollback_core::{Error, ErrorKind, Occasion, Reading, Result};
 
 use super::bench::Bench;
 use super::case::{Case, Needs, Verdict, arrange, case, keep};
@@ -278,13 +278,13 @@ async fn missing_artifacts_are_seen(bench: &Bench) -> Result<Verdict> {
 
 async fn only_what_rests_is_remembered(bench: &Bench) -> Result<Verdict> {
     let token = bench.token().await?;
-    if !bench.target.remember(&bench.two).await? {
+    if !bench.target.remember(&bench.two, Occasion::Recorded).await? {
         return Ok(Verdict::Ignored("the driver writes nothing down".to_owned()));
     }
-    bench.target.remember(&bench.two).await?;
+    bench.target.remember(&bench.two, Occasion::Recorded).await?;
     let again = bench.token().await?;
     keep!(token == again, "the token was {token}, then {again}: writing it down moved what is deployed");
-    match bench.target.remember(&bench.one).await {
+    match bench.target.remember(&bench.one, Occasion::Leaving).await {
         Ok(_) => broken("asked for release 1 while release 2 runs, it writes something down"),
         Err(error) => is_stale(&error),
     }

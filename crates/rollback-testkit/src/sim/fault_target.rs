@@ -10,7 +10,7 @@ use rollback_core::store::{Key, KeyPrefix};
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
     ActionContext, Contents, DynTarget, Envelope, Error, ErrorKind, Evidence, Goal, IdempotencyKey, Landing,
-    Leftovers, Observation, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View,
+    Leftovers, Observation, Occasion, Result, SnapshotRecord, Store as _, TargetInfo, Tidying, Token, View,
 };
 use serde_json::Value;
 
@@ -198,8 +198,8 @@ impl DynTarget for FaultTarget {
         self.told(|| "read".to_owned(), answer).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.inner.remember(snapshot).await
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        self.inner.remember(snapshot, occasion).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

@@ -8,8 +8,8 @@ use rollback_core::document::Document as _;
 use rollback_core::erased::Considered;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection};
 use rollback_core::{
-    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Result,
-    SnapshotRecord, TargetInfo, Tidying, Token, View,
+    ActionContext, Contents, DynTarget, Envelope, Evidence, Goal, Landing, Leftovers, Observation, Occasion,
+    Result, SnapshotRecord, TargetInfo, Tidying, Token, View,
 };
 
 use super::forms::{ToyAction, ToySnapshot};
@@ -161,8 +161,8 @@ impl DynTarget for Lax {
         self.inner.contents(&lax_snapshot(snapshot)?).await
     }
 
-    async fn remember(&self, snapshot: &SnapshotRecord) -> Result<bool> {
-        self.inner.remember(&lax_snapshot(snapshot)?).await
+    async fn remember(&self, snapshot: &SnapshotRecord, occasion: Occasion) -> Result<bool> {
+        self.inner.remember(&lax_snapshot(snapshot)?, occasion).await
     }
 
     async fn leftovers(&self, now: Timestamp) -> Result<Option<Leftovers>> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, Shown, Standing};
 use rollback_core::{
-    Artifact, Error, ErrorKind, Finding, KeepsContents, Reading, Remembers, Result, Snapshot as _,
+    Artifact, Error, ErrorKind, Finding, KeepsContents, Occasion, Reading, Remembers, Result, Snapshot as _,
 };
 
 use super::flaw::Flaw;
@@ -101,7 +101,7 @@ impl ToyTarget {
 /// There is nothing to write down of a toy: it only says of what it would be.
 #[async_trait]
 impl Remembers for ToyTarget {
-    async fn remember(&self, snapshot: &ToySnapshot) -> Result<()> {
+    async fn remember(&self, snapshot: &ToySnapshot, _: Occasion) -> Result<()> {
         self.check_rests(snapshot, Flaw::RemembersAnything)
     }
 }

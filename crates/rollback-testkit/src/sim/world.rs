@@ -10,7 +10,7 @@ use rollback_core::time::Clock;
 use rollback_core::{ErrorKind, IdempotencyKey, Incarnation, PartId, Result, StepId, Token};
 
 use super::settings::Settings;
-use super::world_state::{Event, Late, State, fault, no_answer, token};
+use super::world_state::{Event, Late, State, denied, fault, no_answer, token};
 
 /// A simulated deployed thing. Clones are handles onto the same one.
 ///
@@ -110,6 +110,8 @@ pub enum Trouble {
     Pass,
     /// It is refused, cleanly, before anything happens.
     Refuse,
+    /// It is denied, cleanly: whoever sends it again is denied again.
+    Deny,
     /// It never arrives, and no answer comes.
     LoseRequest,
     /// It lands, and no answer comes.
@@ -259,6 +261,7 @@ impl World {
             Trouble::Refuse => {
                 Err(fault(ErrorKind::Throttled, "too many requests").next("wait and try again"))
             }
+            Trouble::Deny => Err(denied()),
             Trouble::LoseRequest => Err(no_answer()),
             Trouble::LoseAnswer => {
                 state.land(request, now, self)?;
@@ -281,6 +284,7 @@ impl World {
         let trouble = state.trouble.pop_front().unwrap_or(Trouble::Pass);
         match trouble {
             Trouble::Refuse => return Err(fault(ErrorKind::Throttled, "too many requests").next("try again")),
+            Trouble::Deny => return Err(denied()),
             Trouble::LoseRequest => return Err(no_answer()),
             Trouble::Pass | Trouble::LoseAnswer | Trouble::Delay(_) => {}
         }

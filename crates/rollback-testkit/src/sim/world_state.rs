@@ -51,6 +51,10 @@ pub(super) fn fault(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error::new(kind, "change the simulated world", message)
 }
 
+pub(super) fn denied() -> Error {
+    fault(ErrorKind::Denied, "the caller may not change releases").next("allow it, then run the same again")
+}
+
 pub(super) fn no_answer() -> Error {
     fault(ErrorKind::Timeout, "no answer came").next("probe, to see what became of it")
 }
