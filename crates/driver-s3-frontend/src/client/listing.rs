@@ -79,7 +79,10 @@ impl<'a> Entry<'a> {
             let place = match element.local_name().as_ref() {
                 b"Key" => &mut entry.key,
                 b"Size" => &mut entry.size,
-                b"ETag" => &mut entry.etag,
+                b"ETag" => {
+                    entry.etag = Some(tag(reader, element)?);
+                    return Ok(());
+                }
                 b"LastModified" => &mut entry.modified,
                 b"StorageClass" => &mut entry.class,
                 b"RestoreStatus" => {
@@ -170,6 +173,20 @@ fn text<'a>(reader: &mut Source<'a>, element: &BytesStart<'a>) -> Result<Cow<'a,
         Cow::Borrowed(text) => Ok(unescape(text)?),
         Cow::Owned(text) => Ok(Cow::Owned(unescape(&text)?.into_owned())),
     }
+}
+
+/// An entity tag, mostly without its quotes: they are written as entities, and a page has a thousand of them.
+fn tag<'a>(reader: &mut Source<'a>, element: &BytesStart<'a>) -> Result<Cow<'a, str>> {
+    const QUOTE: &str = "&quot;";
+    let text = reader.read_text(element.name())?.decode()?;
+    if let Cow::Borrowed(text) = text {
+        let inside = text.strip_prefix(QUOTE).and_then(|text| text.strip_suffix(QUOTE));
+        return match inside.filter(|inside| !inside.contains(['&', '<'])) {
+            Some(inside) => Ok(Cow::Borrowed(inside)),
+            None => Ok(unescape(text)?),
+        };
+    }
+    Ok(Cow::Owned(unescape(&text)?.into_owned()))
 }
 
 fn pass(reader: &mut Source<'_>, element: &BytesStart<'_>) -> Result<()> {

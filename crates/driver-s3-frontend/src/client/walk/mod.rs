@@ -381,7 +381,8 @@ fn walk(way: Way) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
 }
 
 fn walk_beside(way: Way, shared: Shared) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
-    Box::pin(stream::unfold(Some(Walk::new(way, shared)), |walk| async {
+    // It is handed on for each object: not itself, but where it is.
+    Box::pin(stream::unfold(Some(Box::new(Walk::new(way, shared))), |walk| async {
         let mut walk = walk?;
         match walk.next().await {
             Ok(listed) => listed.map(|listed| (Ok(listed), Some(walk))),
