@@ -214,7 +214,11 @@ mod tests {
         let content = Content::listed(number as u64, ETag::new(format!("{number:032x}")).unwrap());
         let key = Key::new(format!("assets/{number:06}.js")).unwrap();
         let listed = Listed::new(key, content, "2026-11-22T03:00:00Z".parse().unwrap());
-        if number % 3 == 0 { listed.stored(StorageClass::new("GLACIER_IR").unwrap()) } else { listed }
+        if number.is_multiple_of(3) {
+            listed.stored(StorageClass::new("GLACIER_IR").unwrap())
+        } else {
+            listed
+        }
     }
 
     /// So many objects, of which those after some lie in a file.

@@ -271,7 +271,7 @@ impl Collected {
     pub(crate) fn add(&mut self, listed: &Listed) {
         let Some(objects) = &mut self.objects else { return };
         let added = Self::make_room(&self.memory, objects, &mut self.room)
-            .and_then(|()| objects.push(listed).inspect_err(|error| unwritten(error)).ok());
+            .and_then(|()| objects.push(listed).inspect_err(unwritten).ok());
         if added.is_none() {
             (self.objects, self.room) = (None, None);
         }
@@ -293,7 +293,7 @@ impl Collected {
                 (Some(more), Some(room)) => room.merge(more),
                 (Some(more), room) => *room = Some(more),
                 (None, room) if !in_file => {
-                    objects.write().inspect_err(|error| unwritten(error)).ok()?;
+                    objects.write().inspect_err(unwritten).ok()?;
                     *room = None;
                 }
                 (None, _) => return None,

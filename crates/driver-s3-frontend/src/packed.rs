@@ -194,19 +194,26 @@ impl Iterator for Unpacked {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// The bytes that these digits mean. Digits in capitals would not come back as they were: they are none.
-fn bytes(text: &str) -> Option<[u8; 16]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let pairs: &[[u8; 2]; 16] = text.as_bytes().as_chunks().0.try_into().ok().filter(|_| text.len() == 32)?;
-    let mut bytes = [0; 16];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
+/// What each byte means as a digit; more than fifteen where it is none. Digits in capitals would not come back as they were: they are none.
+const MEANING: [u8; 256] = {
+    let (mut meaning, mut digit) = ([u8::MAX; 256], 0);
+    while digit < DIGITS.len() {
+        meaning[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
     }
-    Some(bytes)
+    meaning
+};
+
+/// The bytes that these digits mean.
+fn bytes(text: &str) -> Option<[u8; 16]> {
+    let pairs: &[[u8; 2]; 16] = text.as_bytes().as_chunks().0.try_into().ok().filter(|_| text.len() == 32)?;
+    let (mut bytes, mut all) = ([0; 16], 0);
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| MEANING[usize::from(digit)]);
+        *byte = high << 4 | low & 0xf;
+        all |= high | low;
+    }
+    (all < 16).then_some(bytes)
 }
 
 /// Two digits for each byte.
