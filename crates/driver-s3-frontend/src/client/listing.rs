@@ -222,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_the_same_however_its_quotes_are_written() {
+        for written in ["&quot;9b2c&quot;", "&#34;9b2c&#34;", "\"9b2c\"", "&quot;9b2c&#34;", "9b2c"] {
+            let page = PAGE.replace("&quot;9b2c&#34;", written);
+            let listing = Listing::read(page.as_bytes()).unwrap();
+            let tag = listing.objects[0].etag.as_deref().unwrap();
+            assert_eq!(crate::object::ETag::read(tag).unwrap().as_str(), "9b2c", "{written}");
+        }
+        let odd = PAGE.replace("&quot;9b2c&#34;", "&quot;9&amp;c&quot;");
+        assert_eq!(Listing::read(odd.as_bytes()).unwrap().objects[0].etag.as_deref(), Some("\"9&c\""));
+    }
+
+    #[test]
     fn a_page_that_breaks_off_anywhere_is_no_shorter_page() {
         let end = PAGE.len() - "</ListBucketResult>".len();
         for cut in (0..=end).filter(|cut| PAGE.is_char_boundary(*cut)) {

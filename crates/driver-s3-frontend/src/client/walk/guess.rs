@@ -189,7 +189,7 @@ mod tests {
         let whole = all.end / 100 * FULL / 100;
         let off = |guess: &Guess| guess.step.abs_diff(whole) * 1_000 / whole;
         assert!(off(&all) < 15, "off by {} thousandths, and the first by {}", off(&all), off(&first));
-        let other = Guess { stem: "elsewhere/".to_owned(), ..first.clone() };
+        let other = Guess { stem: "elsewhere/".to_owned(), step: first.step * 3, ..first.clone() };
         assert_eq!(first.clone().after(&other).step, first.step, "keys of another kind tell nothing");
     }
 
