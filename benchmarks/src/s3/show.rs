@@ -8,8 +8,10 @@ use super::ways::{AT_A_TIME, LATENCY, Way};
 use crate::measure::number;
 use crate::report::Table;
 
-/// The calls that a rollback may make beside what grows with the site: who asks, what an earlier rollback left, what this one leaves.
-const BESIDE: usize = 10;
+/// The calls that a rollback may make beside what grows with the site: who asks; which releases there are; twice whether versions are kept, for the plan
+/// and for the manifest; one byte of what is to be copied; what an earlier rollback left, its mark three times, what it kept and what it was cut off
+/// in; and what this one leaves: manifest, mark, and what it keeps.
+const BESIDE: usize = 13;
 
 /// One line for each way.
 pub(super) fn side_by_side(releases: &Releases, times: &[Times], missing: &[Way]) -> Table {

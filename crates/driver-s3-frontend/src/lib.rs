@@ -10,6 +10,7 @@ mod diff;
 mod facts;
 mod front;
 mod headers;
+mod held;
 mod history;
 mod inspect;
 mod json;

@@ -9,52 +9,35 @@
 //! - **A release** is good for the inspection that follows the history in which it was listed. After that it is good for whoever knows
 //!   what it must hold: its identity is the digest of its list. Whether its objects are still there S3 says when they are copied.
 //!   What a release makes together is remembered of larger ones too, for that inspection.
-//! - All lists together hold so many objects at the most, packed. Larger ones are read again.
+//! - All lists together hold so many objects in memory at the most, packed. Longer ones lie in a file, where a plan reads them for the
+//!   second time; what is too much for that too is listed again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{self, Stream, StreamExt as _};
-use rollback_core::{ActionContext, Identity, Result, Token};
+use rollback_core::{ActionContext, Identity, Token};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::held::{List, Pieces};
 use crate::mark::Mark;
 use crate::names::Release;
 use crate::object::Listed;
-use crate::packed::{Packed, Unpacked};
 use crate::site::{Archived, Seen};
 
-/// How many objects are held at the most: two or three megabytes.
+/// How many objects are held in memory at the most: two or three megabytes.
 const MOST: usize = 50_000;
+/// How many are held in files at the most, two hundred megabytes: what is live of a million objects, and a release or two.
+const MOST_WRITTEN: usize = 3_000_000;
 /// How many bytes of room each has. Long keys take the room of several.
 const EACH: usize = 64;
 /// Of how many releases something is remembered.
 const RELEASES: usize = 500;
 /// How many objects there is made room for at a time.
 const STEP: u32 = 200;
+/// The same in a file.
+const STEP_WRITTEN: u32 = 10_000;
 /// How long a look of core's is relied on.
 const MOMENT: Duration = Duration::from_secs(2);
-
-/// A list that is held whole.
-#[derive(Debug, Clone)]
-pub(crate) struct List(Arc<Held>);
-
-#[derive(Debug)]
-struct Held {
-    objects: Arc<Packed>,
-    /// What it takes of what may be held.
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl List {
-    /// As if it were listed again.
-    pub(crate) fn walk(&self) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
-        let held = Arc::clone(&self.0);
-        // Its room is taken for as long as anybody reads.
-        let objects = Unpacked::from(Arc::clone(&held.objects)).inspect(move |_| _ = &held);
-        stream::iter(objects.map(Ok)).fuse()
-    }
-}
 
 /// What is live, as one look showed it.
 #[derive(Debug, Clone)]
@@ -102,6 +85,8 @@ struct State {
 pub(crate) struct Memory {
     state: Arc<Mutex<State>>,
     room: Arc<Semaphore>,
+    /// The same of files.
+    written: Arc<Semaphore>,
 }
 
 /// A look at what is live that has begun.
@@ -139,13 +124,14 @@ pub(crate) struct Recalled {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::of(MOST)
+        Self::of(MOST, MOST_WRITTEN)
     }
 }
 
 impl Memory {
-    fn of(most: usize) -> Self {
-        Self { state: Arc::default(), room: Arc::new(Semaphore::new(most)) }
+    fn of(most: usize, written: usize) -> Self {
+        let room = |most| Arc::new(Semaphore::new(most));
+        Self { state: Arc::default(), room: room(most), written: room(written) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -249,20 +235,22 @@ impl Memory {
     pub(crate) fn collect(&self) -> Collected {
         Collected {
             memory: self.clone(),
-            objects: Some(Packed::default()),
+            objects: Some(Pieces::default()),
             room: None,
             turn: self.lock().turn,
         }
     }
 
-    /// Makes room, in place of the releases that were listed longest ago.
-    fn make_room(&self) -> Option<OwnedSemaphorePermit> {
+    /// Makes room in memory, or in files, in place of the releases that were listed longest ago.
+    fn make_room(&self, in_file: bool) -> Option<OwnedSemaphorePermit> {
+        let (room, step) = if in_file { (&self.written, STEP_WRITTEN) } else { (&self.room, STEP) };
         loop {
-            if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(STEP) {
+            if let Ok(room) = Arc::clone(room).try_acquire_many_owned(step) {
                 return Some(room);
             }
             let mut state = self.lock();
-            let oldest = state.releases.iter_mut().find_map(|known| known.list.take());
+            let is_there = |list: &mut List| list.is_written() == in_file;
+            let oldest = state.releases.iter_mut().find_map(|known| known.list.take_if(is_there));
             oldest.is_some().then_some(())?;
         }
     }
@@ -272,7 +260,7 @@ impl Memory {
 #[derive(Debug)]
 pub(crate) struct Collected {
     memory: Memory,
-    objects: Option<Packed>,
+    objects: Option<Pieces>,
     room: Option<OwnedSemaphorePermit>,
     /// When it began.
     turn: u64,
@@ -282,26 +270,46 @@ impl Collected {
     /// One object more.
     pub(crate) fn add(&mut self, listed: &Listed) {
         let Some(objects) = &mut self.objects else { return };
-        let held = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if objects.len().max(objects.size() / EACH) >= held {
-            match (self.memory.make_room(), &mut self.room) {
+        let added = Self::make_room(&self.memory, objects, &mut self.room)
+            .and_then(|()| objects.push(listed).inspect_err(unwritten).ok());
+        if added.is_none() {
+            (self.objects, self.room) = (None, None);
+        }
+    }
+
+    /// Room for one object more: in memory, and where there is no more of that, for all of them in a file.
+    fn make_room(
+        memory: &Memory,
+        objects: &mut Pieces,
+        room: &mut Option<OwnedSemaphorePermit>,
+    ) -> Option<()> {
+        loop {
+            let held = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+            if objects.len().max(objects.size() / EACH) < held {
+                return Some(());
+            }
+            let in_file = objects.is_written();
+            match (memory.make_room(in_file), &mut *room) {
                 (Some(more), Some(room)) => room.merge(more),
                 (Some(more), room) => *room = Some(more),
-                (None, room) => {
-                    (self.objects, *room) = (None, None);
-                    return;
+                (None, room) if !in_file => {
+                    objects.write().inspect_err(unwritten).ok()?;
+                    *room = None;
                 }
+                (None, _) => return None,
             }
         }
-        objects.push(listed);
     }
 
     /// The whole list; `None` where there was no room.
     pub(crate) fn whole(self) -> Option<List> {
-        let mut objects = self.objects?;
-        objects.finish();
-        Some(List(Arc::new(Held { objects: Arc::new(objects), _room: self.room })))
+        self.objects?.whole(self.room).inspect_err(unwritten).ok()
     }
+}
+
+/// It costs requests, and nothing else.
+fn unwritten(error: &std::io::Error) {
+    tracing::warn!(%error, "a long list is not held in a file for temporary files, and is listed again where it is needed");
 }
 
 #[cfg(test)]

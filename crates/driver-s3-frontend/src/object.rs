@@ -1,5 +1,6 @@
 //! One object: what a listing says of it, what is in it, and what a browser is told with it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,7 +14,7 @@ use crate::names::Key;
 checked_text! {
     /// An entity tag, without its quotes.
     ETag, |text| {
-        let fits = (1..=256).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() && c != '"');
+        let fits = (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
         let refused = || Error::new(ErrorKind::Corrupt, "read an entity tag", format!("{} is none", quoted(text)));
         fits.then_some(()).ok_or_else(refused)
     }
@@ -35,7 +36,9 @@ impl ETag {
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
     pub(crate) fn md5(&self) -> Option<&str> {
-        let digits = self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Every object is asked, and nearly all of them have one: all bytes are looked at, without a way out in between.
+        let odd = |byte: u8| u8::from(!byte.is_ascii_hexdigit());
+        let digits = self.0.len() == 32 && self.0.bytes().fold(0, |any, byte| any | odd(byte)) == 0;
         digits.then_some(self.as_str())
     }
 
@@ -115,12 +118,28 @@ impl Content {
     }
 
     /// What stands for it in an identity.
-    pub(crate) fn mark(&self) -> String {
-        let tag = self.etag.as_ref();
-        match (tag.and_then(ETag::md5), self.checksums.iter().next()) {
-            (Some(md5), _) => format!("md5 {}", md5.to_ascii_lowercase()),
-            (None, Some((algorithm, value))) => format!("{algorithm} {value}"),
-            (None, None) => format!("tag {}", tag.map_or("", ETag::as_str)),
+    pub(crate) fn mark(&self) -> Mark<'_> {
+        Mark(self)
+    }
+}
+
+/// What stands for a content in an identity, for whoever writes it down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark<'a>(&'a Content);
+
+impl fmt::Display for Mark<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tag = self.0.etag.as_ref();
+        match (tag.and_then(ETag::md5), self.0.checksums.iter().next()) {
+            (Some(md5), _) if md5.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                write!(f, "md5 {}", md5.to_ascii_lowercase())
+            }
+            (Some(md5), _) => {
+                f.write_str("md5 ")?;
+                f.write_str(md5)
+            }
+            (None, Some((algorithm, value))) => write!(f, "{algorithm} {value}"),
+            (None, None) => write!(f, "tag {}", tag.map_or("", ETag::as_str)),
         }
     }
 }
@@ -167,19 +186,37 @@ impl Listed {
     }
 }
 
-checked_text! {
-    /// A storage class, as S3 writes it.
-    StorageClass, |text| {
-        let fits = (1..=64).contains(&text.len())
-            && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-        let refused = || Error::new(ErrorKind::Corrupt, "read a storage class", format!("{} is none", quoted(text)));
-        fits.then_some(()).ok_or_else(refused)
-    }
-}
+/// What nearly all objects of a site have: no text is made for each of them.
+const STANDARD: &str = "STANDARD";
+
+/// A storage class, as S3 writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct StorageClass(Cow<'static, str>);
 
 impl Default for StorageClass {
     fn default() -> Self {
-        Self("STANDARD".to_owned())
+        Self(Cow::Borrowed(STANDARD))
+    }
+}
+
+impl TryFrom<String> for StorageClass {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::new(text)
+    }
+}
+
+impl From<StorageClass> for String {
+    fn from(class: StorageClass) -> Self {
+        class.0.into_owned()
+    }
+}
+
+impl fmt::Display for StorageClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
     }
 }
 
@@ -188,6 +225,27 @@ impl StorageClass {
     /// versions and archives there.
     pub(crate) fn served(&self) -> Self {
         if self.restored_in().is_some() { Self::default() } else { self.clone() }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] when it is something else than capitals, digits and `_`.
+    pub(crate) fn new(text: impl AsRef<str>) -> Result<Self> {
+        let text = text.as_ref();
+        if text == STANDARD {
+            return Ok(Self::default());
+        }
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        let refused =
+            || Error::new(ErrorKind::Corrupt, "read a storage class", format!("{} is none", quoted(text)));
+        fits.then(|| Self(Cow::Owned(text.to_owned()))).ok_or_else(refused)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// How long a restore takes, for objects that must be restored first.

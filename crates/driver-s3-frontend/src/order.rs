@@ -50,13 +50,11 @@ impl Pattern {
     #[must_use]
     pub(crate) fn fits(&self, key: &Key) -> bool {
         let text = if self.0.contains('/') { key.as_str() } else { key.name() };
-        let mut pieces = self.0.split('*');
-        let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
-        let mut pieces: Vec<&str> = pieces.collect();
-        let Some(last) = pieces.pop() else { return rest.is_empty() };
+        let Some((first, behind)) = self.0.split_once('*') else { return text == self.0 };
+        let Some(mut rest) = text.strip_prefix(first) else { return false };
+        let (pieces, last) = behind.rsplit_once('*').unwrap_or(("", behind));
         // From the left, each as early as it goes: what is left for the last one is as much as can be.
-        let mut rest = rest;
-        for piece in pieces {
+        for piece in pieces.split('*') {
             let Some(at) = rest.find(piece) else { return false };
             rest = &rest[at + piece.len()..];
         }
@@ -64,16 +62,20 @@ impl Pattern {
     }
 }
 
-/// Tells entry points from assets.
+/// Tells entry points from assets. Every key of a site is held against all patterns: those that are no more than a name or an ending are
+/// kept apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Order {
-    entry_points: Vec<Pattern>,
+    names: Vec<String>,
+    endings: Vec<String>,
+    others: Vec<Pattern>,
 }
 
 impl Default for Order {
     fn default() -> Self {
-        let known = ENTRY_POINTS.iter().filter_map(|text| Pattern::new(*text).ok());
-        Self { entry_points: known.collect() }
+        let mut order = Self { names: Vec::new(), endings: Vec::new(), others: Vec::new() };
+        ENTRY_POINTS.iter().filter_map(|text| Pattern::new(*text).ok()).for_each(|known| order.add(known));
+        order
     }
 }
 
@@ -82,8 +84,17 @@ impl Order {
     #[must_use]
     pub(crate) fn with(patterns: &[Pattern]) -> Self {
         let mut order = Self::default();
-        order.entry_points.extend(patterns.iter().cloned());
+        patterns.iter().for_each(|pattern| order.add(pattern.clone()));
         order
+    }
+
+    fn add(&mut self, pattern: Pattern) {
+        match pattern.0.split_once('*') {
+            _ if pattern.0.contains('/') => self.others.push(pattern),
+            None => self.names.push(pattern.0),
+            Some(("", ending)) if !ending.contains('*') => self.endings.push(ending.to_owned()),
+            Some(_) => self.others.push(pattern),
+        }
     }
 
     /// When an object is written.
@@ -95,7 +106,11 @@ impl Order {
     /// Whether its name makes it one. What has no extension is taken for a page: `about`, served as one.
     #[must_use]
     pub(crate) fn is_entry_point(&self, key: &Key) -> bool {
-        !key.name().contains('.') || self.entry_points.iter().any(|pattern| pattern.fits(key))
+        let name = key.name();
+        !name.contains('.')
+            || self.endings.iter().any(|ending| name.ends_with(ending))
+            || self.names.iter().any(|known| name == known)
+            || self.others.iter().any(|pattern| pattern.fits(key))
     }
 }
 
@@ -176,6 +191,23 @@ mod tests {
         assert!(fits("a*a", "aa") && !fits("a*a", "a"), "no character stands for two");
         assert!(!fits("*.html", "a.html.gz") && !fits("a/*.html", "b/a.html") && !fits("sw.js", "asw.js"));
         assert!(Pattern::new("").is_err() && Pattern::new("*****").is_err() && Pattern::new("a\nb").is_err());
+    }
+
+    #[test]
+    fn names_and_endings_are_told_as_their_patterns_tell_them() {
+        let patterns = ["*.html", "app.js", "*", "*a*.js", "a/*.js", "b/app.js", "app*", "*.min*"];
+        let patterns = patterns.map(|pattern| Pattern::new(pattern).unwrap());
+        let none = Order { names: Vec::new(), endings: Vec::new(), others: Vec::new() };
+        for pattern in &patterns {
+            let mut order = none.clone();
+            order.add(pattern.clone());
+            for key in
+                ["x.html", "a/b.html", "app.js", "b/app.js", "xapp.js", "a/x.js", "a.html.gz", "q.min.js"]
+            {
+                let key = Key::new(key).unwrap();
+                assert_eq!(order.is_entry_point(&key), pattern.fits(&key), "{pattern} and {key}");
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ const ODD: u64 = 8;
 const CLASS: u32 = 4;
 
 /// Objects as bytes: of a key what the one before has not, of a tag that is an MD5 its sixteen bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Packed {
     bytes: Vec<u8>,
     /// Few: most buckets have one.
@@ -29,6 +29,16 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    /// What was taken apart into its bytes and classes.
+    pub(crate) fn of(bytes: Vec<u8>, classes: Vec<StorageClass>) -> Self {
+        Self { bytes, classes, ..Self::default() }
+    }
+
+    /// Its bytes and classes, where that is all there is.
+    pub(crate) fn plain(self) -> Option<(Vec<u8>, Vec<StorageClass>)> {
+        self.odd.is_empty().then_some((self.bytes, self.classes))
+    }
+
     /// How many objects there are.
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -55,9 +65,7 @@ impl Packed {
             self.number(ODD);
             return self.odd.push(listed.clone());
         };
-        // Digits in capitals would not come back as they were.
-        let md5 = tag.md5().filter(|md5| !md5.bytes().any(|byte| byte.is_ascii_uppercase()));
-        let md5 = md5.and_then(|md5| u128::from_str_radix(md5, 16).ok());
+        let md5 = bytes(tag.as_str());
         let restore = match listed.restore {
             Restore::None => 0,
             Restore::Underway => UNDERWAY,
@@ -70,7 +78,7 @@ impl Packed {
         self.number(listed.modified.as_second().cast_unsigned());
         self.number(u64::from(listed.modified.subsec_nanosecond().unsigned_abs()));
         match md5 {
-            Some(md5) => self.bytes.extend(md5.to_be_bytes()),
+            Some(md5) => self.bytes.extend(md5),
             None => self.text(tag.as_str()),
         }
     }
@@ -155,11 +163,7 @@ impl Unpacked {
     }
 
     fn tag(&mut self, told: u64) -> Option<ETag> {
-        let text = if told & MD5 == 0 {
-            self.text()?.to_owned()
-        } else {
-            format!("{:032x}", u128::from_be_bytes(self.some(16)?.try_into().ok()?))
-        };
+        let text = if told & MD5 == 0 { self.text()?.to_owned() } else { digits(self.some(16)?) };
         ETag::new(text).ok()
     }
 }
@@ -186,6 +190,41 @@ impl Iterator for Unpacked {
         let content = Content::listed(size, self.tag(told)?);
         Some(Listed::new(key, content, modified).stored(class).restored(restore))
     }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// What each byte means as a digit; more than fifteen where it is none. Digits in capitals would not come back as they were: they are none.
+const MEANING: [u8; 256] = {
+    let (mut meaning, mut digit) = ([u8::MAX; 256], 0);
+    while digit < DIGITS.len() {
+        meaning[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    meaning
+};
+
+/// The bytes that these digits mean.
+fn bytes(text: &str) -> Option<[u8; 16]> {
+    let pairs: &[[u8; 2]; 16] = text.as_bytes().as_chunks().0.try_into().ok().filter(|_| text.len() == 32)?;
+    let (mut bytes, mut all) = ([0; 16], 0);
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| MEANING[usize::from(digit)]);
+        *byte = high << 4 | low & 0xf;
+        all |= high | low;
+    }
+    (all < 16).then_some(bytes)
+}
+
+/// Two digits for each byte.
+fn digits(bytes: &[u8]) -> String {
+    let digit = |byte: u8| char::from(DIGITS[usize::from(byte & 0xf)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
 #[cfg(test)]

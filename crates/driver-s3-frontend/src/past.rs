@@ -183,7 +183,7 @@ impl Site {
     /// What the newest deploys left, newest first; nothing where the bucket does not keep versions. It goes through the versions twice:
     /// when there were deploys, and what each of them left.
     pub(crate) async fn past(&self, most: usize) -> Result<Past> {
-        if !matches!(self.client.versioning().await?, Versioning::On { .. }) {
+        if !matches!(self.versioning().await?, Versioning::On { .. }) {
             return Ok(Past::default());
         }
         let removed = self.removed().await?;
@@ -208,7 +208,7 @@ impl Site {
 
     /// Which versions make this, against what is live; nowhere where the bucket keeps none, or they do not show it.
     pub(crate) async fn find_and_compare_past(&self, to: &SiteSnapshot, rules: &[Rule]) -> Result<Sought> {
-        let Versioning::On { mfa_delete } = self.client.versioning().await? else {
+        let Versioning::On { mfa_delete } = self.versioning().await? else {
             return Ok(Sought::Nowhere(None));
         };
         let thought = Thought { at: to.time(), manifest: to.manifest(), seen: to.made_at };

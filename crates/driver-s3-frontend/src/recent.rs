@@ -1,4 +1,5 @@
-//! The versions, as they were listed a moment ago: a plan asks for them several times, and a large bucket has many.
+//! The versions, as they were listed a moment ago, and whether the bucket keeps any: a plan asks for them several times, and a large bucket
+//! has many.
 //!
 //! They are good for whoever plans, from one look of core's at what is live to the next, and no longer than until something of ours is
 //! written. Whoever acts or proves lists them again. Of more than so many versions and markers none are held.
@@ -9,7 +10,7 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use rollback_core::Result;
 
-use crate::client::Layers;
+use crate::client::{Layers, Versioning};
 use crate::memory::Since;
 use crate::site::Site;
 
@@ -27,6 +28,7 @@ struct Held {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recent {
     held: Arc<Mutex<Option<Held>>>,
+    versioning: Arc<Mutex<Option<(Since, Versioning)>>>,
     /// Whether it is as good as a new list.
     believed: bool,
 }
@@ -43,6 +45,16 @@ impl Recent {
             *held = None;
         }
         held.as_ref().filter(|held| held.since == since).map(|held| Arc::clone(&held.layers))
+    }
+
+    /// Whether versions are kept, for whoever may believe it.
+    fn versioning(&self, since: Since) -> Option<Versioning> {
+        let known = *self.versioning.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|(then, _)| self.believed && *then == since).map(|(_, versioning)| versioning)
+    }
+
+    fn keep_versioning(&self, since: Since, versioning: Versioning) {
+        *self.versioning.lock().unwrap_or_else(PoisonError::into_inner) = Some((since, versioning));
     }
 
     fn keep(&self, since: Since, layers: Vec<Layers>) {
@@ -103,6 +115,17 @@ impl Site {
         Self { recent, ..self.clone() }
     }
 
+    /// Whether the bucket keeps versions, as it said a moment ago where that is good enough.
+    pub(crate) async fn versioning(&self) -> Result<Versioning> {
+        let since = self.memory.since();
+        if let Some(versioning) = self.recent.versioning(since) {
+            return Ok(versioning);
+        }
+        let versioning = self.client.versioning().await?;
+        self.recent.keep_versioning(since, versioning);
+        Ok(versioning)
+    }
+
     /// What was listed a moment ago, where that is good enough; else what is `listed` now, which is remembered.
     pub(crate) fn recent_or<S>(&self, listed: S) -> BoxStream<'static, Result<Layers>>
     where
@@ -159,6 +182,20 @@ mod tests {
         assert_eq!(listed(&plans, &memory, 5, 2), 5);
         memory.writes();
         assert_eq!(listed(&plans, &memory, 6, 2), 6);
+    }
+
+    #[test]
+    fn whether_versions_are_kept_is_asked_once_for_a_plan_and_each_time_for_an_action() {
+        let (acts, plans, memory) = both();
+        let on = Versioning::On { mfa_delete: false };
+        acts.keep_versioning(memory.since(), on);
+        assert_eq!((acts.versioning(memory.since()), plans.versioning(memory.since())), (None, Some(on)));
+        memory.writes();
+        assert_eq!(plans.versioning(memory.since()), None, "something was written");
+        plans.keep_versioning(memory.since(), Versioning::Off);
+        assert_eq!(plans.versioning(memory.since()), Some(Versioning::Off));
+        memory.looks(None);
+        assert_eq!(plans.versioning(memory.since()), None, "something new begins");
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::client::{Client, Reserved};
 use crate::diff::{Change, Counts, Diff, change};
 use crate::front::Front;
 use crate::headers::Twins;
+use crate::held::List;
 use crate::manifest::Manifest;
 use crate::mark::Mark;
-use crate::memory::{Collected, Good, List, Live, Memory, Recalled};
+use crate::memory::{Collected, Good, Live, Memory, Recalled};
 use crate::names::{Key, Layout, Prefix, Release};
 use crate::object::Listed;
 use crate::order::{Order, Pages};
@@ -379,7 +380,7 @@ impl Site {
 
     pub(crate) fn count(&self, tally: &mut Tally, listed: &Listed) {
         if let Some(etag) = &listed.content.etag {
-            tally.add(&self.full(&listed.key), listed.content.size, etag);
+            tally.add_below(self.live.as_str(), listed.key.as_str(), listed.content.size, etag);
         }
     }
 

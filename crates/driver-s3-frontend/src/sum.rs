@@ -1,5 +1,7 @@
 //! What a list of objects makes together.
 
+use std::fmt::Write as _;
+
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 use sha2::{Digest as _, Sha256};
 
@@ -22,6 +24,8 @@ pub(crate) struct Sum {
     contents: Sha256,
     last: Option<Key>,
     totals: Totals,
+    /// The room in which a line is written: a site has a million of them.
+    line: String,
 }
 
 impl Sum {
@@ -38,10 +42,16 @@ impl Sum {
         }
         let (key, content) = (listed.key.as_str(), &listed.content);
         // Lengths come first: a key may hold whatever would stand between two fields.
-        self.contents.update(format!("{}:{key}{}:{}\n", key.len(), content.size, content.mark()));
+        self.line.clear();
+        // A text takes whatever is written to it.
+        let _ = writeln!(self.line, "{}:{key}{}:{}", key.len(), content.size, content.mark());
+        self.contents.update(&self.line);
         self.totals.objects += 1;
         self.totals.bytes = self.totals.bytes.saturating_add(content.size);
-        self.last = Some(listed.key.clone());
+        match &mut self.last {
+            Some(last) => last.clone_from(&listed.key),
+            last => *last = Some(listed.key.clone()),
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What a listing holds, as one number that follows each change.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use rollback_core::{Digest, Token};
 use sha2::{Digest as _, Sha256};
@@ -19,20 +19,36 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// One more object.
+    /// One more object, by its full key.
     pub(crate) fn add(&mut self, key: &str, size: u64, etag: &ETag) {
-        self.each(key, size, etag, u64::carrying_add_to);
+        self.add_below("", key, size, etag);
+    }
+
+    /// One more object below a prefix: no text is made of both.
+    pub(crate) fn add_below(&mut self, prefix: &str, key: &str, size: u64, etag: &ETag) {
+        self.each([prefix, key], size, etag, u64::carrying_add_to);
         self.objects = self.objects.wrapping_add(1);
     }
 
-    /// One less.
+    /// One less, by its full key.
     pub(crate) fn remove(&mut self, key: &str, size: u64, etag: &ETag) {
-        self.each(key, size, etag, u64::borrowing_sub_from);
+        self.each(["", key], size, etag, u64::borrowing_sub_from);
         self.objects = self.objects.wrapping_sub(1);
     }
 
-    fn each(&mut self, key: &str, size: u64, etag: &ETag, step: fn(u64, u64, bool) -> (u64, bool)) {
-        let digest = Sha256::digest(format!("{}:{key}{size}:{etag}", key.len()));
+    fn each(
+        &mut self,
+        [prefix, key]: [&str; 2],
+        size: u64,
+        etag: &ETag,
+        step: fn(u64, u64, bool) -> (u64, bool),
+    ) {
+        let length = prefix.len() + key.len();
+        // Two numbers have no more digits than that.
+        let mut text = String::with_capacity(length + etag.as_str().len() + 42);
+        // A text takes whatever is written to it.
+        let _ = write!(text, "{length}:{prefix}{key}{size}:{}", etag.as_str());
+        let digest = Sha256::digest(text);
         let mut over = false;
         for (limb, bytes) in self.sum.iter_mut().zip(digest.chunks_exact(8)) {
             let mut word = [0; 8];
@@ -112,6 +128,9 @@ mod tests {
             tally
         };
         let one = of("a", 1, 1);
+        let mut below = Tally::default();
+        below.add_below("a/", "b", 1, &etag(1));
+        assert_eq!(below, of("a/b", 1, 1), "a full key is one, wherever its prefix ends");
         for other in [of("b", 1, 1), of("a", 2, 1), of("a", 1, 2), of("a1", 1, 1), Tally::default()] {
             assert_ne!(one.to_string(), other.to_string());
         }

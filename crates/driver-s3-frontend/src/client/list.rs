@@ -6,6 +6,7 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes, RestoreStatus};
 use rollback_aws_support::explain;
 use rollback_core::{Error, ErrorKind, Result};
+use tokio::sync::Semaphore;
 
 use super::body::Body;
 use super::encoding::decode;
@@ -31,12 +32,40 @@ struct Answer {
     body: SdkBody,
 }
 
+/// From how many bytes on an answer is read by a thread of its own: a full page takes a millisecond of a processor, and a command that only
+/// looks has one thread for everything else.
+const LONG: usize = 64 << 10;
+/// So many are read at a time: each thread has memory of its own.
+static READING: Semaphore = Semaphore::const_new(2);
+
 impl Answer {
     fn read(&self) -> Result<Listing<'_>> {
         Listing::read(self.body.bytes().unwrap_or_default()).map_err(|error| {
             Error::new(ErrorKind::Corrupt, &*self.doing, format!("the answer cannot be read: {error}"))
                 .next("is the endpoint S3? see what endpoint_url is set to")
         })
+    }
+}
+
+impl Answer {
+    /// The objects below `prefix`.
+    fn page(&self, prefix: &Prefix) -> Result<Page> {
+        let listing = self.read()?;
+        let mut page = Page { objects: Vec::with_capacity(listing.objects.len()), next: None };
+        for object in &listing.objects {
+            let full = listing.key(object.key.as_ref().ok_or_else(|| lacking(&self.doing, "key"))?)?;
+            // The prefix itself may be an object: a folder, as the console makes it.
+            if let Some(key) = prefix.strip(&full) {
+                page.objects.push(listed(&self.doing, Key::new(key)?, object)?);
+            }
+        }
+        if listing.goes_on {
+            // Without one there would be no telling where the rest begins, and it would be taken for nothing.
+            let last = listing.objects.last().and_then(|object| object.key.as_ref());
+            let last = last.ok_or_else(|| lacking(&self.doing, "last key"))?;
+            page.next = Some(listing.key(last)?.into_owned());
+        }
+        Ok(page)
     }
 }
 
@@ -73,22 +102,13 @@ impl Client {
     /// The objects below `prefix` after the full key `after`, at most a thousand.
     pub(crate) async fn page(&self, prefix: &Prefix, after: Option<&str>) -> Result<Page> {
         let answer = self.list(format!("list {}", self.place(prefix)), prefix, after, None).await?;
-        let listing = answer.read()?;
-        let mut page = Page { objects: Vec::with_capacity(listing.objects.len()), next: None };
-        for object in &listing.objects {
-            let full = listing.key(object.key.as_ref().ok_or_else(|| lacking(&answer.doing, "key"))?)?;
-            // The prefix itself may be an object: a folder, as the console makes it.
-            if let Some(key) = prefix.strip(&full) {
-                page.objects.push(listed(&answer.doing, Key::new(key)?, object)?);
-            }
+        if answer.body.bytes().is_none_or(|body| body.len() < LONG) {
+            return answer.page(prefix);
         }
-        if listing.goes_on {
-            // Without one there would be no telling where the rest begins, and it would be taken for nothing.
-            let last = listing.objects.last().and_then(|object| object.key.as_ref());
-            let last = last.ok_or_else(|| lacking(&answer.doing, "last key"))?;
-            page.next = Some(listing.key(last)?.into_owned());
-        }
-        Ok(page)
+        let _turn = READING.acquire().await;
+        let (doing, prefix) = (answer.doing.clone(), prefix.clone());
+        let read = tokio::task::spawn_blocking(move || answer.page(&prefix)).await;
+        read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Other, doing, "nobody read the answer to its end")))
     }
 
     /// The folders right below `prefix`, as full prefixes, after the full key `after`, with where to go on.

@@ -79,7 +79,10 @@ impl<'a> Entry<'a> {
             let place = match element.local_name().as_ref() {
                 b"Key" => &mut entry.key,
                 b"Size" => &mut entry.size,
-                b"ETag" => &mut entry.etag,
+                b"ETag" => {
+                    entry.etag = Some(tag(reader, element)?);
+                    return Ok(());
+                }
                 b"LastModified" => &mut entry.modified,
                 b"StorageClass" => &mut entry.class,
                 b"RestoreStatus" => {
@@ -172,6 +175,20 @@ fn text<'a>(reader: &mut Source<'a>, element: &BytesStart<'a>) -> Result<Cow<'a,
     }
 }
 
+/// An entity tag, mostly without its quotes: they are written as entities, and a page has a thousand of them.
+fn tag<'a>(reader: &mut Source<'a>, element: &BytesStart<'a>) -> Result<Cow<'a, str>> {
+    const QUOTE: &str = "&quot;";
+    let text = reader.read_text(element.name())?.decode()?;
+    if let Cow::Borrowed(text) = text {
+        let inside = text.strip_prefix(QUOTE).and_then(|text| text.strip_suffix(QUOTE));
+        return match inside.filter(|inside| !inside.contains(['&', '<'])) {
+            Some(inside) => Ok(Cow::Borrowed(inside)),
+            None => Ok(unescape(text)?),
+        };
+    }
+    Ok(Cow::Owned(unescape(&text)?.into_owned()))
+}
+
 fn pass(reader: &mut Source<'_>, element: &BytesStart<'_>) -> Result<()> {
     reader.read_to_end(element.name())?;
     Ok(())
@@ -202,6 +219,18 @@ mod tests {
         assert_eq!((one.class.as_deref(), one.restore), (Some("GLACIER"), Restore::Done));
         assert_eq!((other.key.as_deref(), other.size.as_deref()), (None, Some("8")));
         assert_eq!((other.class.as_deref(), other.restore), (None, Restore::Underway));
+    }
+
+    #[test]
+    fn a_tag_is_the_same_however_its_quotes_are_written() {
+        for written in ["&quot;9b2c&quot;", "&#34;9b2c&#34;", "\"9b2c\"", "&quot;9b2c&#34;", "9b2c"] {
+            let page = PAGE.replace("&quot;9b2c&#34;", written);
+            let listing = Listing::read(page.as_bytes()).unwrap();
+            let tag = listing.objects[0].etag.as_deref().unwrap();
+            assert_eq!(crate::object::ETag::read(tag).unwrap().as_str(), "9b2c", "{written}");
+        }
+        let odd = PAGE.replace("&quot;9b2c&#34;", "&quot;9&amp;c&quot;");
+        assert_eq!(Listing::read(odd.as_bytes()).unwrap().objects[0].etag.as_deref(), Some("\"9&c\""));
     }
 
     #[test]

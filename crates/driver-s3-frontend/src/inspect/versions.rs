@@ -10,7 +10,9 @@ use crate::site::Site;
 use crate::snapshot::{SiteSnapshot, Source};
 
 pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Source>> {
-    let versioning = match readable(site.client.versioning().await)? {
+    // The history that core asked for a moment ago has asked this, and listed them.
+    let site = &site.remembering();
+    let versioning = match readable(site.versioning().await)? {
         Ok(versioning) => versioning,
         Err(denied) => return Ok(unread("whether the bucket keeps versions", &denied)),
     };
@@ -36,8 +38,7 @@ pub(super) async fn look(site: &Site, to: &SiteSnapshot) -> Result<Way<Source>> 
 
 async fn on(site: &Site, to: &SiteSnapshot) -> Result<Way<Source>> {
     let rules = readable(site.client.rules(&site.live).await)?;
-    // The history that core asked for a moment ago has listed them.
-    let found = site.remembering().find_and_compare_past(to, rules.as_deref().unwrap_or_default()).await;
+    let found = site.find_and_compare_past(to, rules.as_deref().unwrap_or_default()).await;
     let mut way = match readable(found)? {
         Err(denied) => return Ok(unread("the versions of its objects", &denied)),
         Ok(Sought::Found(source, compared)) => {

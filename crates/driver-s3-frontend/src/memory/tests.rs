@@ -1,4 +1,4 @@
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use rollback_core::time::Lasting;
 use rollback_core::{ComponentName, IdempotencyKey, RunId, StepId};
 
@@ -168,7 +168,7 @@ fn an_inspection_relies_on_releases_that_were_listed_since_the_look() {
 
 #[test]
 fn only_so_many_objects_are_held() {
-    let memory = Memory::of(3 * STEP as usize);
+    let memory = Memory::of(3 * STEP as usize, 0);
     let two = 2 * STEP as usize;
     let first = list(&memory, "v1", two);
     assert!(is_held(&memory, "v1", Good::SinceTheLook));
@@ -187,6 +187,34 @@ fn only_so_many_objects_are_held() {
     drop(used);
     list(&memory, "v5", two);
     assert!(is_held(&memory, "v5", Good::SinceTheLook));
+}
+
+/// As many objects as that take so much room in files.
+const PART: usize = STEP_WRITTEN as usize;
+
+#[test]
+fn what_is_too_long_for_memory_is_held_in_files_and_only_so_much_of_that() {
+    let memory = Memory::of(3 * STEP as usize, 3 * PART);
+    let is_written = |name: &str| {
+        let list = memory.release(&release(name), Good::SinceTheLook).and_then(|(_, list)| list);
+        list.map(|list| list.is_written())
+    };
+    let identity = list(&memory, "v1", 4 * STEP as usize);
+    assert_eq!(is_written("v1"), Some(true));
+    let (_, kept) = memory.release(&release("v1"), Good::Holding(identity)).unwrap();
+    let walked = kept.unwrap().walk().try_collect::<Vec<_>>().now_or_never().unwrap().unwrap();
+    assert!(walked.into_iter().eq((0..4 * STEP as usize).map(object)));
+    assert_eq!(memory.room.available_permits(), 3 * STEP as usize, "it takes no room in memory");
+    list(&memory, "v2", 2 * STEP as usize);
+    list(&memory, "v3", PART + 1);
+    assert_eq!([is_written("v1"), is_written("v2"), is_written("v3")], [Some(true), None, Some(true)]);
+    // Those in files make room for those in files.
+    list(&memory, "v4", 2 * STEP as usize);
+    list(&memory, "v5", PART + 1);
+    assert_eq!([is_written("v1"), is_written("v3"), is_written("v5")], [None, None, Some(true)]);
+    list(&memory, "v6", 3 * PART + 1);
+    assert_eq!([is_written("v5"), is_written("v6")], [None, None], "it is larger than all there is room for");
+    assert_eq!(memory.written.available_permits(), 3 * PART, "what is not held takes no room");
 }
 
 #[test]

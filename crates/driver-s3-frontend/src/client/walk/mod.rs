@@ -43,8 +43,8 @@ const FULL: usize = 92;
 /// How many times as many pages may be asked for as were full, where nobody knows what is where: so a short listing costs no more
 /// than twice its pages.
 const WORTH: usize = 2;
-/// Up to how many pages it is worth no more than one: the whole list takes a moment, and each request more is a third of it.
-const SHORT: usize = 4;
+/// Until so many pages have come they are asked for one after the other: the whole list takes a moment, and each request more would be felt.
+const SHORT: usize = 6;
 /// From how many pages on they may be one more, so that there is always something on its way.
 const LONG: usize = 16;
 /// How far guesses are trusted, and distrusted.
@@ -78,8 +78,15 @@ struct Part {
 
 enum State {
     Waiting(Outlook),
-    Asked(u64, Room, Option<String>),
+    Asked(u64, Room, Option<Foreseen>),
     Ready(Unpacked, #[expect(dead_code, reason = "it is given back with this")] Room),
+}
+
+/// What was guessed of a page that is asked for, and not relied on.
+struct Foreseen {
+    /// The full key at which it was to end.
+    end: String,
+    guess: Guess,
 }
 
 /// What the page before a part tells of it.
@@ -174,16 +181,19 @@ impl Walk {
     }
 
     /// A part has come, or its first page.
-    fn arrived(&mut self, id: u64, found: Found) {
+    fn arrived(&mut self, id: u64, mut found: Found) {
         let is_it = |part: &Part| matches!(&part.state, State::Asked(asked, ..) if *asked == id);
         let Some(at) = self.parts.iter().position(is_it) else { return };
         let Some(part) = self.parts.remove(at) else { return };
         let State::Asked(_, mut room, foreseen) = part.state else { return };
+        if let Some(Foreseen { guess: before, .. }) = &foreseen {
+            found.guess = found.guess.map(|guess| guess.after(before));
+        }
         let count = found.packed.len();
         self.came += count;
         self.page = self.page.max(found.length);
         self.alphabet.join(&found.alphabet);
-        self.judge(part.by, at, &found, foreseen.as_deref());
+        self.judge(part.by, at, &found, foreseen.map(|foreseen| foreseen.end).as_deref());
         if found.last {
             self.parts.truncate(at);
         }
@@ -274,13 +284,14 @@ impl Walk {
             let Some(part) = self.parts.get_mut(at) else { return };
             self.asks += 1;
             let read = self.way.clone().read(part.after.clone(), part.until.clone());
-            let foreseen = match &mut part.state {
-                State::Waiting(outlook) if part.by == By::Chance => {
-                    outlook.guess.as_mut().and_then(Guess::next)
-                }
+            let guess = match &mut part.state {
+                State::Waiting(outlook) if part.by == By::Chance => outlook.guess.take(),
                 _ => None,
             };
-            let foreseen = foreseen.map(|key| format!("{}{key}", self.way.prefix));
+            let foreseen = guess.and_then(|mut guess| {
+                let end = format!("{}{}", self.way.prefix, guess.next()?);
+                Some(Foreseen { end, guess })
+            });
             part.state = State::Asked(self.asks, room, foreseen);
             let id = self.asks;
             self.asked.spawn(async move { (id, read.await) });
@@ -291,7 +302,7 @@ impl Walk {
     fn may_ask(&self, more: usize) -> bool {
         let pages = self.came.checked_div(self.page).unwrap_or_default();
         let worth = match pages {
-            ..SHORT => pages + 1,
+            ..SHORT => pages,
             SHORT..LONG => pages * WORTH,
             _ => pages * (WORTH + 1),
         };
@@ -381,7 +392,8 @@ fn walk(way: Way) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
 }
 
 fn walk_beside(way: Way, shared: Shared) -> impl Stream<Item = Result<Listed>> + Send + Unpin + use<> {
-    Box::pin(stream::unfold(Some(Walk::new(way, shared)), |walk| async {
+    // It is handed on for each object: not itself, but where it is.
+    Box::pin(stream::unfold(Some(Box::new(Walk::new(way, shared))), |walk| async {
         let mut walk = walk?;
         match walk.next().await {
             Ok(listed) => listed.map(|listed| (Ok(listed), Some(walk))),
