@@ -15,7 +15,8 @@ use crate::snapshot::{SiteSnapshot, Source};
 
 /// The releases in the archive and the states that were served, those that were served or written last first.
 pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SiteSnapshot>>> {
-    let wanted = query.version.as_ref().and_then(|version| Release::new(version.as_str()).ok());
+    let version = query.version.as_ref().or(query.sought.as_ref());
+    let wanted = version.and_then(|version| Release::new(version.as_str()).ok());
     let releases = async {
         match &wanted {
             Some(release) => Ok(site.release(release, Good::Nothing).await?.into_iter().collect()),
@@ -23,7 +24,7 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
         }
     };
     let past = async {
-        match &query.version {
+        match version {
             // Where a release is served from the archive itself, nothing is ever written over.
             _ if site.front.pointer => Ok(Ok((Past::default(), Vec::new()))),
             // Only releases in the archive have one.

@@ -96,6 +96,9 @@ impl Past {
         let little = match destination {
             Some(Destination::Previous) => Some(HistoryQuery::previous()),
             Some(Destination::Revision(revision)) => Some(HistoryQuery::revision(revision.clone())),
+            Some(Destination::Version(version)) => {
+                Some(HistoryQuery::newest(HISTORY).seeking(version.clone()))
+            }
             _ => None,
         };
         if let Some(query) = little {

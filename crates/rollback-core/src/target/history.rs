@@ -16,6 +16,9 @@ pub struct HistoryQuery {
     /// Only the newest one, of those that do not run now, that is known to have run, with when: a target that can tell without reading its
     /// whole past gives only that one. Others give what they have.
     pub previous: bool,
+    /// Of what is asked for, only those with this version will be looked at: a target that can tell without reading its whole past gives only
+    /// these. Others give what they have.
+    pub sought: Option<Version>,
     /// The caller looked at the target just now, by [`observe`](super::Target::observe) without a token: what that look read need not
     /// be read again.
     pub observed: bool,
@@ -25,7 +28,7 @@ impl HistoryQuery {
     /// The newest `limit` snapshots.
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
-        Self { limit, revision: None, version: None, previous: false, observed: false }
+        Self { limit, revision: None, version: None, previous: false, sought: None, observed: false }
     }
 
     /// The snapshot with this revision.
@@ -43,7 +46,14 @@ impl HistoryQuery {
     /// As little as finding the one that ran before takes.
     #[must_use]
     pub const fn previous() -> Self {
-        Self { limit: 20, revision: None, version: None, previous: true, observed: false }
+        Self { limit: 20, revision: None, version: None, previous: true, sought: None, observed: false }
+    }
+
+    /// Says that only those with this version will be looked at.
+    #[must_use]
+    pub fn seeking(mut self, version: Version) -> Self {
+        self.sought = Some(version);
+        self
     }
 
     /// Says that the target was looked at just now.

@@ -119,6 +119,14 @@ async fn history_answers_the_query(bench: &Bench) -> Result<Verdict> {
     let nobody = rollback_core::Revision::new("no-such-revision-of-anything")?;
     let entries = bench.target.history(&HistoryQuery::revision(nobody)).await?;
     keep!(entries.is_empty(), "a revision that does not exist gives {} entries", entries.len());
+    // Who narrows its answer to what is sought must not lose that.
+    for entry in bench.target.history(&HistoryQuery::newest(20)).await? {
+        let info = entry.snapshot.info;
+        let Some(version) = info.version.clone() else { continue };
+        let sought = bench.target.history(&HistoryQuery::newest(20).seeking(version.clone())).await?;
+        let found = sought.iter().any(|entry| entry.snapshot.info.identity == info.identity);
+        keep!(found, "{} is not found when its version {version} is sought", info.revision);
+    }
     Ok(Verdict::Kept)
 }
 

@@ -43,7 +43,7 @@ const FULL: usize = 92;
 /// How many times as many pages may be asked for as were full, where nobody knows what is where: so a short listing costs no more
 /// than twice its pages.
 const WORTH: usize = 2;
-/// Until so many pages have come they are asked for one after the other: the whole list takes a moment, and each request more would be felt.
+/// Until so many pages have come, one more than these may be asked for: the whole list takes a moment, and each request more would be felt.
 const SHORT: usize = 6;
 /// From how many pages on they may be one more, so that there is always something on its way.
 const LONG: usize = 16;
@@ -302,7 +302,7 @@ impl Walk {
     fn may_ask(&self, more: usize) -> bool {
         let pages = self.came.checked_div(self.page).unwrap_or_default();
         let worth = match pages {
-            ..SHORT => pages,
+            ..SHORT => pages + 1,
             SHORT..LONG => pages * WORTH,
             _ => pages * (WORTH + 1),
         };
