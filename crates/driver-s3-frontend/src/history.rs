@@ -24,7 +24,7 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
         }
     };
     let past = async {
-        match version {
+        match &query.version {
             // Where a release is served from the archive itself, nothing is ever written over.
             _ if site.front.pointer => Ok(Ok((Past::default(), Vec::new()))),
             // Only releases in the archive have one.
