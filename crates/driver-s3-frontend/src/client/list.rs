@@ -45,9 +45,7 @@ impl Answer {
                 .next("is the endpoint S3? see what endpoint_url is set to")
         })
     }
-}
 
-impl Answer {
     /// The objects below `prefix`.
     fn page(&self, prefix: &Prefix) -> Result<Page> {
         let listing = self.read()?;
