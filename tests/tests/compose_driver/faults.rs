@@ -2,7 +2,7 @@
 
 use rollback_testkit::harness::{CaseResult, ensure, equal};
 use rollback_tests::hosts::{BAD, CRASHING, GOOD, Setup};
-use rollback_tests::until;
+use rollback_tests::{Ran, until};
 
 use super::still::{Still, told};
 use super::{Shop, neighbour};
@@ -32,17 +32,21 @@ pub(super) async fn crashing() -> CaseResult {
     let ran = shop.site.run(&back)?;
     // Partly there, and said so: nobody else is blamed for it.
     ensure(ran.code == Some(5), format!("{ran}"))?;
-    told(
-        &ran,
-        &["exit code 1", "it wrote last: ", "there is no configuration", "nothing was done on host1"],
-    )?;
+    told(&ran, &["it wrote last: ", "there is no configuration", "nothing was done on host1"])?;
+    ended(&ran)?;
     equal("the second host", &Still::of(&shop)?.on("host1"), &second)?;
     // Whoever does not want logs in reports says so.
     shop.bed.hosts[0].deploy(BAD)?;
     shop.is("show_logs = false\n")?;
     let ran = shop.site.run(&back)?;
-    told(&ran, &["exit code 1"])?;
+    ended(&ran)?;
     ensure(!ran.to_string().contains("there is no configuration"), format!("{ran}"))
+}
+
+/// That a report says how something ended; docker forgets the exit code for the moments in which it runs again.
+fn ended(ran: &Ran) -> CaseResult {
+    let ways = ["ends with exit code 1", "was started again, "];
+    ensure(ways.iter().any(|way| ran.to_string().contains(way)), format!("{ran}"))
 }
 
 /// The command is killed in the middle of `up`; whoever resumes the run finds it finished, and does not repeat it.

@@ -186,11 +186,12 @@ impl Up<'_> {
         for host in self.behind {
             let look = self.client.look_at(self.client.host(host.as_str()).await?, Beside::Nothing).await?;
             // One that ended runs again for moments in between.
-            let why = match self.client.phase(&look, self.choices.show_logs).await {
+            let why = match look.phase() {
                 Phase::Failed(why) => why,
                 Phase::Progressing(why) if look.is_down() => why,
                 _ => continue,
             };
+            let why = self.client.explained(&look, why, self.choices.show_logs).await;
             let message = format!("{why}; nothing was done on {}", self.host.host);
             return Err(Error::new(ErrorKind::Unhealthy, self.operation(), message)
                 .with_effect(Effect::None)

@@ -38,12 +38,17 @@ impl HostClient {
 impl Client {
     /// Whether something moves on a host or has failed; with what a container wrote that ended, where that may be shown.
     pub(crate) async fn phase(&self, look: &HostLook, show_logs: bool) -> Phase {
-        let (Phase::Failed(why), Some(container), true) = (look.phase(), look.ended(), show_logs) else {
-            return look.phase();
-        };
-        match self.host_of(look) {
-            Some(host) => Phase::Failed(format!("{why}; {}", host.last_words(&container.id).await)),
-            None => Phase::Failed(why),
+        match look.phase() {
+            Phase::Failed(why) => Phase::Failed(self.explained(look, why, show_logs).await),
+            other => other,
+        }
+    }
+
+    /// What is wrong with a host; with what a container wrote that ended, where that may be shown.
+    pub(crate) async fn explained(&self, look: &HostLook, why: String, show_logs: bool) -> String {
+        match (look.ended().filter(|_| show_logs), self.host_of(look)) {
+            (Some(container), Some(host)) => format!("{why}; {}", host.last_words(&container.id).await),
+            _ => why,
         }
     }
 }

@@ -262,14 +262,14 @@ impl HostLook {
         container.runs() && container.restarts > 0 && since().is_some_and(|since| since.as_secs() < SETTLES)
     }
 
-    /// What is wrong with a container.
+    /// What is wrong with a container. That it ended before says more than that its health check has not passed since.
     fn complaint(&self, container: &Container) -> Option<Complaint> {
-        container.complaint().or_else(|| {
-            self.came_back(container).then(|| {
-                let (service, name, restarts) = (&container.service, &container.name, container.restarts);
-                Complaint::Perhaps(format!("{service} ({name}) was started again, {restarts} times so far"))
-            })
-        })
+        let own = container.complaint();
+        if own.as_ref().is_some_and(Complaint::is_certain) || !self.came_back(container) {
+            return own;
+        }
+        let (service, name, restarts) = (&container.service, &container.name, container.restarts);
+        Some(Complaint::Perhaps(format!("{service} ({name}) was started again, {restarts} times so far")))
     }
 
     fn health(&self) -> Health {
@@ -290,13 +290,14 @@ impl HostLook {
         complaints.first().map_or(Phase::Settled, |first| Phase::Progressing(at(first.text())))
     }
 
-    /// The first container that ended and stays so, or ends again and again.
+    /// The first container that ended and stays so, or ends again and again, even if it runs at this moment.
     pub(crate) fn ended(&self) -> Option<&Container> {
         let ended = |one: &&Container| matches!(one.state.status.as_str(), "restarting" | "exited" | "dead");
-        self.containers
-            .iter()
-            .find(|one| self.complaint(one).is_some_and(|one| one.is_certain()))
-            .filter(ended)
+        let certain = |one: &&Container| self.complaint(one).is_some_and(|one| one.is_certain());
+        match self.containers.iter().find(certain) {
+            Some(one) => Some(one).filter(ended),
+            None => self.containers.iter().find(|one| self.came_back(one)),
+        }
     }
 
     /// The compose that deployed it, and with which files: the newest container says it, or else a neighbour.

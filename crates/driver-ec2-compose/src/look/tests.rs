@@ -129,8 +129,14 @@ fn what_runs_between_two_crashes_is_not_up() {
     assert_eq!((look.phase(), look.is_down()), (Phase::Settled, false), "an hour ago");
     look.containers[0].state.started_at = "2026-11-22T04:59:58.9Z".into();
     assert!(matches!(look.phase(), Phase::Progressing(why) if why.contains("3 times so far")));
-    assert!(look.is_down());
+    assert!(look.is_down() && look.ended().is_some());
     assert_eq!(look.part(&[web()], None).unwrap().replicas.unwrap().ready, 0);
+    let health = |status| docker::Health { status, failing_streak: 3 };
+    look.containers[0].state.health = Some(health("starting".into()));
+    assert!(matches!(look.phase(), Phase::Progressing(why) if why.contains("3 times so far")));
+    look.containers[0].state.health = Some(health("unhealthy".into()));
+    assert!(matches!(look.phase(), Phase::Failed(why) if why.contains("is unhealthy")));
+    look.containers[0].state.health = None;
     look.containers[0].restarts = 0;
     assert_eq!(look.phase(), Phase::Settled, "it was just made");
 }

@@ -188,15 +188,23 @@ async fn what_is_no_file_is_unknown() {
     assert_unknown(&bench.sample().await, "it is not a file");
 }
 
-#[tokio::test]
-async fn a_look_that_was_given_up_loses_no_lines() {
-    let bench = Bench::placed().await;
-    bench.append("ERROR\n");
-    // Dropped before the thread that reads could hand over what it counted.
-    drop(begun(&bench.probe));
-    let Source::File(_, place) = &bench.probe.source else { panic!() };
-    drop(place.lock().await);
-    assert_counts(&bench.sample().await, 1, 1);
+#[test]
+fn a_look_that_was_given_up_loses_no_lines() {
+    // One thread for what blocks, and it is busy: no look can end before it is given up.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let bench = Bench::placed().await;
+        bench.append("ERROR\n");
+        let (free, busy) = std::sync::mpsc::channel::<()>();
+        let thread = tokio::task::spawn_blocking(move || busy.recv());
+        drop(begun(&bench.probe));
+        free.send(()).unwrap();
+        thread.await.unwrap().unwrap();
+        let Source::File(_, place) = &bench.probe.source else { panic!() };
+        drop(place.lock().await);
+        assert_counts(&bench.sample().await, 1, 1);
+    });
 }
 
 /// A sample that was begun, and not waited for.
