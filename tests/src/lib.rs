@@ -35,6 +35,12 @@ pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::
 /// The longest that anything is waited for.
 pub const LIMIT: Duration = Duration::from_secs(90);
 
+/// What a rollback of a site in S3 asks for at the most, beside the pages of both lists twice and two calls for each object that differs: who it is;
+/// whether the bucket keeps versions; one byte of what is to be copied; what is in its own folder; what an earlier rollback left, before the first write
+/// and after the last; what this one leaves, which is the manifest, the mark and what it keeps; and for each of three lists one request
+/// more than there are pages.
+pub const CALLS_BESIDE: usize = 12;
+
 /// The binaries of this package. Only its integration tests can say where they are.
 #[macro_export]
 macro_rules! binaries {

@@ -52,6 +52,10 @@ impl Bed {
         let runtime = runtime.map_err(|error| StartError::Failed(error.to_string()))?;
         let account = server.account();
         let s3 = S3::of(&account, server.server().port());
+        // ministack loads each of its services with the first request to it, and answers nobody meanwhile. S3's comes with the buckets.
+        account
+            .query("sts", "Action=GetCallerIdentity&Version=2011-06-15")
+            .map_err(|error| StartError::Failed(error.to_string()))?;
         Ok(Self { runtime, account, server, s3, made: Cell::new(0) })
     }
 

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use rollback_tests::CALLS_BESIDE;
+
 use super::Times;
 use super::release::Releases;
 use super::ways::{AT_A_TIME, LATENCY, Way};
 use crate::measure::number;
 use crate::report::Table;
-
-/// The calls that a rollback may make beside what grows with the site: who asks; which releases there are; twice whether versions are kept, for the plan
-/// and for the manifest; one byte of what is to be copied; what an earlier rollback left, its mark three times, what it kept and what it was cut off
-/// in; and what this one leaves: manifest, mark, and what it keeps.
-const BESIDE: usize = 13;
 
 /// One line for each way.
 pub(super) fn side_by_side(releases: &Releases, times: &[Times], missing: &[Way]) -> Table {
@@ -53,7 +50,7 @@ pub(super) fn targets(measured: &[(Releases, Vec<Times>)], rounds: usize) -> Tab
     for (releases, times) in measured {
         let Some(ours) = times.iter().find(|one| one.way == Way::Ours) else { continue };
         let differ = releases.differ;
-        let (calls, allowed) = (ours.calls.all(), 2 * releases.pages() + 2 * differ + BESIDE);
+        let (calls, allowed) = (ours.calls.all(), 2 * releases.pages() + 2 * differ + CALLS_BESIDE);
         let ratio = number(calls as f64 / allowed as f64);
         table.row([format!("calls, {differ} differ"), allowed.to_string(), calls.to_string(), ratio]);
         let least = (releases.pages() + differ) as f64 * LATENCY.as_secs_f64() / AT_A_TIME as f64;
@@ -84,7 +81,7 @@ fn notes(measured: &[(Releases, Vec<Times>)], rounds: usize) -> String {
     format!(
         "ministack behind a proxy that holds each request for {} ms and counts it; rounds in turn: {rounds}; medians with quartiles, calls of the \
          last one. Afterwards every object is read and held against the release, with three headers, and the archive is listed. Allowed are calls for twice \
-         the pages of both listings ({pages} together, of a thousand objects), two for each object that differs, and {BESIDE} more; and 1.3 times (pages + copies) × latency ÷ \
+         the pages of both listings ({pages} together, of a thousand objects), two for each object that differs, and {CALLS_BESIDE} more; and 1.3 times (pages + copies) × latency ÷ \
          {AT_A_TIME} until the last copy.",
         LATENCY.as_millis()
     )

@@ -13,6 +13,7 @@ use crate::front::{Front, SiteUrl};
 use crate::memory::Memory;
 use crate::names::{Bucket, DistributionId, Layout, Prefix};
 use crate::order::{Order, Pattern};
+use crate::ours::Ours;
 use crate::parts::Parts;
 use crate::recent::Recent;
 use crate::site::Site;
@@ -203,6 +204,7 @@ impl SiteConfig {
             parts: Parts::default(),
             memory: Memory::default(),
             recent: Recent::default(),
+            ours: Ours::default(),
         }))
     }
 

@@ -32,7 +32,14 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
             None => past(site, query.limit).await,
         }
     };
-    let (seen, releases, past) = futures_util::try_join!(site.current(query.observed), releases, past)?;
+    let ours = async {
+        if !site.front.pointer {
+            site.look_at_ours().await;
+        }
+        Ok(())
+    };
+    let (seen, releases, past, ()) =
+        futures_util::try_join!(site.current(query.observed), releases, past, ours)?;
     let (past, rules) = match past {
         // Who may not list versions still has the archive.
         Err(unread) if releases.is_empty() => return Err(unread),

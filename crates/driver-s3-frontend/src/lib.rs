@@ -20,6 +20,7 @@ mod memory;
 pub mod names;
 mod object;
 mod order;
+mod ours;
 mod owed;
 mod packed;
 mod page;

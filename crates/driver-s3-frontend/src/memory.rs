@@ -122,6 +122,13 @@ pub(crate) struct Recalled {
     pub(crate) releases: Good,
 }
 
+impl Since {
+    /// Whether core has not looked for something new to do in between.
+    pub(crate) fn is_of_one_look(self, other: Self) -> bool {
+        self.turn == other.turn
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self::of(MOST, MOST_WRITTEN)
@@ -192,9 +199,14 @@ impl Memory {
         Recalled { live: self.live(), releases: Good::SinceTheLook }
     }
 
+    /// Whether core looked at what is live right before it sends this for the first time.
+    pub(crate) fn is_fresh(&self, cx: &ActionContext) -> bool {
+        cx.attempt == 1 && cx.seen.is_some_and(|ago| ago.as_duration() <= MOMENT)
+    }
+
     /// For an action that puts this back.
     pub(crate) fn to_apply(&self, cx: &ActionContext, identity: Identity) -> Recalled {
-        let is_fresh = cx.attempt == 1 && cx.seen.is_some_and(|ago| ago.as_duration() <= MOMENT);
+        let is_fresh = self.is_fresh(cx);
         let live = self.live().filter(|live| is_fresh && cx.expected == Some(live.seen.tally.token()));
         Recalled { live, releases: Good::Holding(identity) }
     }

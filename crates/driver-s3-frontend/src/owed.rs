@@ -29,7 +29,7 @@ impl Site {
             return Ok(false);
         }
         let body = json!({ "schema": SCHEMA }).to_string().into_bytes();
-        match self.client.put(&self.owed_key(), body, Some(&Expected::Absent)).await {
+        match self.write_ours(&self.owed_key(), body, Some(&Expected::Absent)).await {
             Ok(_) => Ok(false),
             Err(error) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Conflict) => Ok(true),
             Err(error) => Err(error),
@@ -40,7 +40,7 @@ impl Site {
     pub(crate) async fn is_told(&self) {
         let key = self.owed_key();
         let struck = match self.client.get(&key).await {
-            Ok(Some((_, etag))) => self.client.delete(&key, &etag).await,
+            Ok(Some((_, etag))) => self.delete_ours(&key, &etag).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };

@@ -96,6 +96,9 @@ impl Site {
     /// other state is taken for them.
     pub(crate) async fn removed(&self) -> Result<Removed> {
         let key = self.removed_key();
+        if self.is_known_to_lack(&key) {
+            return Ok(Removed::default());
+        }
         let Some((body, _, modified)) = self.client.get_with_time(&key).await? else {
             return Ok(Removed::default());
         };
@@ -113,7 +116,7 @@ impl Site {
     ) -> Result<()> {
         let removed = self.removed().await?.with(markers);
         let body = json::written("write which markers go", &removed)?;
-        self.client.put(&self.removed_key(), body, None).await.map(drop)
+        self.write_ours(&self.removed_key(), body, None).await.map(drop)
     }
 }
 

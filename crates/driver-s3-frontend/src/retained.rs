@@ -78,6 +78,9 @@ impl Site {
     /// What rollbacks kept, with the tag of the list; `None` where there is no list of ours.
     pub(crate) async fn retained(&self) -> Result<Option<(Retained, ETag)>> {
         let key = self.retained_key();
+        if self.is_known_to_lack(&key) {
+            return Ok(None);
+        }
         let Some((body, etag, modified)) = self.client.get_with_time(&key).await? else { return Ok(None) };
         let read = serde_json::from_slice::<Retained>(&body).ok().filter(|read| read.schema == SCHEMA);
         if read.is_none() {
@@ -109,7 +112,7 @@ impl Site {
 
     pub(crate) async fn put_retained(&self, retained: &Retained) -> Result<()> {
         let body = json::written("list what is kept", retained)?;
-        self.client.put(&self.retained_key(), body, None).await.map(drop)
+        self.write_ours(&self.retained_key(), body, None).await.map(drop)
     }
 }
 

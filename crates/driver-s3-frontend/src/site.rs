@@ -17,6 +17,7 @@ use crate::memory::{Collected, Good, Live, Memory, Recalled};
 use crate::names::{Key, Layout, Prefix, Release};
 use crate::object::Listed;
 use crate::order::{Order, Pages};
+use crate::ours::Ours;
 use crate::parts::Parts;
 use crate::recent::Recent;
 use crate::snapshot::{SiteSnapshot, Source};
@@ -46,6 +47,8 @@ pub(crate) struct Site {
     pub(crate) memory: Memory,
     /// Which versions were listed a moment ago.
     pub(crate) recent: Recent,
+    /// What there was in our own folder a moment ago.
+    pub(crate) ours: Ours,
 }
 
 /// A release in the archive, as one listing shows it.

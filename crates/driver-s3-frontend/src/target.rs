@@ -115,6 +115,7 @@ impl Target for SiteTarget {
 
     async fn apply(&self, cx: &ActionContext, action: &SiteAction) -> Result<Landing> {
         if matches!(action, SiteAction::Copy { .. } | SiteAction::Restore { .. }) {
+            self.site.begins(cx);
             self.site.give_up_leftovers().await;
         }
         match action {

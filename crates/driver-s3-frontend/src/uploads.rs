@@ -50,7 +50,7 @@ impl Site {
             let note = Note { schema: SCHEMA.to_owned(), key, upload: id };
             let body = json::written("note a copy in parts", &note)
                 .map_err(|error| error.next("copy the object by hand, with `aws s3 cp`, then plan again"))?;
-            let tag = self.client.put(&at, body, None).await?;
+            let tag = self.write_ours(&at, body, None).await?;
             Ok((at, tag))
         };
         match written.await {
@@ -67,7 +67,7 @@ impl Site {
     /// It is over. A note that stays costs two requests of the next rollback.
     pub(crate) async fn strike_out(&self, noted: &Noted) {
         let (key, tag) = &noted.note;
-        if let Err(error) = self.client.delete(key, tag).await {
+        if let Err(error) = self.delete_ours(key, tag).await {
             tracing::warn!(key, %error, "the note of a copy in parts stays");
         }
     }
@@ -104,7 +104,11 @@ impl Site {
 
     async fn cut_off_uploads(&self) -> Result<Vec<Noted>> {
         let (notes, mut found) = (self.uploads()?, Vec::new());
-        for listed in self.client.page(&notes, None).await?.objects {
+        let listed = match self.known_below(&notes) {
+            Some(listed) => listed,
+            None => self.client.page(&notes, None).await?.objects,
+        };
+        for listed in listed {
             let at = notes.join(&listed.key);
             let Some((body, tag)) = self.client.get(&at).await? else { continue };
             match serde_json::from_slice::<Note>(&body).ok().filter(|note| note.schema == SCHEMA) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rollback_testkit::harness::{CaseResult, ensure, equal};
 use rollback_tests::proxy::{Exchange, Fault, Faults, Rule};
-use rollback_tests::{Ran, until};
+use rollback_tests::{CALLS_BESIDE, Ran, until};
 
 use super::relay::strict;
 use super::shop::{Emulator, Shop, files};
@@ -16,10 +16,6 @@ use super::versions::{between, versioned};
 const OBJECTS: usize = 1_200;
 /// How many of them differ.
 const DIFFER: usize = 8;
-/// What a rollback asks for beside listings and copies: who it is, which releases there are, its mark before and after what is left is
-/// written down, what the bucket keeps, whether what is copied can be read, what was looked for in vain of three lists, the manifest of what
-/// is left and two lists of those that are there, and four times whether one tells which headers the release had.
-const BESIDE: usize = 19;
 const LIVE: &str = "list live%2F";
 const RELEASE: &str = "list versions%2Fv1%2F";
 
@@ -82,7 +78,7 @@ pub(super) async fn two_looks() -> CaseResult {
     ensure(count(LIVE) <= 2 * look, format!("what is live is listed more than twice: {told}"))?;
     ensure(count(RELEASE) <= look, format!("the release is listed more than once: {told}"))?;
     let all: usize = asked.values().sum();
-    ensure(all <= 2 * 2 * pages + 2 * DIFFER + BESIDE, format!("{all} requests: {told}"))
+    ensure(all <= 2 * 2 * pages + 2 * DIFFER + CALLS_BESIDE, format!("{all} requests: {told}"))
 }
 
 /// For a plan versions are listed once: for its history, and what is inspected right after that is the same. They are listed again when

@@ -125,7 +125,6 @@ impl Site {
         }
         // What was known of copies that nobody touched since is still known.
         let before = job.mark.iter().flat_map(|mark| mark.known().clone());
-        self.retain(cx.run, &job.tally, &job.kept).await;
         let mark =
             Mark::new(&job.tally, &job.to, job.kept.len() as u64).copied(before.chain(vague).collect());
         // Everything is written: only what is said of it is not. Where nothing was to be written either, that is all there is to know.
@@ -133,7 +132,9 @@ impl Site {
             0 => error,
             _ => error.with_effect(Effect::Unknown),
         };
-        self.leave(&mark).await.map_err(unsaid)?;
+        let retained = self.retain(cx.run, &job.tally, &job.kept);
+        let ((), left) = futures_util::join!(retained, self.leave(&mark));
+        left.map_err(unsaid)?;
         self.memory.wrote();
         let receipt = Receipt::default().with_token(job.tally.token());
         Ok(Landing::Applied(match self.front.cloudfront {

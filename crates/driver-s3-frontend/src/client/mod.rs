@@ -21,6 +21,7 @@ pub(crate) use self::bucket::{Rule, Versioning};
 pub(crate) use self::cloudfront::{CloudFront, Invalidation};
 pub(crate) use self::encoding::{decoded, encode};
 pub(crate) use self::head::Head;
+pub(crate) use self::list::Page;
 pub(crate) use self::parts::Upload;
 pub(crate) use self::versions::{Layer, Layers, Marker};
 pub(crate) use self::walk::Reserved;

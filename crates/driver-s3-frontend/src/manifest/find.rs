@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rollback_core::{Digest, Error, ErrorKind, Identity, Result};
 
 use super::{Entry, LARGEST, Manifest};
-use crate::client::{Layers, Rule};
+use crate::client::{Layers, Page, Rule};
 use crate::diff::{Change, Counts};
 use crate::headers::{Recorded, Twins};
 use crate::names::{Key, Prefix};
@@ -175,7 +175,10 @@ impl Site {
     /// What was written down of a state, without having read it: the one that is asked for first, then the newest.
     async fn manifests(&self, identity: Identity, first: Option<Digest>) -> Result<Vec<Written>> {
         let prefix = self.manifests_of(identity)?;
-        let listed = self.client.page(&prefix, None).await?.objects;
+        let listed = match self.known_below(&prefix) {
+            Some(listed) => listed,
+            None => self.client.page(&prefix, None).await?.objects,
+        };
         let mut found: Vec<Written> =
             listed.iter().filter_map(|listed| Written::of(&prefix, listed, |_| Some(identity))).collect();
         found.sort_by_key(|written| (Some(written.digest) != first, Reverse(written.modified)));
@@ -209,9 +212,13 @@ impl Site {
     pub(super) async fn last_manifest(&self) -> Result<Option<Manifest>> {
         let prefix = self.all_manifests()?;
         let identity = |key: &str| Some(Identity(key.split_once('/')?.0.parse().ok()?));
+        let mut known = self.known_below(&prefix).map(|objects| Page { objects, next: None });
         let (mut after, mut last) = (None, None::<Written>);
         for _ in 0..PAGES {
-            let page = self.client.page(&prefix, after.as_deref()).await?;
+            let page = match known.take() {
+                Some(page) => page,
+                None => self.client.page(&prefix, after.as_deref()).await?,
+            };
             let found = page.objects.iter().filter_map(|listed| Written::of(&prefix, listed, identity));
             last = found.chain(last).max_by_key(|written| written.modified);
             after = page.next;

@@ -22,7 +22,13 @@ impl Site {
             return Err(Error::new(ErrorKind::Unsupported, "write a manifest", found)
                 .next("keep a copy of each release in the archive"));
         }
-        let (live, mark) = futures_util::try_join!(self.live_objects(), self.mark())?;
+        let mark = async {
+            match self.memory.live() {
+                Some(live) => Ok(live.mark),
+                None => self.mark().await,
+            }
+        };
+        let (live, mark) = futures_util::try_join!(self.live_objects(), mark)?;
         let objects = self.of_state(snapshot, live, mark.as_ref()).await?;
         let before = self.before(snapshot.identity).await?;
         // Nobody waits for the headers of what is left where they are known already.
@@ -36,7 +42,7 @@ impl Site {
             Manifest::new((self.client.bucket(), &self.live), snapshot.identity, objects, headers)
                 .sealed()?;
         let full = format!("{}{}.json", self.manifests_of(snapshot.identity)?, digest.hex());
-        match self.client.put(&full, body, Some(&Expected::Absent)).await {
+        match self.write_ours(&full, body, Some(&Expected::Absent)).await {
             // Its name is the digest of what it holds: whoever was there first wrote the same.
             Err(error) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Conflict) => Ok(()),
             written => written.map(drop),
@@ -53,7 +59,7 @@ impl Site {
 
     /// What is live, with versions where the bucket keeps them and they may be listed.
     async fn live_objects(&self) -> Result<Vec<Listed>> {
-        let keeps = readable(self.client.versioning().await)?;
+        let keeps = readable(self.remembering().versioning().await)?;
         if matches!(keeps, Ok(Versioning::On { .. })) {
             let newest = |layers: Layers| async move { Ok(layers.layers.into_iter().next()) };
             let all = self.layers().try_filter_map(newest);
