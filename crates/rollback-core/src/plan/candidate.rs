@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::commits::Commits;
 use crate::contents::Kept;
 use crate::erased::DynTarget;
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +55,7 @@ pub(crate) struct Chosen {
     pub(crate) because: String,
     /// Whether it is known that it ran.
     pub(crate) ran: bool,
+    pub(crate) commits: Commits,
 }
 
 /// What a destination came to.
@@ -219,6 +221,7 @@ impl Past {
             }
         };
         chosen.candidate = Self::recall(target, chosen.candidate, record)?;
+        chosen.commits = Commits::of(&self.deployments, current, identity);
         Ok(Resolved::Chosen(chosen))
     }
 
@@ -366,5 +369,5 @@ fn may_be_recorded(error: &Error, deployments: &[Deployment]) -> bool {
 }
 
 fn chosen(candidate: Candidate, because: String, ran: bool) -> Resolved {
-    Resolved::Chosen(Box::new(Chosen { candidate, because, ran }))
+    Resolved::Chosen(Box::new(Chosen { candidate, because, ran, commits: Commits::default() }))
 }

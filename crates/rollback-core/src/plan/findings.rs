@@ -128,6 +128,7 @@ fn destination_findings(leaving: Option<&SnapshotInfo>, chosen: &Chosen, request
             Finding::blocker("newer", message).next("choose an older one, or allow it with --allow-newer")
         });
     }
+    findings.extend(chosen.commits.finding());
     findings
 }
 

@@ -2,6 +2,7 @@
 
 mod candidate;
 mod check;
+mod commits;
 mod compare;
 mod findings;
 mod planner;

@@ -62,6 +62,21 @@ async fn what_stays_well_is_called_good() {
 }
 
 #[tokio::test]
+async fn plan_and_report_say_which_commit_is_left() {
+    let bench = deployed("act").await;
+    let told = ["info commit: what is left was built from commit abc123d", "git revert abc123d"];
+    let ran = bench.run("run web --yes --reason bad").await;
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    // Once in the plan, once in the report.
+    told.iter().for_each(|text| assert_eq!(ran.out.matches(text).count(), 2, "{}", ran.out));
+    let recorded = bench.run("record web --commit def4567 --by ci").await;
+    assert_eq!(recorded.code, 0, "{}", recorded.err);
+    deploy(&bench, "v2");
+    let plan = bench.run("plan web --to revision=v1 --output json").await.json().to_string();
+    assert!(plan.contains("git revert --no-commit def4567..abc123d"), "{plan}");
+}
+
+#[tokio::test]
 async fn what_is_bad_is_rolled_back_and_may_not_ship_again() {
     let mut bench = deployed("act").await;
     bench.summary = Some("summary.md".to_owned());
