@@ -13,13 +13,37 @@ use crate::past::Past;
 use crate::site::{Seen, Site};
 use crate::snapshot::{SiteSnapshot, Source};
 
+/// Reads beside the look what does not depend on it: the release that is sought, and our own folder.
+pub(crate) async fn anticipate(site: &Site, query: &HistoryQuery) {
+    let release = async {
+        if let Some(release) = wanted(query) {
+            // What is wrong with it says the history, which lists it once more.
+            site.listed(&release).await.ok();
+        }
+    };
+    futures_util::join!(release, ours(site));
+}
+
+/// Which release may be the one that is asked for.
+fn wanted(query: &HistoryQuery) -> Option<Release> {
+    let version = query.version.as_ref().or(query.sought.as_ref())?;
+    Release::new(version.as_str()).ok()
+}
+
+async fn ours(site: &Site) {
+    // Where a release is served from the archive itself, nothing is written down.
+    if !site.front.pointer {
+        site.look_at_ours().await;
+    }
+}
+
 /// The releases in the archive and the states that were served, those that were served or written last first.
 pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SiteSnapshot>>> {
-    let version = query.version.as_ref().or(query.sought.as_ref());
-    let wanted = version.and_then(|version| Release::new(version.as_str()).ok());
+    // What was read beside the look is as new as that.
+    let good = if query.observed { Good::SinceTheLook } else { Good::Nothing };
     let releases = async {
-        match &wanted {
-            Some(release) => Ok(site.release(release, Good::Nothing).await?.into_iter().collect()),
+        match wanted(query) {
+            Some(release) => Ok(site.release(&release, good).await?.into_iter().collect()),
             None => site.releases(Good::Nothing).await,
         }
     };
@@ -33,9 +57,7 @@ pub(crate) async fn of(site: &Site, query: &HistoryQuery) -> Result<Vec<HistoryE
         }
     };
     let ours = async {
-        if !site.front.pointer {
-            site.look_at_ours().await;
-        }
+        ours(site).await;
         Ok(())
     };
     let (seen, releases, past, ()) =

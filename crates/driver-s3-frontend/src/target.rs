@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use rollback_core::target::{HistoryEntry, HistoryQuery, Inspection, PartState, Reading};
 use rollback_core::time::Lasting;
 use rollback_core::{
-    ActionContext, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers, Observation, Occasion,
-    PartId, Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying, Token,
+    ActionContext, Anticipates, Bound, Capabilities, DynTarget, Evidence, Goal, Landing, Leftovers,
+    Observation, Occasion, PartId, Receipt, Remembers, Result, Target, TargetId, TargetInfo, Tidies, Tidying,
+    Token,
 };
 
 use crate::action::SiteAction;
@@ -54,6 +55,7 @@ impl SiteTarget {
         let (served, is_pointer) = (self.site.front.served(), self.site.front.pointer().is_some());
         // An archive is not taken away by lifecycle rules: of two ways that are as good, it comes first.
         let bound = Bound::new(crate::NAME, self)
+            .anticipating()
             .strategy(Pointer::new(served.clone()))
             .strategy(ArchiveCopy::new(served.clone()))
             .strategy(ObjectVersions::new(served))
@@ -158,6 +160,13 @@ impl Target for SiteTarget {
 
     async fn prove(&self, goal: &Goal<SiteSnapshot>) -> Result<Evidence> {
         self.site.prove(goal).await
+    }
+}
+
+#[async_trait]
+impl Anticipates for SiteTarget {
+    async fn anticipate(&self, query: &HistoryQuery) {
+        history::anticipate(&self.site, query).await;
     }
 }
 

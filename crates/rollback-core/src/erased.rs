@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::action::{ActionContext, Landing};
+use crate::anticipates::Anticipates;
 use crate::contents::{Contents, KeepsContents};
 use crate::document::{Document as _, Envelope};
 use crate::error::Result;
@@ -31,6 +32,8 @@ pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
     async fn info(&self) -> Result<TargetInfo>;
     /// See [`Target::observe`].
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>>;
+    /// See [`Anticipates::anticipate`](crate::Anticipates::anticipate); nothing where it does not.
+    async fn anticipate(&self, query: &HistoryQuery);
     /// See [`Target::history`].
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>>;
     /// See [`Target::inspect`].
@@ -89,6 +92,7 @@ pub struct Bound<T: Target> {
     target: T,
     strategies: Vec<Box<dyn Strategy<T::Snapshot, T::Action>>>,
     contents: Option<ReadContents<T>>,
+    anticipate: Option<Anticipate<T>>,
     remember: Option<Remember<T>>,
     tidies: Option<TidyUp<T>>,
 }
@@ -97,6 +101,8 @@ pub struct Bound<T: Target> {
 type ReadContents<T> = for<'a> fn(&'a T, &'a SnapshotRecord) -> BoxFuture<'a, Result<Option<Contents>>>;
 
 /// Has a target that can remember a state remember it.
+type Anticipate<T> = for<'a> fn(&'a T, &'a HistoryQuery) -> BoxFuture<'a, ()>;
+
 type Remember<T> = for<'a> fn(&'a T, &'a SnapshotRecord, Occasion) -> BoxFuture<'a, Result<()>>;
 
 /// Has a target that leaves something behind say what, or take it away.
@@ -113,6 +119,7 @@ impl<T: Target> Bound<T> {
             target,
             strategies: Vec::new(),
             contents: None,
+            anticipate: None,
             remember: None,
             tidies: None,
         }
@@ -130,6 +137,16 @@ impl<T: Target> Bound<T> {
                 contents.as_ref().map(Contents::new).transpose()
             })
         });
+        self
+    }
+
+    /// Has what the history will ask for read beside the look that comes first.
+    #[must_use]
+    pub fn anticipating(mut self) -> Self
+    where
+        T: Anticipates,
+    {
+        self.anticipate = Some(|target, query| Box::pin(target.anticipate(query)));
         self
     }
 
@@ -198,6 +215,12 @@ impl<T: Target> DynTarget for Bound<T> {
 
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
         self.target.observe(after).await?.try_map(|snapshot| SnapshotRecord::seal(&snapshot))
+    }
+
+    async fn anticipate(&self, query: &HistoryQuery) {
+        if let Some(anticipate) = self.anticipate {
+            anticipate(&self.target, query).await;
+        }
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {

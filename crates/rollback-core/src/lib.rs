@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod action;
+mod anticipates;
 mod checked_text;
 pub mod condition;
 pub mod contents;
@@ -34,6 +35,7 @@ mod tidies;
 pub mod time;
 
 pub use self::action::{Action, ActionContext, ActionKind, Landing, Receipt, Step};
+pub use self::anticipates::Anticipates;
 pub use self::contents::{Contents, KeepsContents};
 pub use self::digest::Digest;
 pub use self::document::{Document, Envelope};

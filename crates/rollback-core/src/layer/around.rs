@@ -59,6 +59,10 @@ impl<A: AroundApply> DynTarget for Around<A> {
         self.inner.observe(after).await
     }
 
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.inner.anticipate(query).await;
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.inner.history(query).await
     }

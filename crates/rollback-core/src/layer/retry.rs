@@ -68,6 +68,10 @@ impl DynTarget for Retry {
         self.read(|| self.inner.observe(after)).await
     }
 
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.inner.anticipate(query).await;
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.read(|| self.inner.history(query)).await
     }

@@ -139,6 +139,15 @@ impl DynTarget for Timeout {
         self.read("look at the target", self.limits.read, self.inner.observe(after)).await
     }
 
+    async fn anticipate(&self, query: &HistoryQuery) {
+        let reading = async {
+            self.inner.anticipate(query).await;
+            Ok(())
+        };
+        // Whoever needs what was not read in time asks for it.
+        self.read("read ahead", self.limits.read, reading).await.unwrap_or_default();
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.read("read the history", self.limits.read, self.inner.history(query)).await
     }

@@ -49,6 +49,10 @@ impl DynTarget for Trace {
         note(self.inner.observe(after).instrument(debug_span!("observe", driver = self.driver())).await)
     }
 
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.inner.anticipate(query).instrument(debug_span!("anticipate", driver = self.driver())).await;
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         note(self.inner.history(query).instrument(debug_span!("history", driver = self.driver())).await)
     }

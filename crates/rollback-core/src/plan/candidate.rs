@@ -87,6 +87,11 @@ impl Past {
         Ok(past)
     }
 
+    /// What [`find`](Self::find) will ask a backend first.
+    pub(crate) fn first_query(destination: Option<&Destination>) -> HistoryQuery {
+        little(destination).unwrap_or(HistoryQuery::newest(HISTORY)).after_observing()
+    }
+
     /// Finds a destination by as little of the past as it takes, right after the target was observed. With what was read.
     pub(crate) async fn find(
         target: &dyn DynTarget,
@@ -95,15 +100,7 @@ impl Past {
         current: Option<&SnapshotInfo>,
         now: Timestamp,
     ) -> Result<(Self, Resolved)> {
-        let little = match destination {
-            Some(Destination::Previous) => Some(HistoryQuery::previous()),
-            Some(Destination::Revision(revision)) => Some(HistoryQuery::revision(revision.clone())),
-            Some(Destination::Version(version)) => {
-                Some(HistoryQuery::newest(HISTORY).seeking(version.clone()))
-            }
-            _ => None,
-        };
-        if let Some(query) = little {
+        if let Some(query) = little(destination) {
             let past = Self::asked(target, ledger, &query.after_observing()).await?;
             let found = past.resolve(target, destination, current, now).await;
             if let Ok(Resolved::Chosen(chosen)) = found
@@ -360,6 +357,16 @@ impl Past {
     fn labels(&self) -> String {
         let labels: Vec<_> = self.candidates.iter().take(10).map(|c| c.snapshot.info.label()).collect();
         if labels.is_empty() { "none".to_owned() } else { labels.join(", ") }
+    }
+}
+
+/// As little of the past as it takes to find this, where that may be enough.
+fn little(destination: Option<&Destination>) -> Option<HistoryQuery> {
+    match destination? {
+        Destination::Previous => Some(HistoryQuery::previous()),
+        Destination::Revision(revision) => Some(HistoryQuery::revision(revision.clone())),
+        Destination::Version(version) => Some(HistoryQuery::newest(HISTORY).seeking(version.clone())),
+        Destination::LastGood | Destination::AsOf(_) => None,
     }
 }
 

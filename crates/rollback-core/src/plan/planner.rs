@@ -136,11 +136,14 @@ impl Planner<'_> {
     ) -> Result<(Look, Result<Chosen, Undecided>)> {
         let target = Arc::clone(self.context.target(name)?);
         let at = self.context.clock.monotonic();
+        let query = Past::first_query(destination);
+        // It is asked for first: what is read beside it belongs to it.
+        let looks = async { join(target.observe(None), target.anticipate(&query)).await.0 };
         let (info, observed) = if self.context.environment.expect_account.is_some() {
             // Nothing is read of a target in the wrong account.
-            (self.context.info(name).await?, target.observe(None).await?)
+            (self.context.info(name).await?, looks.await?)
         } else {
-            let (info, observed) = join(self.context.info(name), target.observe(None)).await;
+            let (info, observed) = join(self.context.info(name), looks).await;
             (info?, observed?)
         };
         let ledger = Ledger::new(self.context.records.clone(), &info.id)?;

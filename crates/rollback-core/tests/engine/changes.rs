@@ -34,6 +34,10 @@ impl DynTarget for Telling {
         let changes = Changes::from_now_on(&self.1);
         Ok(self.0.observe(after).await?.telling(changes))
     }
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.0.anticipate(query).await;
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.0.history(query).await
     }

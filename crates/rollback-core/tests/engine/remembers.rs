@@ -21,8 +21,16 @@ use crate::setup::{Setup, cut_off, ended, name, run};
 struct Noting {
     inner: Arc<dyn DynTarget>,
     noted: Arc<Mutex<Vec<String>>>,
+    /// Looks, and what is read after them.
+    asked: Arc<Mutex<Vec<String>>>,
     /// What it answers instead of remembering.
     refused: Option<ErrorKind>,
+}
+
+impl Noting {
+    fn asks(&self, what: String) {
+        self.asked.lock().unwrap().push(what);
+    }
 }
 
 #[async_trait]
@@ -35,9 +43,15 @@ impl DynTarget for Noting {
         self.inner.info().await
     }
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>> {
+        self.asks("look".to_owned());
         self.inner.observe(after).await
     }
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.asks(format!("ahead {query:?}"));
+        self.inner.anticipate(query).await;
+    }
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
+        self.asks(format!("history {query:?}"));
         self.inner.history(query).await
     }
     async fn inspect(&self, from: Option<&SnapshotRecord>, to: &SnapshotRecord) -> Result<Inspection> {
@@ -85,16 +99,22 @@ impl DynTarget for Noting {
 struct Bed {
     setup: Setup,
     noted: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Bed {
     async fn new() -> Self {
-        Self { setup: Setup::new(Settings::default()).await, noted: Arc::default() }
+        Self::of(Setup::new(Settings::default()).await)
+    }
+
+    fn of(setup: Setup) -> Self {
+        Self { setup, noted: Arc::default(), asked: Arc::default() }
     }
 
     fn engine(&self, refused: Option<ErrorKind>, progress: Progress) -> rollback_core::Engine {
         let inner = ToyTarget::new("web", self.setup.world.clone()).by("ana").erase();
-        let target = Noting { inner, noted: Arc::clone(&self.noted), refused };
+        let (noted, asked) = (Arc::clone(&self.noted), Arc::clone(&self.asked));
+        let target = Noting { inner, noted, asked, refused };
         self.setup.builder("ana").component(name("web"), Arc::new(target)).progress(progress).build()
     }
 
@@ -167,9 +187,22 @@ async fn what_was_left_behind_is_taken_away_under_the_lease() {
     // Where a run was cut off, nobody knows what may still land.
     let setup = Setup::new(Settings::default().parts(6).rollout(std::time::Duration::from_secs(20))).await;
     cut_off(&setup, "ana").await;
-    let bed = Bed { setup, noted: Arc::default() };
+    let bed = Bed::of(setup);
     bed.setup.clock.sleep(std::time::Duration::from_secs(600)).await;
     let error = bed.engine(None, Progress::default()).tidy(&name("web")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(bed.noted().is_empty(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_next_is_read_beside_the_look() {
+    for to in [None, Some("revision=r2"), Some("previous")] {
+        let bed = Bed::new().await;
+        let engine = bed.engine(None, Progress::default());
+        engine.plan(&bed.setup.request(to)).await.unwrap();
+        let asked = std::mem::take(&mut *bed.asked.lock().unwrap());
+        let query = asked[1].strip_prefix("ahead ").unwrap();
+        assert!(query.contains("observed: true"), "{query}");
+        assert_eq!(asked, ["look".to_owned(), format!("ahead {query}"), format!("history {query}")]);
+    }
 }

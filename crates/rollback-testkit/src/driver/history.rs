@@ -1,5 +1,6 @@
 //! History: what ran, and nothing else.
 
+use futures_util::future::join;
 use rollback_core::Result;
 use rollback_core::target::{HistoryQuery, Standing};
 
@@ -126,6 +127,13 @@ async fn history_answers_the_query(bench: &Bench) -> Result<Verdict> {
         let sought = bench.target.history(&HistoryQuery::newest(20).seeking(version.clone())).await?;
         let found = sought.iter().any(|entry| entry.snapshot.info.identity == info.identity);
         keep!(found, "{} is not found when its version {version} is sought", info.revision);
+        // Nor must who reads it beside the look.
+        let query = HistoryQuery::newest(20).seeking(version.clone()).after_observing();
+        let (observed, ()) = join(bench.target.observe(None), bench.target.anticipate(&query)).await;
+        observed?;
+        let sought = bench.target.history(&query).await?;
+        let found = sought.iter().any(|entry| entry.snapshot.info.identity == info.identity);
+        keep!(found, "{} is not found when its version {version} was anticipated", info.revision);
     }
     Ok(Verdict::Kept)
 }

@@ -136,6 +136,10 @@ impl DynTarget for FaultTarget {
         self.told(|| "observed".to_owned(), answer).await
     }
 
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.inner.anticipate(query).await;
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.ask("read the history").await?;
         let answer = self.inner.history(query).await;

@@ -128,6 +128,10 @@ impl DynTarget for Lax {
         self.inner.observe(after).await
     }
 
+    async fn anticipate(&self, query: &HistoryQuery) {
+        self.inner.anticipate(query).await;
+    }
+
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>> {
         self.inner.history(query).await
     }
