@@ -1,5 +1,5 @@
-//! Which commit is left, and which one it goes back to. The branch still has what is left: its next deploy brings that back, and only a
-//! person can see to it there.
+//! Which commit is left, and which one it goes back to. The branch mostly still has what is left: its next deploy brings that back, and only
+//! a person can see to it there.
 
 use crate::ledger::Deployment;
 use crate::name::Version;
@@ -20,24 +20,32 @@ impl Commits {
             let mut records = deployments.iter().filter(|record| record.snapshot.info.identity == identity);
             records.find_map(|record| record.commit.clone())
         };
-        Self { left: left.and_then(|left| of(left.identity)), to: of(to) }
+        match left.map(|left| left.identity) {
+            // Nothing is left.
+            Some(left) if left == to => Self::default(),
+            left => Self { left: left.and_then(of), to: of(to) },
+        }
     }
 
     /// What a report says of them.
     pub(crate) fn finding(&self) -> Option<Finding> {
         let (message, next) = match (&self.left, &self.to) {
             (Some(left), Some(to)) if left == to => {
-                (format!("both were built from commit {left}"), "look for what else differs".to_owned())
+                (format!("both were built from commit {left}"), "see what else differs".to_owned())
             }
             (Some(left), Some(to)) => (
-                format!("it goes back from commit {left} to commit {to}: the branch still has what is left"),
+                format!(
+                    "it goes back from commit {left} to commit {to}; a branch that still has the first brings it back"
+                ),
                 match is_hash(left) && is_hash(to) {
                     true => format!("before the next deploy: git revert --no-commit {to}..{left}"),
                     false => "revert what came between before the next deploy".to_owned(),
                 },
             ),
             (Some(left), None) => (
-                format!("what is left was built from commit {left}, and the branch still has it"),
+                format!(
+                    "what is left was built from commit {left}; a branch that still has it brings it back"
+                ),
                 match is_hash(left) {
                     true => format!("before the next deploy: git revert {left}, and what else came with it"),
                     false => "revert it before the next deploy".to_owned(),
