@@ -107,9 +107,10 @@ const OTHERS: &str = "<p>somebody else's</p>";
 pub(super) async fn page_in_between() -> CaseResult {
     let shop = Shop::new().await?;
     let slow = Rule::new(Fault::delay(Duration::from_millis(700)));
-    shop.faults(Faults::none().rule(slow.path("/*prefix=versions%2Fv1*").first(1)));
+    shop.faults(Faults::none().rule(slow.path("/*/versions/v1/*").first(1)));
     let running = shop.site.start("run web --to version=v1 --yes --no-quarantine --reason bad")?;
-    until("the release is listed", || asked(&shop).contains_key(RELEASE).then_some(()))?;
+    // Of what is to be copied, which is known after both lists.
+    until("one byte is read", || asked(&shop).contains_key("GET versions").then_some(()))?;
     shop.put("live/more.html", OTHERS).await?;
     told(&running.end()?)?;
     // Nobody looked once more before writing.

@@ -260,13 +260,14 @@ fn busy(account: &Account, looks: (u32, u32), already: bool) -> io::Result<Relay
     })
 }
 
-/// S3 as it treats copies: what they write over must be what they say. ministack does not look at that. While the release is listed for
-/// the first time, somebody else writes what is served as `key`.
+/// S3 as it treats copies: what they write over must be what they say. ministack does not look at that. While one byte of what is to
+/// be copied is read, which is after the look, somebody else writes what is served as `key`.
 pub(crate) fn strict(account: &Account, bucket: &str, key: &str, body: &'static str) -> io::Result<Relay> {
     let (port, signed, came) = (port_of(account), signed(account, "s3"), AtomicBool::new(false));
     let written = format!("/{bucket}/live/{key}");
     Relay::start(move |asked| {
-        if asked.path.contains("prefix=versions%2Fv1") && !came.swap(true, Ordering::Relaxed) {
+        let is_read = asked.method == "GET" && asked.path.contains("/versions/v1/");
+        if is_read && !came.swap(true, Ordering::Relaxed) {
             let headers = format!("{signed}Content-Length: {}\r\n", body.len());
             forward(port, "PUT", &written, &headers, body.as_bytes())?;
         }
