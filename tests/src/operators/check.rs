@@ -104,8 +104,10 @@ impl Findings {
             let lines = logs.get(component.as_str()).map_or(&[][..], Vec::as_slice);
             self.reports += 1;
             if let Err(why) = judge(&report.run.to_string(), one, op, lines) {
-                let from = op.unwrap_or("the store");
-                self.fault(format!("{component}: run {} ({}, told by {from}): {why}", report.run, one.state));
+                let (run, from) = (report.run.to_string(), op.unwrap_or("the store"));
+                let its = lines.iter().filter(|line| line.run().is_some_and(|by| by == run));
+                let its: Vec<_> = its.collect();
+                self.fault(format!("{component}: run {run} ({}, told by {from}): {why}; {its:?}", one.state));
             }
         }
     }
@@ -173,8 +175,10 @@ fn evidence(
 }
 
 /// What it says it did, or did not do.
+///
+/// What a process began and was killed in does not count as done: the target is as it was before.
 fn deeds(run: &str, report: &ComponentReport, to: u32, lines: &[Line]) -> Result<(), String> {
-    let begun = lines.iter().any(|line| matches!(line, Line::Begin { run: by, .. } if by == run));
+    let landed = lines.iter().any(|line| matches!(line, Line::Done { run: by, .. } if by == run));
     let switched: Vec<u32> = lines
         .iter()
         .filter_map(|line| match line {
@@ -186,8 +190,8 @@ fn deeds(run: &str, report: &ComponentReport, to: u32, lines: &[Line]) -> Result
         State::Restored if switched.last() != Some(&to) => {
             Err(format!("it did not switch to r{to}, but to {switched:?}"))
         }
-        State::AlreadyThere | State::Refused if begun => Err("it says that nothing was done".to_owned()),
-        State::Cancelled if begun && report.summary.contains("nothing was done") => {
+        State::AlreadyThere | State::Refused if landed => Err("it says that nothing was done".to_owned()),
+        State::Cancelled if landed && report.summary.contains("nothing was done") => {
             Err(format!("it says: {}", report.summary))
         }
         _ => Ok(()),
@@ -282,6 +286,9 @@ mod tests {
         let lines = [begin(&run, 1, 1, &[]), done(&run, Some(2)), proved(2, 2)];
         let judged = |report: &ComponentReport, lines: &[Line]| judge(&run, report, Some("o"), lines);
         assert_eq!(judged(&told(State::Restored, 0, 2, 2), &lines), Ok(()));
+        // It was killed while the target worked on its request, which never landed.
+        let killed = [begin(&run, 1, 1, &[]), proved(0, 1)];
+        assert_eq!(judged(&told(State::Cancelled, 0, 2, 0), &killed), Ok(()));
         for (report, lines) in [
             (told(State::Restored, 0, 2, 3), &lines[..]),
             (told(State::Restored, 0, 3, 3), &lines),

@@ -54,6 +54,17 @@ pub enum Line {
     },
 }
 
+impl Line {
+    /// The run that it is of, where that was written down.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        match self {
+            Self::Begin { run, .. } | Self::Done { run, .. } => Some(run),
+            Self::Proved { .. } => None,
+        }
+    }
+}
+
 /// The log of one target.
 #[derive(Debug, Clone)]
 pub struct TargetLog {
