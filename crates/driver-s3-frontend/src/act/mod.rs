@@ -3,6 +3,7 @@
 //! Each strategy says what is to be written; how it is written is the same for all of them.
 
 mod archive;
+mod gate;
 mod invalidate;
 mod parts;
 mod point;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use rollback_core::{ActionContext, Effect, Error, ErrorKind, Identity, Landing, Receipt, Result};
 
+use self::gate::{Gate, Stand};
 use self::slots::Slots;
 pub(crate) use self::slots::{AT_A_TIME as WRITTEN_AT_A_TIME, stopped};
 use self::work::{Stages, Work, Written};
@@ -105,23 +107,16 @@ impl Site {
     /// Writes what is to be written, stage by stage, and leaves a mark of what is live then.
     async fn carry_out(&self, cx: &ActionContext, mut job: Job) -> Result<Landing> {
         let mut progress = Progress { cx, done: 0, total: job.stages.total() };
-        let mut vague = BTreeMap::new();
         let touched = self.touches(cx, &job.stages).await?;
-        for stage in job.stages.in_order() {
-            let mut failed = None;
-            for one in self.write_all(&mut progress, stage).await {
-                match one {
-                    Ok(written) => {
-                        self.follow(&mut job.tally, &written);
-                        vague.extend(written.vague());
-                    }
-                    Err(error) => failed = Some(worse(failed, error)),
-                }
-            }
-            // Whatever refers to what is missing stays as it is.
-            if let Some(error) = failed {
-                return broken_off(&progress, error);
-            }
+        let stages = std::mem::take(&mut job.stages);
+        let mut vague = BTreeMap::new();
+        let written = match self.write_all(&mut progress, stages).await {
+            Ok(written) => written,
+            Err(error) => return broken_off(&progress, error),
+        };
+        for written in written {
+            self.follow(&mut job.tally, &written);
+            vague.extend(written.vague());
         }
         // What was known of copies that nobody touched since is still known.
         let before = job.mark.iter().flat_map(|mark| mark.known().clone());
@@ -153,19 +148,33 @@ impl Site {
         Ok((!owed && cx.attempt == 1).then(|| stages.keys().take(cdn::NAMED + 1).cloned().collect()))
     }
 
-    /// Writes many objects at a time. Those that are on their way end before this does, whatever became of others.
-    async fn write_all(&self, progress: &mut Progress<'_>, stage: Vec<Work>) -> Vec<Result<Written>> {
-        let slots = Slots::new(progress.cx);
-        let mut writing =
-            stream::iter(stage).map(|work| self.write(work, &slots)).buffer_unordered(Slots::ALL);
-        let mut written = Vec::new();
-        while let Some(one) = writing.next().await {
-            if one.is_ok() {
-                progress.one_more();
+    /// Writes many objects at a time, stage by stage. What is copied is looked at ahead, also for the next stage. Those that are on their
+    /// way end before this does, whatever became of others.
+    async fn write_all(&self, progress: &mut Progress<'_>, stages: Stages) -> Result<Vec<Written>> {
+        let (slots, gate) = (&Slots::new(progress.cx), &Gate::default());
+        let in_order = stages.in_order();
+        let mut stand = Stand::new(gate, in_order.each_ref().map(Vec::len));
+        let all = in_order
+            .into_iter()
+            .enumerate()
+            .flat_map(|(stage, all)| all.into_iter().map(move |one| (stage, one)));
+        let mut writing = stream::iter(all)
+            .map(|(stage, work)| async move { (stage, self.write(work, slots, gate.of(stage)).await) })
+            .buffer_unordered(Slots::ALL);
+        let (mut written, mut failed) = (Vec::new(), None);
+        while let Some((stage, one)) = writing.next().await {
+            match one {
+                Ok(Some(one)) => {
+                    progress.one_more();
+                    written.push(one);
+                }
+                // Whatever refers to what is missing stays as it is.
+                Ok(None) => {}
+                Err(error) => failed = Some(worse(failed, error)),
             }
-            written.push(one);
+            stand.done(stage, failed.is_none());
         }
-        written
+        failed.map_or(Ok(written), Err)
     }
 }
 

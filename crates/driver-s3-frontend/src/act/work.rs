@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rollback_core::{Effect, Error, ErrorKind, Result};
 
+use super::gate::Pass;
 use super::slots::Slots;
-use crate::client::{Copy, Expected, Marker, was_overtaken};
+use crate::client::{Copy, Expected, Head, Marker, was_overtaken};
 use crate::headers::Recorded;
 use crate::names::Key;
 use crate::object::{ETag, Listed, StorageClass};
@@ -102,40 +103,62 @@ impl Written {
 }
 
 impl Site {
-    /// Makes one write, if what is there is still what was seen.
-    pub(super) async fn write(&self, work: Work, slots: &Slots<'_>) -> Result<Written> {
+    /// Makes one write, if what is there is still what was seen. Nothing where its stage does not begin.
+    pub(super) async fn write(
+        &self,
+        work: Work,
+        slots: &Slots<'_>,
+        pass: Pass<'_>,
+    ) -> Result<Option<Written>> {
+        if pass.is_closed() {
+            return Ok(None);
+        }
         match work {
             Work::Copy { entry, from, over, headers, class } => {
-                self.copy(entry, &from, over, (headers, class), slots).await
+                // Also while the stage before is still written.
+                let head = self.look_at_source(&entry, &from, slots).await?;
+                if !pass.opens().await {
+                    return Ok(None);
+                }
+                self.copy(entry, (&from, head), over, (headers, class), slots).await.map(Some)
             }
             Work::Uncover(entry, markers) => {
+                if !pass.opens().await {
+                    return Ok(None);
+                }
                 let _slot = slots.write().await?;
-                self.uncover(entry, &markers).await
+                self.uncover(entry, &markers).await.map(Some)
             }
             Work::Delete(listed) => {
+                if !pass.opens().await {
+                    return Ok(None);
+                }
                 let _slot = slots.write().await?;
-                self.delete(listed).await
+                self.delete(listed).await.map(Some)
             }
         }
+    }
+
+    /// What goes along with a copy, where S3 does not take it along by itself.
+    async fn look_at_source(&self, entry: &Listed, from: &str, slots: &Slots<'_>) -> Result<Head> {
+        let version = entry.version.as_ref();
+        let _looking = slots.look().await?;
+        self.client.head(from, version).await?.ok_or_else(|| {
+            let what = version.map_or_else(String::new, |version| format!("version {version} of "));
+            Error::new(ErrorKind::NotFound, "copy an object", format!("{what}{} is gone", entry.key.shown()))
+                .next("plan again")
+        })
     }
 
     async fn copy(
         &self,
         entry: Listed,
-        from: &str,
+        (from, head): (&str, Head),
         before: Option<Listed>,
         (recorded, class): (Option<Arc<Recorded>>, StorageClass),
         slots: &Slots<'_>,
     ) -> Result<Written> {
         let version = entry.version.as_ref();
-        let looking = slots.look().await?;
-        let head = self.client.head(from, version).await;
-        drop(looking);
-        let head = head?.ok_or_else(|| {
-            let what = version.map_or_else(String::new, |version| format!("version {version} of "));
-            Error::new(ErrorKind::NotFound, "copy an object", format!("{what}{} is gone", entry.key.shown()))
-                .next("plan again")
-        })?;
         let tag = tag(&entry)?;
         let over = match before.as_ref().and_then(|listed| listed.content.etag.clone()) {
             Some(etag) => Expected::Tag(etag),
@@ -144,7 +167,7 @@ impl Site {
         let copied = recorded.is_none();
         let tags = recorded.as_deref().and_then(Recorded::tags);
         let headers = recorded.as_deref().map(|recorded| recorded.on(&head.headers));
-        let headers = headers.unwrap_or_else(|| head.headers.clone());
+        let headers = headers.unwrap_or(head.headers);
         let copy = Copy {
             from,
             version,
