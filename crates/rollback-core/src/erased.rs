@@ -32,7 +32,7 @@ pub trait DynTarget: fmt::Debug + Send + Sync + 'static {
     async fn info(&self) -> Result<TargetInfo>;
     /// See [`Target::observe`].
     async fn observe(&self, after: Option<&Token>) -> Result<Observation<SnapshotRecord>>;
-    /// See [`Anticipates::anticipate`](crate::Anticipates::anticipate); nothing where it does not.
+    /// See [`Anticipates::anticipate`]; nothing where it does not.
     async fn anticipate(&self, query: &HistoryQuery);
     /// See [`Target::history`].
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry<SnapshotRecord>>>;

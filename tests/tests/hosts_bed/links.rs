@@ -98,9 +98,15 @@ pub(super) async fn way() -> CaseResult {
         let began = SystemClock.monotonic();
         host.over_ssh(script).map(|ran| (ran.code, SystemClock.monotonic().saturating_sub(began)))
     };
-    let near = took("true")?;
+    // The quickest of some: what else the machine does is no part of the way.
+    let quickest = || -> Result<_> {
+        let mut all = (0..3).map(|_| took("true")).collect::<Result<Vec<_>>>()?;
+        all.sort_by_key(|(_, time)| *time);
+        all.into_iter().next().ok_or_else(|| "none was timed".into())
+    };
+    let near = quickest()?;
     host.front().latency(Duration::from_millis(40));
-    let far = took("true")?;
+    let far = quickest()?;
     host.front().latency(Duration::ZERO);
     say(host, format!("ssh true: {:?}, with 40 ms each way {:?}", near.1, far.1));
     equal("exit codes", &(near.0, far.0), &(Some(0), Some(0)))?;

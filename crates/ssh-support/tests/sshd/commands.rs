@@ -8,7 +8,7 @@ use rollback_core::{Effect, ErrorKind};
 use rollback_ssh_support::{Command, JobKey, Jobs, LocalShell, Output, RemotePath, Secret, Shell};
 use rollback_testkit::harness::{CaseResult, Suite, ensure, equal};
 
-use crate::server::{Server, eventually, pause};
+use crate::server::{Server, eventually, pause, sleepers};
 
 pub(crate) fn suite() -> Suite {
     crate::suite("commands")
@@ -77,11 +77,13 @@ async fn few_sessions() -> CaseResult {
     let server = Server::with("MaxSessions 1").await?;
     let host = server.connection();
     host.open().await?;
+    let seconds = format!("6.5{}", std::process::id());
     let busy = tokio::spawn({
         let host = host.clone();
-        async move { host.run(&Command::new("sleep").arg("3.5")).await }
+        let sleep = Command::new("sleep").arg(&seconds);
+        async move { host.run(&sleep).await }
     });
-    pause(700).await;
+    eventually("it sleeps", || sleepers(&seconds) == 1).await?;
     let error = host.run(&Command::new("true")).await.unwrap_err();
     equal("kind", &error.kind(), &ErrorKind::Unavailable)?;
     equal("effect", &error.effect(), &Effect::None)?;
@@ -126,10 +128,12 @@ async fn not_waiting() -> CaseResult {
     let server = Server::start().await?;
     let host = server.connection_with(server.settings().sessions(1));
     let file = server.text("done");
-    let command = Command::script(r#"sleep 0.7; echo done > "$1""#).arg(file.clone());
-    let dropped =
-        rollback_core::time::within(&SystemClock, Duration::from_millis(300), host.run(&command)).await;
-    ensure(dropped.is_none(), "it takes longer")?;
+    let seconds = format!("2.7{}", std::process::id());
+    let command = Command::script(r#"sleep "$2"; echo done > "$1""#).arg(file.clone()).arg(&seconds);
+    tokio::select! {
+        ended = host.run(&command) => return Err(format!("it takes longer: {ended:?}").into()),
+        begun = eventually("it was begun", || sleepers(&seconds) == 1) => begun?,
+    }
     // Its session is still taken: the next one waits for it, and sees what it did.
     equal("what it wrote", &*host.run(&Command::new("cat").arg(file)).await?.text(), "done")
 }

@@ -229,6 +229,13 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) -> Result<(
     Err(Failure::new(format!("never came about: {what}")))
 }
 
+/// How many processes `sleep` for exactly this long.
+pub(crate) fn sleepers(seconds: &str) -> usize {
+    let (all, wanted) = (fs::read_dir("/proc"), format!("sleep\0{seconds}\0"));
+    let lines = all.into_iter().flatten().flatten().map(|one| fs::read(one.path().join("cmdline")));
+    lines.flatten().filter(|line| line == wanted.as_bytes()).count()
+}
+
 fn children(pid: i32) -> Vec<i32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
