@@ -77,7 +77,10 @@ impl Bed {
     /// A bucket with both releases in its archive, the good one first, and the bad one live.
     pub(crate) fn furnished(&self, releases: &Releases, live: &'static str) -> Result<Bucket<'_>> {
         let mut bucket = self.bucket(live)?;
-        bucket.fill(releases)?;
+        bucket.put(&format!("{ARCHIVE}v1/"), &releases.good)?;
+        bucket.put(&format!("{ARCHIVE}v2/"), &releases.bad)?;
+        bucket.put(live, &releases.bad)?;
+        bucket.archive = bucket.listed()?.archive;
         Ok(bucket)
     }
 
@@ -114,33 +117,12 @@ impl Bucket<'_> {
         self.bed.all(files.into_iter().map(put).collect()).map(drop)
     }
 
-    /// Everything anew: nothing in the archive is younger than what is live.
-    fn fill(&mut self, releases: &Releases) -> Result<()> {
-        self.put(&format!("{ARCHIVE}v1/"), &releases.good)?;
-        self.put(&format!("{ARCHIVE}v2/"), &releases.bad)?;
-        self.put(self.live, &releases.bad)?;
-        self.archive = self.listed()?.archive;
-        Ok(())
-    }
-
     /// Puts what differs from `files`, and deletes what is not of them.
     fn deploy(&self, seen: &Seen, files: &Files) -> Result<()> {
         self.put(self.live, files.iter().filter(|(key, file)| !seen.has(key, file)))?;
-        let extra = seen.live.keys().filter(|key| !files.contains_key(*key));
-        let mut gone: Vec<_> =
-            extra.map(|key| self.ask(Method::DELETE, &format!("{}{key}", self.live))).collect();
-        gone.extend(seen.others.iter().map(|key| self.ask(Method::DELETE, key)));
-        self.bed.all(gone).map(drop)
-    }
-
-    /// Makes it as it was when it was furnished.
-    pub(crate) fn reset(&mut self, seen: &Seen, releases: &Releases) -> Result<()> {
-        self.deploy(seen, &releases.bad)?;
-        if self.archive_lost(seen) > 0 {
-            // The archive was there before what is live: commands compare times.
-            self.fill(releases)?;
-        }
-        Ok(())
+        let gone = seen.live.keys().filter(|key| !files.contains_key(*key));
+        let gone = gone.map(|key| self.ask(Method::DELETE, &format!("{}{key}", self.live)));
+        self.bed.all(gone.collect()).map(drop)
     }
 
     /// Which objects are in it.
@@ -152,8 +134,6 @@ impl Bucket<'_> {
                 seen.archive.insert(key, tag);
             } else if let Some(key) = key.strip_prefix(self.live).filter(|key| !key.starts_with('.')) {
                 seen.live.insert(key.to_owned(), Object::default());
-            } else {
-                seen.others.push(key);
             }
         }
         Ok(seen)

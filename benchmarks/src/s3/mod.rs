@@ -10,7 +10,7 @@ mod ways;
 
 use rollback_tests::servers::StartError;
 
-use self::bucket::{Bed, Bucket};
+use self::bucket::Bed;
 use self::calls::Calls;
 use self::release::Releases;
 pub(crate) use self::store::{Ask, S3};
@@ -60,21 +60,21 @@ impl Times {
 pub(crate) fn measure(scale: &Scale) -> Result<Section> {
     let (objects, rounds) = if scale.smoke { (40, 1) } else { (5_000, scale.few().min(3)) };
     let few = if scale.smoke { 10 } else { 100 };
-    let bed = match Bed::start() {
-        Ok(bed) => bed,
+    match Bed::start() {
+        Ok(_) => {}
         Err(error @ StartError::Failed(_)) => return Err(error.to_string().into()),
         Err(missing) => {
             let mut table = Table::new(["a static site", "s in all"]);
             table.note(format!("Not measured: {missing}"));
             return Ok(Section { name: "s3", tables: vec![table] });
         }
-    };
+    }
     let (known, missing) = known()?;
     let mut tables = Vec::new();
     let mut measured = Vec::new();
     for one_in in [few, 1] {
         let releases = Releases::new(objects, one_in);
-        let times = rounds_of(&bed, &releases, &known, rounds, scale)?;
+        let times = rounds_of(&releases, &known, rounds, scale)?;
         tables.push(show::side_by_side(&releases, &times, &missing));
         tables.push(show::asked(&times));
         measured.push((releases, times));
@@ -93,61 +93,30 @@ fn known() -> Result<(Vec<Way>, Vec<Way>)> {
 }
 
 /// Every way in each round; who begins moves on by one, as in the other parts. There is no round to warm up: each takes minutes.
-fn rounds_of(
-    bed: &Bed,
-    releases: &Releases,
-    known: &[Way],
-    rounds: usize,
-    scale: &Scale,
-) -> Result<Vec<Times>> {
+fn rounds_of(releases: &Releases, known: &[Way], rounds: usize, scale: &Scale) -> Result<Vec<Times>> {
     let mut times: Vec<_> = known.iter().map(|way| Times::new(*way)).collect();
-    let mut prefix = bed.furnished(releases, "live/")?;
-    let mut whole = bed.furnished(releases, "")?;
     for round in 0..rounds {
         for turn in 0..times.len() {
             let place = (turn + round) % times.len();
             let one = &mut times[place];
-            let (took, verdict) = match one.way.place() {
-                Place::Prefix => there_and_back(one.way, bed, &mut prefix, releases, scale)?,
-                Place::Whole => there_and_back(one.way, bed, &mut whole, releases, scale)?,
-                // Versions are never taken back: each time has a bucket of its own.
-                Place::Versioned => {
-                    go(one.way, bed, &bed.versioned(releases)?, releases, scale).map(drop_seen)?
-                }
-            };
+            let (took, verdict) = go(one.way, releases, scale)?;
             one.add(took, verdict);
         }
     }
     Ok(times)
 }
 
-/// Once, and then the bucket is as it was.
-fn there_and_back(
-    way: Way,
-    bed: &Bed,
-    bucket: &mut Bucket<'_>,
-    releases: &Releases,
-    scale: &Scale,
-) -> Result<(Took, Verdict)> {
-    let (took, verdict, seen) = go(way, bed, bucket, releases, scale)?;
-    bucket.reset(&seen, releases)?;
-    Ok((took, verdict))
-}
-
-fn go(
-    way: Way,
-    bed: &Bed,
-    bucket: &Bucket<'_>,
-    releases: &Releases,
-    scale: &Scale,
-) -> Result<(Took, Verdict, verdict::Seen)> {
-    let took = way.go(bed, bucket, releases, scale)?;
+/// Once, with a server of its own: it answers the slower the more it holds, and nobody is to pay for who came before.
+fn go(way: Way, releases: &Releases, scale: &Scale) -> Result<(Took, Verdict)> {
+    let bed = Bed::start().map_err(|error| error.to_string())?;
+    let bucket = match way.place() {
+        Place::Prefix => bed.furnished(releases, "live/")?,
+        Place::Whole => bed.furnished(releases, "")?,
+        Place::Versioned => bed.versioned(releases)?,
+    };
+    let took = way.go(&bed, &bucket, releases, scale)?;
     let seen = bucket.look()?;
     let mut verdict = seen.judge(&releases.good, bucket.archive_lost(&seen));
     verdict.code = took.code;
-    Ok((took, verdict, seen))
-}
-
-fn drop_seen((took, verdict, _): (Took, Verdict, verdict::Seen)) -> (Took, Verdict) {
-    (took, verdict)
+    Ok((took, verdict))
 }

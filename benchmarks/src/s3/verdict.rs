@@ -22,8 +22,6 @@ pub(crate) struct Seen {
     pub(crate) live: BTreeMap<String, Object>,
     /// Full keys with entity tags.
     pub(crate) archive: BTreeMap<String, String>,
-    /// Full keys of what is neither.
-    pub(crate) others: Vec<String>,
 }
 
 impl Seen {
