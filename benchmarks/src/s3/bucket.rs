@@ -1,6 +1,5 @@
-//! Buckets with a site whose bad release is live: how they are filled, what is in them afterwards, and how they are made as they were.
+//! Buckets with a site whose bad release is live: how they are filled, and what is in them afterwards.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,7 +29,6 @@ pub(crate) struct Bed {
     /// It ends with this.
     server: Ministack,
     s3: S3,
-    made: Cell<usize>,
 }
 
 /// A bucket with a site in it.
@@ -56,7 +54,7 @@ impl Bed {
         account
             .query("sts", "Action=GetCallerIdentity&Version=2011-06-15")
             .map_err(|error| StartError::Failed(error.to_string()))?;
-        Ok(Self { runtime, account, server, s3, made: Cell::new(0) })
+        Ok(Self { runtime, account, server, s3 })
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -68,13 +66,13 @@ impl Bed {
     }
 
     fn bucket(&self, live: &'static str) -> Result<Bucket<'_>> {
-        self.made.set(self.made.get() + 1);
-        let name = format!("site-{}-{}", self.account.id(), self.made.get());
+        let name = format!("site-{}", self.account.id());
         self.account.make_bucket(&name)?;
         Ok(Bucket { bed: self, name, live, archive: BTreeMap::new(), good_at: None })
     }
 
-    /// A bucket with both releases in its archive, the good one first, and the bad one live.
+    /// A bucket with both releases in its archive, the good one first, and the bad one live. Commands compare times: nothing in the
+    /// archive is younger than what is live.
     pub(crate) fn furnished(&self, releases: &Releases, live: &'static str) -> Result<Bucket<'_>> {
         let mut bucket = self.bucket(live)?;
         bucket.put(&format!("{ARCHIVE}v1/"), &releases.good)?;

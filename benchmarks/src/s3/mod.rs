@@ -61,6 +61,7 @@ pub(crate) fn measure(scale: &Scale) -> Result<Section> {
     let (objects, rounds) = if scale.smoke { (40, 1) } else { (5_000, scale.few().min(3)) };
     let few = if scale.smoke { 10 } else { 100 };
     match Bed::start() {
+        // One is there; each way starts its own.
         Ok(_) => {}
         Err(error @ StartError::Failed(_)) => return Err(error.to_string().into()),
         Err(missing) => {

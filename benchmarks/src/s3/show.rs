@@ -79,8 +79,8 @@ fn nearest<'a>(ours: &Times, times: &'a [Times]) -> Option<(&'a Times, f64)> {
 fn notes(measured: &[(Releases, Vec<Times>)], rounds: usize) -> String {
     let pages = measured.first().map_or(0, |(releases, _)| releases.pages());
     format!(
-        "ministack, a new one for each way and round, behind a proxy that holds each request for {} ms and counts it; rounds in turn: {rounds}; medians with quartiles, calls of the \
-         last one. Afterwards every object is read and held against the release, with three headers, and the archive is listed. Allowed are calls for twice \
+        "ministack, a new one for each way and round, behind a proxy that holds each request for {} ms and counts it; rounds in turn: {rounds}; \
+         medians with quartiles, calls of the last one. Afterwards every object is read and held against the release, with three headers, and the archive is listed. Allowed are calls for twice \
          the pages of both listings ({pages} together, of a thousand objects), two for each object that differs, and {CALLS_BESIDE} more; and 1.3 times (pages + copies) × latency ÷ \
          {AT_A_TIME} until the last copy.",
         LATENCY.as_millis()

@@ -66,7 +66,7 @@ mod tests {
         assert!(next.as_mut().now_or_never().is_none(), "all are taken");
         let writes: Vec<_> = (0..AT_A_TIME).map(|_| slots.write().now_or_never().unwrap().unwrap()).collect();
         assert!(slots.write().now_or_never().is_none());
-        assert!(looks.len() + writes.len() < Slots::ALL, "some wait in between");
+        assert_eq!(looks.len() + writes.len() + AT_A_TIME, Slots::ALL, "as many wait in between");
         cx.cancel.cancel();
         looks.pop();
         let error = next.now_or_never().unwrap().unwrap_err();
